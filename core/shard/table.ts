@@ -1,0 +1,55 @@
+/** Declared tables: from the declaration come creation, migration, the change log and the generic copy.
+ *
+ *  1. The primary key begins with `slot`, unless the whole table lives in one slot.
+ *  2. Column kinds: `integer` (within 2^53), `real`, `text`, `blob` (Uint8Array), `bin` (a blob that rows carry as a
+ *     binary string, see core/bytes.ts). A kind with `?` may be null.
+ *  3. A buffered table is written to memory and to the redo log first, and to its SQL table in the background;
+ *     its rows are read by key from memory. See buffer.ts. */
+import type { SqlValue } from './sql.ts'
+
+/** What a column holds; `?` allows null. */
+export type Kind = 'integer' | 'real' | 'text' | 'blob' | 'bin'
+/** A column's kind as declared. */
+export type ColumnKind = Kind | `${Kind}?`
+
+/** A row of a declared table; `bin` columns hold binary strings. */
+export type Row = Record<string, SqlValue>
+
+/** A declared table. */
+// biome-ignore lint/suspicious/noExplicitAny: a table of any row, as the tables of a program are listed
+export interface Table<R extends Row = any> {
+  /** Name in SQL: letters, digits and underscores. */
+  readonly name: string
+  /** Name in SQL queries, Iceberg and change events. */
+  readonly collection: string
+  /** Columns in order. */
+  readonly columns: { readonly [C in keyof R & string]: ColumnKind }
+  /** Columns of the primary key, in order. */
+  readonly primaryKey: readonly (keyof R & string)[]
+  /** Store rows in the primary key's tree (right for small rows). */
+  readonly withoutRowid?: boolean
+  /** Write through memory and the redo log. */
+  readonly buffered?: boolean
+  /** More indexes: name to the text after `on <table>`, for example `(expires) where expires is not null`. */
+  readonly indexes?: { readonly [name: string]: string }
+  /** What people see of a row: the document of change events and of the relation. */
+  document(row: R): Record<string, unknown>
+  /** What people call a row: the documentId of change events. */
+  documentId(key: Partial<R>): string
+}
+
+/** Declare a table, checking names and key.
+ *  @throws Error when the declaration is wrong: that is a bug of ours */
+export function table<R extends Row>(declaration: Table<R>): Table<R> {
+  const { name, columns, primaryKey, buffered } = declaration
+  const named = (text: string) => /^[a-z][a-z0-9_]*$/.test(text)
+  if (!named(name) || name.startsWith('dotdo_')) throw new Error(`bad table name ${name}`)
+  for (const column of Object.keys(columns)) if (!named(column)) throw new Error(`bad column name ${name}.${column}`)
+  if (primaryKey.length === 0) throw new Error(`table ${name} has no primary key`)
+  for (const column of primaryKey) {
+    if (!(column in columns)) throw new Error(`primary key of ${name}: no column ${column}`)
+    if (columns[column].endsWith('?')) throw new Error(`primary key of ${name}: ${column} may be null`)
+  }
+  if (buffered && primaryKey[0] !== 'slot') throw new Error(`buffered table ${name}: its key must begin with slot`)
+  return declaration
+}
