@@ -89,6 +89,14 @@ export class ByteWriter {
     this.buffer[this.length++] = rest
   }
 
+  /** Append a signed integer within 2^53: sign and six low bits in the first byte, the rest as a varint. */
+  int(value: number): void {
+    const size = value < 0 ? -value : value
+    const rest = size < 64 ? 0 : Math.floor(size / 64)
+    this.byte((value < 0 ? 1 : 0) | ((size % 64) << 1) | (rest > 0 ? 0x80 : 0))
+    if (rest > 0) this.uint(rest)
+  }
+
   /** Append an IEEE 754 double, little endian. */
   double(value: number): void {
     this.reserve(8)
@@ -168,6 +176,13 @@ export class ByteReader {
       if (next < 0x80) return value
       scale *= 0x80
     }
+  }
+
+  /** Read a signed integer. */
+  int(): number {
+    const first = this.byte()
+    const size = ((first >> 1) & 0x3f) + (first >= 0x80 ? this.uint() * 64 : 0)
+    return (first & 1) === 1 ? -size : size
   }
 
   /** Read a double. */

@@ -26,3 +26,25 @@ export const LOG_RETAINED_BYTES = 256 * 1024 * 1024
 export const MOVED_RETRIES_MAX = 16
 /** Changes of one read of the log. */
 export const CHANGES_PER_READ_MAX = 10_000
+/** Chars of a change's captured documents as JSON; larger ones are left out and marked `omitted`. */
+export const LOG_PAYLOAD_BYTES_MAX = 500_000
+/** Bytes of rows a shard keeps in memory, per generation (two generations live at once). */
+export const CACHED_BYTES_MAX = 64 * 1024 * 1024
+/** Dirty rows written to their tables with each group at the least, while a drain is under way. */
+export const DRAIN_ROWS_MIN = 512
+/** Bytes of one argument of a Redis request: above any value, so that one too large is answered, not cut off. */
+export const REDIS_BULK_BYTES_MAX = 16 * 1024 * 1024
+/** Bytes of all arguments of one Redis request, and of the commands queued by one MULTI: they are held in memory. */
+export const REDIS_REQUEST_BYTES_MAX = 64 * 1024 * 1024
+/** Arguments of one Redis request: Redis' own bound of many versions. */
+export const REDIS_ARGUMENTS_MAX = 1024 * 1024
+/** Bytes of an inline Redis request, and of a length line: Redis' PROTO_INLINE_MAX_SIZE. */
+export const REDIS_INLINE_BYTES_MAX = 64 * 1024
+/** Bytes of one Redis reply: a quarter of the longest string V8 has. */
+export const REDIS_REPLY_BYTES_MAX = 128 * 1024 * 1024
+/** Requests of one Redis connection that run together: bounds the replies held before they are written. */
+export const REDIS_BATCH_COMMANDS_MAX = 1_000
+/** Bytes of requests a Redis connection may have waiting before its transport is asked to stop reading. */
+export const REDIS_QUEUED_INPUT_BYTES = 1024 * 1024
+/** Bytes of replies that may wait for a Redis client that does not read them, before its connection is closed. */
+export const REDIS_QUEUED_OUTPUT_BYTES_MAX = 256 * 1024 * 1024

@@ -6,6 +6,16 @@
 import type { Sql, SqlRow, SqlValue } from './sql.ts'
 import type { Row, Table } from './table.ts'
 
+/** A place in a shard's history. A bare seq is none: restore and re-creation rewind it. */
+export interface Position {
+  /** The history the seq belongs to: a random word, new whenever the file is created or restored. */
+  incarnation: string
+  /** The shard's epoch when the change was made. */
+  epoch: number
+  /** The change's number in that history, from 1, without holes; 0 is before the first. */
+  seq: number
+}
+
 /** One request to one shard. Plain data: it crosses threads and networks. */
 export interface Call {
   /** Which program runs it. */
@@ -24,8 +34,15 @@ export interface Call {
 export interface View {
   /** Milliseconds since 1970, the same for the whole group. */
   readonly nowMs: number
-  /** The seq of the newest change, uncommitted ones of this group included. */
-  readonly seq: number
+  /** The newest change, uncommitted ones of this group included. */
+  readonly position: Position
+  /** What a program keeps in memory for this shard; emptied whenever the shard reads itself back from its file. */
+  readonly memory: Map<string, unknown>
+  /** Ask the log whether anything that `matches` has changed since a position.
+   *  @param matches gets the key columns of each change (borrowed); of a truncate, the columns it was given
+   *  @returns true also when the history since then is gone or is another one
+   *  @cost the segments written since */
+  changedSince(position: Position, matches: (table: Table, key: Row, op: Op) => boolean): boolean
   /** Find a row by its primary key.
    *  @param probe has at least the primary key's columns
    *  @returns the row (borrowed: do not change it), or undefined
@@ -44,6 +61,9 @@ export interface View {
   fromSql<R extends Row>(table: Table<R>, row: SqlRow): R
 }
 
+/** What a change did: stored a row, removed it, or removed every row that agrees with a key prefix. */
+export type Op = 'put' | 'delete' | 'truncate'
+
 /** Reads and writes of one call. */
 export interface Tx extends View {
   /** Store a row, replacing the one with the same key, and log the change.
@@ -52,8 +72,8 @@ export interface Tx extends View {
   /** Remove a row and log the change.
    *  @returns whether it was there */
   remove<R extends Row>(table: Table<R>, probe: Partial<R>): boolean
-  /** Remove every row of a table in the slots, logged as one change (op `truncate`).
-   *  @param where equality on key columns after the slot, in key order; empty for all */
+  /** Remove every row of a table, logged as one change. Only in calls that `writesSql` names.
+   *  @param where equality on key columns; empty for all */
   truncate<R extends Row>(table: Table<R>, where?: Partial<R>): void
   /** Write with SQL to an unbuffered table; log what it changed with `record`. */
   write(statement: string, ...values: readonly SqlValue[]): SqlRow[]
@@ -74,6 +94,9 @@ export interface Program {
   /** Run one call.
    *  @throws Failure; the call's changes are then undone */
   run(tx: Tx, call: Call): unknown
+  /** Whether a call writes with SQL (`write`, `truncate`, unbuffered tables), so that undoing it needs a savepoint.
+   *  Left out: every call does when one of the tables is unbuffered, else none. */
+  writesSql?(call: Call): boolean
   /** Called when the shard has been opened or a group was run and `wakeAtMs` has come; does bounded background work
    *  such as active expiry.
    *  @returns when to be called again, in ms since 1970, or undefined for never (asked again after each write) */

@@ -1,0 +1,284 @@
+/** A buffered table: rows in memory in front of their SQL table.
+ *
+ *  1. A put or remove changes memory; the log and redo make it durable (log.ts). The SQL table follows later.
+ *  2. An entry is clean (`generation` 0) or dirty in a generation. `seal` closes the running generation; its rows are then
+ *     drained to SQL in slot order, a slice with each group; when all are there, their redo may be dropped.
+ *  3. A row rewritten after the seal is dirty in the newer generation, whose redo holds it: the drain passes it over.
+ *  4. Clean rows live in two maps, young and old; when young is full, old is dropped but for its dirty rows. */
+import { toBin } from '../bytes.ts'
+import type { TableShape } from './row-codec.ts'
+import type { Sql, SqlRow, SqlValue } from './sql.ts'
+import type { Row } from './table.ts'
+import { Statements } from './statements.ts'
+
+/** A row in memory; `row` undefined means that it is known to be absent. */
+interface Entry {
+  row: Row | undefined
+  /** Key columns: of the row, or of the probe that found nothing. */
+  key: Row
+  generation: number
+  sizeBytes: number
+}
+
+/** How much a buffer may keep in memory, per generation of its cache. */
+export interface CacheLimits {
+  rows: number
+  bytes: number
+}
+
+const entryOverheadBytes = 150
+
+/** One table's rows in memory. Undo is a flat list of (entry, row, generation) triples, or functions. */
+export class BufferedTable {
+  readonly shape: TableShape
+  private readonly sql: Sql
+  private readonly statements: Statements
+  private readonly limits: CacheLimits
+  private young = new Map<string, Entry>()
+  private old = new Map<string, Entry>()
+  private youngBytes = 0
+  private generation = 1
+  private dirty = new Map<number, Entry[]>()
+  private sealed: Entry[] = []
+  private undo: unknown[] = []
+  private readonly identify: (probe: Row) => string
+  /** Rows written since the last seal, rewrites of the same row counted once. */
+  dirtyRows = 0
+
+  constructor(sql: Sql, shape: TableShape, limits: CacheLimits) {
+    this.sql = sql
+    this.shape = shape
+    this.limits = limits
+    this.statements = new Statements(shape.table)
+    this.identify = identifier(shape)
+  }
+
+  /** @returns the row, borrowed, or undefined */
+  find(probe: Row): Row | undefined {
+    const id = this.identify(probe)
+    return (this.young.get(id) ?? this.promote(id) ?? this.load(id, probe)).row
+  }
+
+  private promote(id: string): Entry | undefined {
+    const entry = this.old.get(id)
+    if (entry !== undefined) {
+      this.old.delete(id)
+      this.keep(id, entry)
+    }
+    return entry
+  }
+
+  private keep(id: string, entry: Entry): void {
+    this.young.set(id, entry)
+    this.youngBytes += entry.sizeBytes
+    if (this.young.size >= this.limits.rows || this.youngBytes >= this.limits.bytes) this.rotate()
+  }
+
+  private rotate(): void {
+    const { old, young } = this
+    this.old = young
+    this.young = new Map()
+    this.youngBytes = 0
+    for (const [id, entry] of old) if (entry.generation !== 0) this.young.set(id, entry)
+  }
+
+  private load(id: string, probe: Row): Entry {
+    const [found] = this.sql.all(this.statements.find, ...this.statements.keyValues(probe))
+    const row = found === undefined ? undefined : this.fromSql(found)
+    const entry: Entry = { row, key: row ?? this.keyOf(probe), generation: 0, sizeBytes: entryOverheadBytes }
+    if (row !== undefined) for (const value of Object.values(row)) entry.sizeBytes += sizeOf(value)
+    this.keep(id, entry)
+    return entry
+  }
+
+  private keyOf(probe: Row): Row {
+    const key: Row = {}
+    for (const { name } of this.shape.key) key[name] = probe[name] as SqlValue
+    return key
+  }
+
+  /** Turn a row of SQL into a row of the table. */
+  fromSql(found: SqlRow): Row {
+    return this.statements.fromSql(found)
+  }
+
+  /** Change a row in memory.
+   *  @param row the new row, owned from here on; undefined to remove
+   *  @param sizeBytes what the row took in the redo */
+  set(probe: Row, row: Row | undefined, sizeBytes: number): void {
+    const id = this.identify(probe)
+    let entry = this.young.get(id) ?? this.promote(id)
+    if (entry === undefined) {
+      entry = { row: undefined, key: row ?? this.keyOf(probe), generation: -1, sizeBytes: sizeBytes + entryOverheadBytes }
+      this.keep(id, entry)
+    }
+    this.undo.push(entry, entry.row, entry.generation)
+    entry.row = row
+    if (row !== undefined) entry.key = row
+    this.youngBytes += sizeBytes + entryOverheadBytes - entry.sizeBytes
+    entry.sizeBytes = sizeBytes + entryOverheadBytes
+    if (entry.generation !== this.generation) this.markDirty(entry)
+  }
+
+  private markDirty(entry: Entry): void {
+    entry.generation = this.generation
+    this.dirtyRows++
+    const slot = entry.key.slot as number
+    const list = this.dirty.get(slot)
+    if (list === undefined) this.dirty.set(slot, [entry])
+    else list.push(entry)
+  }
+
+  /** Sealed rows not drained yet, those rewritten since included. */
+  get sealedRows(): number {
+    return this.sealed.length
+  }
+
+  /** Where to roll back to. */
+  mark(): number {
+    return this.undo.length
+  }
+
+  /** Undo what was done since `mark`. */
+  rollback(mark: number): void {
+    while (this.undo.length > mark) {
+      const generation = this.undo.pop()
+      if (typeof generation === 'function') {
+        generation()
+        continue
+      }
+      const row = this.undo.pop() as Row | undefined
+      const entry = this.undo.pop() as Entry
+      entry.row = row
+      entry.generation = generation as number
+      // It was not in memory before: forget it, so that the next look-up reads it.
+      if (entry.generation === -1) this.forget(entry)
+    }
+  }
+
+  private forget(entry: Entry): void {
+    const id = this.identify(entry.key)
+    entry.generation = 0
+    this.young.delete(id)
+    this.old.delete(id)
+  }
+
+  /** Forget how to undo: the group is committed. */
+  commit(): void {
+    if (this.undo.length > 0) this.undo = []
+  }
+
+  /** Write the dirty rows of the slots to SQL, so that it sees what memory holds.
+   *  @cost one statement a dirty row */
+  settle(fromSlot: number, toSlot: number): void {
+    for (const entry of this.sealed) {
+      const slot = entry.key.slot as number
+      if (slot >= fromSlot && slot <= toSlot && entry.generation === this.generation - 1) this.settleEntry(entry)
+    }
+    const settle = (list: Entry[]) => {
+      for (const entry of list) if (entry.generation === this.generation) this.settleEntry(entry)
+    }
+    if (fromSlot === toSlot) settle(this.dirty.get(fromSlot) ?? [])
+    else for (const [slot, list] of this.dirty) if (slot >= fromSlot && slot <= toSlot) settle(list)
+    this.emptySlots(fromSlot, toSlot)
+  }
+
+  /** Dirty lists whose entries are all settled need no second look; undo puts a list back. */
+  private emptySlots(fromSlot: number, toSlot: number): void {
+    const { dirty } = this
+    const removed: [number, Entry[]][] = []
+    if (fromSlot === toSlot) {
+      const list = dirty.get(fromSlot)
+      if (list !== undefined) removed.push([fromSlot, list])
+    } else for (const [slot, list] of dirty) if (slot >= fromSlot && slot <= toSlot) removed.push([slot, list])
+    if (removed.length === 0) return
+    for (const [slot] of removed) dirty.delete(slot)
+    this.undo.push(() => {
+      for (const [slot, list] of removed) dirty.set(slot, [...list, ...(dirty.get(slot) ?? [])])
+    })
+  }
+
+  private settleEntry(entry: Entry): void {
+    this.undo.push(entry, entry.row, entry.generation)
+    this.store(entry)
+  }
+
+  private store(entry: Entry): void {
+    const { statements, sql } = this
+    if (entry.row === undefined) sql.raw(statements.remove, ...statements.keyValues(entry.key))
+    else sql.raw(statements.upsert, ...statements.values(entry.row))
+    entry.generation = 0
+  }
+
+  /** Close the running generation; call it only when nothing is sealed. */
+  seal(): void {
+    const slots = [...this.dirty.keys()].sort((a, b) => a - b)
+    this.sealed = []
+    for (const slot of slots) {
+      for (const entry of this.dirty.get(slot) as Entry[]) {
+        if (entry.generation === this.generation) this.sealed.push(entry)
+      }
+    }
+    // Drained from the end: the highest slots first.
+    this.dirty = new Map()
+    this.dirtyRows = 0
+    this.generation++
+  }
+
+  /** Write sealed rows to SQL, in the group's transaction.
+   *  @param rows at most so many
+   *  @returns how many are left */
+  drain(rows: number): number {
+    const { sealed } = this
+    const generation = this.generation - 1
+    for (let budget = rows; budget > 0 && sealed.length > 0; ) {
+      const entry = sealed.pop() as Entry
+      if (entry.generation !== generation) continue
+      this.store(entry)
+      budget--
+    }
+    return sealed.length
+  }
+
+  /** Remove every row that agrees with `where`, in memory and in SQL; inside a savepoint, so that it can be undone. */
+  truncate(where: Row): void {
+    this.settle(0, Number.MAX_SAFE_INTEGER)
+    const { young, old, youngBytes } = this
+    this.young = new Map()
+    this.old = new Map()
+    this.youngBytes = 0
+    this.undo.push(() => {
+      this.young = young
+      this.old = old
+      this.youngBytes = youngBytes
+    })
+    this.statements.truncate(this.sql, where)
+  }
+}
+
+function sizeOf(value: SqlValue): number {
+  return typeof value === 'string' || value instanceof Uint8Array ? value.length : 8
+}
+
+/** Make the function that names a row by its key: all parts but the last carry their length where it varies. */
+function identifier(shape: TableShape): (probe: Row) => string {
+  const { key } = shape
+  const [first, second, third] = key
+  const fixed = (index: number) => key[index]?.kind === 'integer'
+  if (key.length === 3 && first && second && third && fixed(0) && fixed(1)) {
+    const [a, b, c] = [first.name, second.name, third.name]
+    return probe => `${probe[a]},${probe[b]},${probe[c]}`
+  }
+  return probe => {
+    let id = ''
+    for (const { name, kind } of key) {
+      const value = probe[name] as SqlValue
+      if (kind === 'integer' || kind === 'real') id += `${value},`
+      else {
+        const text = value instanceof Uint8Array ? toBin(value) : String(value)
+        id += `${text.length}:${text}`
+      }
+    }
+    return id
+  }
+}

@@ -1,0 +1,14 @@
+/** What a host lends to the core: time, randomness, and "later". Nothing else in the core knows the clock. */
+
+/** Time and chance, as a host (or the simulator) provides them. */
+export interface Clock {
+  /** @returns milliseconds since 1970 */
+  nowMs(): number
+  /** @returns a random integer, 0 to 2^48 - 1 */
+  random(): number
+  /** Run `work` when the requests that have arrived by now have all been queued: this makes the group of a group commit. */
+  defer(work: () => void): void
+  /** Run `work` in `delayMs`.
+   *  @returns a function that calls it off */
+  after(delayMs: number, work: () => void): () => void
+}

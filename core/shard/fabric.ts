@@ -1,0 +1,143 @@
+/** The fabric: databases by name, each with its map and its router. The same on every host. */
+import { Failure } from '../errors.ts'
+import { catalogProgram, CATALOG, type CatalogCalls, type CatalogEntry } from './catalog.ts'
+import type { Clock } from './clock.ts'
+import { type MapData, ShardMap } from './map.ts'
+import type { Call } from './program.ts'
+import { type Plan, Router, type ShardClient } from './router.ts'
+import { type ShardOptionsData, shard } from './strategy.ts'
+import { SYSTEM } from './system.ts'
+
+/** Where a host puts shards. */
+export interface Placement {
+  /** The way to a shard; the shard is opened, and created, when it is first used.
+   *  @param database a checked name */
+  client(database: string, index: number): ShardClient
+}
+
+/** What a fabric is made of. */
+export interface FabricOptions {
+  placement: Placement
+  clock: Clock
+  /** How databases are made that are first met in use. */
+  defaults: ShardOptionsData
+}
+
+/** One database. */
+export interface Database {
+  readonly name: string
+  readonly map: ShardMap
+  readonly router: Router
+  /** Begin to gather calls. */
+  plan(): Plan
+}
+
+/** The name of the database whose one shard is the catalog. */
+export const CATALOG_DATABASE = 'dotdo.catalog'
+
+/** Check a database name.
+ *  @returns it
+ *  @throws invalid when it is not 1 to 63 of a-z, 0-9, dot, dash and underscore, beginning with a letter or digit, or is
+ *  one of the fabric's own (`dotdo.`) */
+export function checkName(name: string): string {
+  if (!/^[a-z0-9][a-z0-9._-]{0,62}$/.test(name) || name.startsWith('dotdo.')) {
+    const rule = '1 to 63 of a-z 0-9 . _ - beginning with a letter or digit, not dotdo.'
+    throw new Failure('invalid', `bad database name ${JSON.stringify(name.slice(0, 80))}: want ${rule}`)
+  }
+  return name
+}
+
+/** All databases of one installation. */
+export class Fabric {
+  readonly clock: Clock
+  private readonly placement: Placement
+  private readonly defaults: ShardOptionsData
+  private readonly open = new Map<string, Promise<Database>>()
+  private readonly catalog: ShardClient
+  private assigned: Promise<void> | undefined
+
+  constructor({ placement, clock, defaults }: FabricOptions) {
+    this.placement = placement
+    this.clock = clock
+    this.defaults = defaults
+    this.catalog = placement.client(CATALOG_DATABASE, 0)
+  }
+
+  /** Open a database, creating it with the defaults when it is new.
+   *  @throws invalid for a bad name */
+  database(name: string): Promise<Database> {
+    const known = this.open.get(name)
+    if (known !== undefined) return known
+    const opening = this.load(name)
+    this.open.set(name, opening)
+    opening.catch(() => this.open.delete(name))
+    return opening
+  }
+
+  private async load(name: string): Promise<Database> {
+    checkName(name)
+    const args: CatalogCalls['ensure'] = { name, map: shard(this.defaults).toData(), nowMs: this.clock.nowMs() }
+    const entry = (await this.ask('ensure', args)) as CatalogEntry
+    return this.build(entry)
+  }
+
+  private build({ name, map: data }: CatalogEntry): Database {
+    const map = ShardMap.fromData(data)
+    const refresh = async () => {
+      const entry = (await this.ask('find', { name })) as CatalogEntry | null
+      if (entry !== null) map.replace(ShardMap.fromData(entry.map))
+    }
+    const client = (index: number) => this.placement.client(name, index)
+    const router = new Router({ map, client, refresh, clock: this.clock })
+    return { name, map, router, plan: () => router.plan() }
+  }
+
+  /** Create a database.
+   *  @throws exists, or invalid for options that cannot be honoured */
+  async create(name: string, options: ShardOptionsData): Promise<Database> {
+    const map = shard(options).toData()
+    const entry = (await this.ask('create', { name: checkName(name), map, nowMs: this.clock.nowMs() })) as CatalogEntry
+    const database = this.build(entry)
+    this.open.set(name, Promise.resolve(database))
+    return database
+  }
+
+  /** List databases by name.
+   *  @param after names past this one */
+  async list(after: string, limit: number): Promise<CatalogEntry[]> {
+    return (await this.ask('list', { after, limit })) as CatalogEntry[]
+  }
+
+  /** Look a database up without creating it. */
+  async find(name: string): Promise<CatalogEntry | undefined> {
+    return ((await this.ask('find', { name })) as CatalogEntry | null) ?? undefined
+  }
+
+  /** Publish a newer map of a database.
+   *  @throws conflict when the kept one is not older */
+  async publish(name: string, map: MapData): Promise<void> {
+    await this.ask('publish', { name, map })
+    const database = await this.open.get(name)
+    database?.map.replace(ShardMap.fromData(map))
+  }
+
+  private async ask<Name extends keyof CatalogCalls>(name: Name, args: CatalogCalls[Name]): Promise<unknown> {
+    this.assigned ??= this.assignCatalog()
+    await this.assigned
+    const call: Call = { program: CATALOG, name, slot: 0, epoch: 1, args }
+    const [reply] = await this.catalog.submit([call])
+    return unwrap(reply)
+  }
+
+  private async assignCatalog(): Promise<void> {
+    const call: Call = { program: SYSTEM, name: 'assign', slot: -1, epoch: 1, args: { epoch: 1, slots: [[0, 0]] } }
+    try {
+      unwrap((await this.catalog.submit([call]))[0])
+    } catch (error) {
+      this.assigned = undefined
+      throw error
+    }
+  }
+}
+
+export { catalogProgram }

@@ -1,0 +1,25 @@
+/** @dotdo/core/shard: the shard and its port, where keys live, and the way there. */
+export { CATALOG, type CatalogEntry, catalogProgram } from './catalog.ts'
+export type { Clock } from './clock.ts'
+export { CATALOG_DATABASE, checkName, type Database, Fabric, type FabricOptions, type Placement } from './fabric.ts'
+export * from './hash.ts'
+export type { Capture, Payload } from './log.ts'
+export * from './map.ts'
+export { Ownership, type OwnershipData, type SlotRange } from './ownership.ts'
+export type { Call, Op, Position, Program, Tx, View } from './program.ts'
+export { type Pending, Plan, type PlannedCall, Router, type ShardClient } from './router.ts'
+export * from './scatter.ts'
+export { Shard, type ShardLimits, type ShardOptions, shardLimits } from './shard.ts'
+export type { Sql, SqlRow, SqlValue } from './sql.ts'
+export * from './strategy.ts'
+export {
+  type ChangeRecord,
+  type ChangesReply,
+  type ChangesRequest,
+  type CopyReply,
+  type ShardStatus,
+  SYSTEM,
+  type SystemCalls,
+  systemProgram,
+} from './system.ts'
+export { type ColumnKind, type Row, type Table, table } from './table.ts'

@@ -1,0 +1,290 @@
+/** The change log of a shard: every change, in order, committed with the rows it describes.
+ *
+ *  1. One row of `dotdo_log` holds the changes of one group (cut at LOG_SEGMENT_BYTES): operation, table, key columns, and
+ *     by capture level the documents. Seqs run from 1 without holes.
+ *  2. `dotdo_redo` holds, under the same `first`, the other columns of changes to buffered tables. It is replayed after a
+ *     crash and dropped when those rows stand in their tables. A log row is never trimmed while its redo exists.
+ *  3. What is pending belongs to the group that is running; `mark` and `rollback` undo part of it, `write` puts it in the
+ *     database as the group's last statements, `settle` forgets it once the commit has succeeded. */
+import { ByteReader, ByteWriter } from '../bytes.ts'
+import { Failure } from '../errors.ts'
+import { LOG_PAYLOAD_BYTES_MAX, LOG_SEGMENT_BYTES, SQL_ROW_BYTES_MAX } from '../limits.ts'
+import type { Op } from './program.ts'
+import { readColumns, type TableShape, writeColumns } from './row-codec.ts'
+import type { Sql, SqlValue } from './sql.ts'
+import type { Row } from './table.ts'
+
+/** How much of a changed row the log keeps: its key, its new document, or both documents. */
+export type Capture = 'key' | 'after' | 'full'
+
+/** The documents that a capture level keeps of a change. */
+export interface Payload {
+  before?: Record<string, unknown>
+  after?: Record<string, unknown>
+  /** True when the documents were too large to keep (LOG_PAYLOAD_BYTES_MAX). */
+  omitted?: boolean
+}
+
+/** One change as the log holds it. */
+export interface Entry {
+  seq: number
+  /** Milliseconds since 1970 of its group. */
+  atMs: number
+  epoch: number
+  shape: TableShape
+  op: Op
+  /** The key columns; of a truncate, those it was given. */
+  key: Row
+  payload?: Payload
+}
+
+/** A point inside the running group to roll back to. */
+export interface LogMark {
+  readonly seq: number
+  readonly log: number
+  readonly redo: number
+  readonly cuts: number
+  readonly buffered: number
+}
+
+interface Cut {
+  readonly last: number
+  readonly log: number
+  readonly redo: number
+}
+
+const opCodes = { put: 0, delete: 1, truncate: 2 } as const
+const ops = ['put', 'delete', 'truncate'] as const
+const payloadFlag = 4
+
+/** The log of one shard: appends in memory, writes segments, reads them back. */
+export class ChangeLog {
+  /** The newest seq, pending ones included. */
+  seq = 0
+  /** The seq before the oldest one kept. */
+  floor = 0
+  /** Bytes of redo segments not dropped yet. */
+  redoBytes = 0
+  private retained = 0
+  private readonly sql: Sql
+  private readonly shapes: readonly TableShape[]
+  private readonly log = new ByteWriter(64 * 1024)
+  private readonly redo = new ByteWriter(64 * 1024)
+  private cuts: Cut[] = []
+  private buffered = 0
+  private base = 0
+
+  /** @param shapes every table, at the index that is its id */
+  constructor(sql: Sql, shapes: readonly TableShape[]) {
+    this.sql = sql
+    this.shapes = shapes
+    const [span] = sql.raw('select min(first), max(last), coalesce(sum(length(bytes)), 0) from dotdo_log')
+    this.seq = Number(span?.[1] ?? 0)
+    this.floor = span?.[0] == null ? 0 : Number(span[0]) - 1
+    this.retained = Number(span?.[2] ?? 0)
+    this.redoBytes = Number(sql.raw('select coalesce(sum(length(bytes)), 0) from dotdo_redo')[0]?.[0] ?? 0)
+    this.base = this.seq
+  }
+
+  /** How many changes the running group has made so far. */
+  get pending(): number {
+    return this.seq - this.base
+  }
+
+  /** The newest seq that is committed. */
+  get committedSeq(): number {
+    return this.base
+  }
+
+  /** Append one change of the running group.
+   *  @param row all columns for a put to a buffered table, else at least the key's
+   *  @returns bytes of redo it took, the measure of a row's size
+   *  @throws limit when the row can never be stored in its table */
+  append(shape: TableShape, op: Op, row: Row, payload?: Payload): number {
+    const { log, redo } = this
+    const logStart = log.length
+    const redoStart = redo.length
+    const text = payload === undefined ? undefined : payloadText(payload)
+    log.byte(opCodes[op] | (text === undefined ? 0 : payloadFlag))
+    log.uint(shape.id)
+    if (op === 'truncate') writePartialKey(log, shape, row)
+    else writeColumns(log, shape.key, row)
+    const keyBytes = log.length - logStart
+    if (text !== undefined) log.text(text)
+    if (shape.table.buffered) {
+      if (op === 'put') writeColumns(redo, shape.rest, row)
+      if (keyBytes + redo.length - redoStart > SQL_ROW_BYTES_MAX) {
+        log.truncate(logStart)
+        redo.truncate(redoStart)
+        throw new Failure('limit', `a row of ${shape.table.name} may have at most ${SQL_ROW_BYTES_MAX} bytes`)
+      }
+      this.buffered++
+    }
+    this.cutBefore(logStart, redoStart)
+    this.seq++
+    return redo.length - redoStart
+  }
+
+  private cutBefore(log: number, redo: number): void {
+    const previous = this.cuts.at(-1)
+    const logFrom = previous?.log ?? 0
+    const redoFrom = previous?.redo ?? 0
+    const grown = this.log.length - logFrom > LOG_SEGMENT_BYTES || this.redo.length - redoFrom > LOG_SEGMENT_BYTES
+    if (grown && log > logFrom) this.cuts.push({ last: this.seq, log, redo })
+  }
+
+  /** Remember where the running group stands. */
+  mark(): LogMark {
+    const { seq, log, redo, cuts, buffered } = this
+    return { seq, log: log.length, redo: redo.length, cuts: cuts.length, buffered }
+  }
+
+  /** Forget what the running group appended since `mark`. */
+  rollback(mark: LogMark): void {
+    this.seq = mark.seq
+    this.log.truncate(mark.log)
+    this.redo.truncate(mark.redo)
+    this.cuts.length = mark.cuts
+    this.buffered = mark.buffered
+  }
+
+  /** Put what is pending into the database; inside the group's transaction, last.
+   *  @cost two statements a segment */
+  write(atMs: number, epoch: number): void {
+    if (this.pending === 0) return
+    const ends: Cut[] = [...this.cuts, { last: this.seq, log: this.log.length, redo: this.redo.length }]
+    let first = this.base + 1
+    let logFrom = 0
+    let redoFrom = 0
+    for (const end of ends) {
+      const bytes = this.log.view(logFrom).subarray(0, end.log - logFrom)
+      this.sql.raw(insertLog, first, end.last, atMs, epoch, bytes)
+      if (this.buffered > 0) {
+        this.sql.raw(insertRedo, first, this.redo.view(redoFrom).subarray(0, end.redo - redoFrom))
+      }
+      first = end.last + 1
+      logFrom = end.log
+      redoFrom = end.redo
+    }
+  }
+
+  /** Forget what was pending: its commit has succeeded. */
+  settle(): void {
+    this.retained += this.log.length
+    this.redoBytes += this.redo.length
+    this.base = this.seq
+    this.log.truncate(0)
+    this.redo.truncate(0)
+    this.cuts = []
+    this.buffered = 0
+  }
+
+  /** Drop the redo of changes up to `seq`: their rows stand in their tables. */
+  dropRedo(seq: number): void {
+    this.sql.raw('delete from dotdo_redo where first <= ?', seq)
+    this.redoBytes = Number(this.sql.raw('select coalesce(sum(length(bytes)), 0) from dotdo_redo')[0]?.[0] ?? 0)
+  }
+
+  /** Trim the oldest segments until at most `bytes` are kept; one segment always stays, and all that have redo.
+   *  @cost nothing until there is more than that */
+  trim(bytes: number): void {
+    if (this.retained <= bytes) return
+    const sizes = 'select first, last, length(bytes) from dotdo_log where last < ? order by first limit 1000'
+    const redo = this.sql.raw('select min(first) from dotdo_redo')[0]?.[0]
+    const keepFrom = redo == null ? this.base : Math.min(Number(redo), this.base)
+    let last = 0
+    for (const [, to, size] of this.sql.raw(sizes, keepFrom)) {
+      if (this.retained <= bytes) break
+      last = Number(to)
+      this.retained -= Number(size)
+    }
+    if (last === 0) return
+    this.sql.raw('delete from dotdo_log where last <= ?', last)
+    this.floor = last
+  }
+
+  /** Read committed changes after `seq`, oldest first.
+   *  @param limit changes at most
+   *  @throws out_of_range when some of them have been trimmed, or `seq` is past the newest */
+  read(seq: number, limit: number): Entry[] {
+    if (seq < this.floor || seq > this.base) {
+      throw new Failure('out_of_range', `changes after ${seq} are not here: the log holds ${this.floor + 1} to ${this.base}`)
+    }
+    const entries: Entry[] = []
+    const statement = 'select first, at, epoch, bytes from dotdo_log where last > ? order by first limit 1'
+    let after = seq
+    while (entries.length < limit && after < this.base) {
+      const [segment] = this.sql.raw(statement, after)
+      if (segment === undefined) break
+      const [first, at, epoch, bytes] = segment
+      const read = this.decode(Number(first), Number(at), Number(epoch), bytes as Uint8Array)
+      for (const entry of read) if (entry.seq > after && entries.length < limit) entries.push(entry)
+      after = entries.at(-1)?.seq ?? after
+    }
+    return entries
+  }
+
+  /** Read what the running group has appended so far. */
+  readPending(): Entry[] {
+    return this.pending === 0 ? [] : this.decode(this.base + 1, 0, 0, this.log.view())
+  }
+
+  /** Replay the redo, oldest first.
+   *  @param apply gets each change to a buffered table; a put's row is whole */
+  replay(apply: (shape: TableShape, op: Op, row: Row) => void): void {
+    const statement = `select l.first, l.bytes, r.bytes from dotdo_redo r join dotdo_log l on l.first = r.first
+      where r.first > ? order by r.first limit 16`
+    let after = -1
+    for (;;) {
+      const segments = this.sql.raw(statement, after)
+      for (const [first, log, redo] of segments) {
+        const rest = new ByteReader(redo as Uint8Array)
+        for (const entry of this.decode(Number(first), 0, 0, log as Uint8Array)) {
+          if (!entry.shape.table.buffered) continue
+          if (entry.op === 'put') readColumns(rest, entry.shape.rest, entry.key)
+          apply(entry.shape, entry.op, entry.key)
+        }
+        after = Number(first)
+      }
+      if (segments.length < 16) return
+    }
+  }
+
+  private decode(first: number, atMs: number, epoch: number, bytes: Uint8Array): Entry[] {
+    const reader = new ByteReader(bytes)
+    const entries: Entry[] = []
+    for (let seq = first; !reader.done; seq++) {
+      const head = reader.byte()
+      const op = ops[head & 3] as Op
+      const shape = this.shapes[reader.uint()]
+      if (shape === undefined) throw new Failure('storage', `the log names a table that is not declared (seq ${seq})`)
+      const key = op === 'truncate' ? readPartialKey(reader, shape) : readColumns(reader, shape.key, {})
+      const entry: Entry = { seq, atMs, epoch, shape, op, key }
+      if ((head & payloadFlag) !== 0) entry.payload = JSON.parse(reader.text()) as Payload
+      entries.push(entry)
+    }
+    return entries
+  }
+}
+
+const insertLog = 'insert into dotdo_log (first, last, at, epoch, bytes) values (?, ?, ?, ?, ?)'
+const insertRedo = 'insert into dotdo_redo (first, bytes) values (?, ?)'
+
+function payloadText(payload: Payload): string {
+  const text = JSON.stringify(payload)
+  return text.length <= LOG_PAYLOAD_BYTES_MAX ? text : '{"omitted":true}'
+}
+
+function writePartialKey(writer: ByteWriter, shape: TableShape, where: Row): void {
+  for (const column of shape.key) {
+    const value: SqlValue | undefined = where[column.name]
+    writer.byte(value === undefined ? 0 : 1)
+    if (value !== undefined) writeColumns(writer, [column], where)
+  }
+}
+
+function readPartialKey(reader: ByteReader, shape: TableShape): Row {
+  const where: Row = {}
+  for (const column of shape.key) if (reader.byte() === 1) readColumns(reader, [column], where)
+  return where
+}

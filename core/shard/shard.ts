@@ -1,0 +1,225 @@
+/** A shard: one SQLite database, the log of every change made to it, and the programs that run on it.
+ *
+ *  1. Calls that arrive together run as one group in one transaction, in the order of arrival; no reply leaves before the
+ *     group's commit (the output gate).
+ *  2. A call that fails is undone alone; its reply is a Failure in its place.
+ *  3. A commit that fails fails every call of its group, and the shard's memory is read back from the database. */
+import { assert, Failure, toFailure } from '../errors.ts'
+import { CACHED_BYTES_MAX, CACHED_ROWS_MAX, DIRTY_ROWS_MAX, DRAIN_ROWS_MIN, LOG_RETAINED_BYTES, REDO_BYTES_MAX } from '../limits.ts'
+import type { Clock } from './clock.ts'
+import type { Call, Program } from './program.ts'
+import type { Sql } from './sql.ts'
+import { ShardState } from './state.ts'
+import { systemProgram } from './system.ts'
+import { ShardTx } from './tx.ts'
+
+/** How much of itself a shard keeps, in memory and on disk. */
+export interface ShardLimits {
+  cachedRows: number
+  cachedBytes: number
+  dirtyRows: number
+  redoBytes: number
+  logBytes: number
+}
+
+/** The limits that hold when a host sets none. */
+export const shardLimits: ShardLimits = {
+  cachedRows: CACHED_ROWS_MAX,
+  cachedBytes: CACHED_BYTES_MAX,
+  dirtyRows: DIRTY_ROWS_MAX,
+  redoBytes: REDO_BYTES_MAX,
+  logBytes: LOG_RETAINED_BYTES,
+}
+
+/** What a shard is made of. */
+export interface ShardOptions {
+  sql: Sql
+  clock: Clock
+  programs: readonly Program[]
+  limits?: Partial<ShardLimits>
+  /** Told of failures that are bugs of ours; the caller gets `internal`. */
+  onBug?(error: unknown): void
+}
+
+interface Job {
+  readonly calls: readonly Call[]
+  resolve(replies: unknown[]): void
+  reject(failure: Failure): void
+}
+
+/** One shard. Everything a caller may do is `submit`; the rest serves hosts and followers. */
+export class Shard {
+  private readonly sql: Sql
+  private readonly clock: Clock
+  private readonly programs: ReadonlyMap<string, Program>
+  private readonly limits: ShardLimits
+  private readonly onBug: (error: unknown) => void
+  private state: ShardState | undefined
+  private queue: Job[] = []
+  private listeners: (() => void)[] = []
+  private wake: { atMs: number; fired: boolean; cancel: () => void } | undefined
+  private swept = false
+  private closed = false
+
+  constructor({ sql, clock, programs, limits, onBug }: ShardOptions) {
+    this.sql = sql
+    this.clock = clock
+    this.limits = { ...shardLimits, ...limits }
+    this.onBug = onBug ?? (() => undefined)
+    this.programs = new Map([systemProgram, ...programs].map(program => [program.name, program]))
+  }
+
+  /** Run calls, in order, in the next group.
+   *  @returns a reply a call: a program's answer, or a Failure
+   *  @throws storage when the commit failed and nothing was kept; unavailable when the shard is closed */
+  submit(calls: readonly Call[]): Promise<unknown[]> {
+    if (this.closed) return Promise.reject(new Failure('unavailable', 'the shard is closed'))
+    return new Promise((resolve, reject) => this.enqueue({ calls, resolve, reject }))
+  }
+
+  private enqueue(job: Job): void {
+    if (this.queue.length === 0) this.clock.defer(() => this.runGroup())
+    this.queue.push(job)
+  }
+
+  /** Wait until something has been committed after now.
+   *  @returns a function that stops waiting */
+  onCommit(listener: () => void): () => void {
+    this.listeners.push(listener)
+    return () => {
+      this.listeners = this.listeners.filter(other => other !== listener)
+    }
+  }
+
+  /** How many groups wait; hosts do not close a shard that has any. */
+  get busy(): boolean {
+    return this.queue.length > 0 || this.listeners.length > 0
+  }
+
+  private runGroup(): void {
+    const jobs = this.queue
+    this.queue = []
+    if (jobs.length === 0) return
+    let replies: unknown[][]
+    try {
+      replies = this.commit(jobs)
+    } catch (error) {
+      const failure = error instanceof Failure ? error : new Failure('storage', String(error), undefined, error)
+      if (!(error instanceof Failure)) this.onBug(error)
+      this.state = undefined
+      for (const job of jobs) job.reject(failure)
+      return
+    }
+    for (const [i, job] of jobs.entries()) job.resolve(replies[i] as unknown[])
+  }
+
+  /** Run a group and commit it. */
+  private commit(jobs: readonly Job[]): unknown[][] {
+    const nowMs = this.clock.nowMs()
+    let wrote = false
+    let wakeAtMs: number | undefined
+    const replies = this.sql.transact(() => {
+      const state = this.load()
+      const tx = new ShardTx(state, nowMs)
+      const answers = jobs.map(job => job.calls.map(call => this.runCall(tx, call)))
+      if (!this.swept || state.log.pending > 0 || (this.wake !== undefined && nowMs >= this.wake.atMs)) {
+        wakeAtMs = this.sweep(tx)
+        this.swept = true
+      } else wakeAtMs = this.wake?.atMs
+      wrote = state.log.pending > 0
+      state.log.write(nowMs, state.ownership.epoch)
+      this.drain(state)
+      if (wrote) state.log.trim(this.limits.logBytes)
+      return answers
+    })
+    ;(this.state as ShardState).commit()
+    this.wakeAt(wakeAtMs)
+    if (wrote) this.notify()
+    return replies
+  }
+
+  private load(): ShardState {
+    if (this.state === undefined) {
+      const tables = [...this.programs.values()].flatMap(program => program.tables)
+      this.state = new ShardState(this.sql, tables, this.limits, this.clock)
+      this.swept = false
+    }
+    return this.state
+  }
+
+  private runCall(tx: ShardTx, call: Call): unknown {
+    const program = this.programs.get(call.program)
+    if (program === undefined) return new Failure('unsupported', `no program ${call.program} runs on this shard`)
+    const refused = program === systemProgram ? undefined : tx.state.ownership.refuse(call)
+    if (refused !== undefined) return refused
+    const savepoint = program.writesSql?.(call) ?? program.tables.some(table => !table.buffered)
+    const mark = tx.state.mark()
+    try {
+      const run = () => {
+        const reply = program.run(tx, call)
+        assert(!(reply instanceof Promise), `program ${call.program} answered ${call.name} with a promise`)
+        return reply
+      }
+      return savepoint ? this.sql.transact(run) : run()
+    } catch (error) {
+      tx.state.rollback(mark)
+      if (!(error instanceof Failure)) this.onBug(error)
+      return toFailure(error)
+    }
+  }
+
+  private sweep(tx: ShardTx): number | undefined {
+    let wakeAtMs: number | undefined
+    for (const program of this.programs.values()) {
+      if (program.sweep === undefined || !tx.state.ownership.assigned) continue
+      const mark = tx.state.mark()
+      try {
+        const next = program.sweep(tx)
+        if (next !== undefined) wakeAtMs = Math.min(wakeAtMs ?? next, next)
+      } catch (error) {
+        tx.state.rollback(mark)
+        this.onBug(error)
+      }
+    }
+    return wakeAtMs
+  }
+
+  private wakeAt(atMs: number | undefined): void {
+    if ((this.wake?.atMs === atMs && !this.wake?.fired) || this.closed) return
+    this.wake?.cancel()
+    this.wake = undefined
+    if (atMs === undefined) return
+    const wake = { atMs, fired: false, cancel: () => undefined as void }
+    wake.cancel = this.clock.after(Math.max(1, atMs - this.clock.nowMs()), () => {
+      // `wake` stays set: the group below must see that its time has come.
+      wake.fired = true
+      if (this.wake === wake) this.enqueue({ calls: [], resolve: () => undefined, reject: () => undefined })
+    })
+    this.wake = wake
+  }
+
+  private drain(state: ShardState): void {
+    if (state.sealedSeq > 0) state.drain(Math.max(DRAIN_ROWS_MIN, 2 * state.log.pending))
+    else if (state.dirtyRows > this.limits.dirtyRows || state.log.redoBytes > this.limits.redoBytes) state.seal()
+  }
+
+  private notify(): void {
+    const { listeners } = this
+    if (listeners.length === 0) return
+    this.listeners = []
+    for (const listener of listeners) listener()
+  }
+
+  /** Run what is queued, write every dirty row to its table, and refuse calls from then on. The caller closes the database. */
+  close(): void {
+    if (this.closed) return
+    this.runGroup()
+    this.closed = true
+    this.wake?.cancel()
+    this.notify()
+    const { state } = this
+    if (state === undefined) return
+    this.sql.transact(() => state.drainAll())
+    this.state = undefined
+  }
+}

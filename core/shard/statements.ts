@@ -1,0 +1,65 @@
+/** The few SQL statements that every declared table needs, made once from its declaration. */
+import { fromBin, toBin } from '../bytes.ts'
+import type { Sql, SqlRow, SqlValue } from './sql.ts'
+import type { Row, Table } from './table.ts'
+
+/** Statement texts of a table, and rows in and out of SQL. */
+export class Statements {
+  readonly find: string
+  readonly upsert: string
+  readonly remove: string
+  private readonly name: string
+  private readonly columns: readonly { name: string; bin: boolean }[]
+  private readonly key: readonly { name: string; bin: boolean }[]
+  private readonly hasBin: boolean
+
+  constructor(table: Table) {
+    const column = (name: string) => ({ name, bin: (table.columns[name] as string).startsWith('bin') })
+    const names = Object.keys(table.columns)
+    this.name = table.name
+    this.columns = names.map(column)
+    this.key = table.primaryKey.map(column)
+    this.hasBin = this.columns.some(({ bin }) => bin)
+    const where = table.primaryKey.map(name => `${name} = ?`).join(' and ')
+    const rest = names.filter(name => !table.primaryKey.includes(name))
+    const action = rest.length > 0 ? `update set ${rest.map(name => `${name} = excluded.${name}`).join(', ')}` : 'nothing'
+    this.find = `select ${names.join(', ')} from ${table.name} where ${where}`
+    this.remove = `delete from ${table.name} where ${where}`
+    this.upsert = `insert into ${table.name} (${names.join(', ')}) values (${names.map(() => '?').join(', ')})
+      on conflict (${table.primaryKey.join(', ')}) do ${action}`
+  }
+
+  /** @returns the values of all columns, as SQL stores them */
+  values(row: Row): SqlValue[] {
+    return this.columns.map(({ name, bin }) => bound(row[name], bin))
+  }
+
+  /** @returns the values of the key columns, as SQL stores them */
+  keyValues(probe: Row): SqlValue[] {
+    return this.key.map(({ name, bin }) => bound(probe[name], bin))
+  }
+
+  /** Turn a row of SQL into a row of the table: blobs of `bin` columns become binary strings. */
+  fromSql(row: SqlRow): Row {
+    if (!this.hasBin) return row
+    const out: Row = {}
+    for (const { name, bin } of this.columns) {
+      const value = row[name]
+      if (value === undefined) continue
+      out[name] = bin && value instanceof Uint8Array ? toBin(value) : value
+    }
+    return out
+  }
+
+  /** Delete the rows that agree with the key columns in `where`. */
+  truncate(sql: Sql, where: Row): void {
+    const given = this.key.filter(({ name }) => where[name] !== undefined)
+    const condition = given.length > 0 ? ` where ${given.map(({ name }) => `${name} = ?`).join(' and ')}` : ''
+    sql.raw(`delete from ${this.name}${condition}`, ...given.map(({ name, bin }) => bound(where[name], bin)))
+  }
+}
+
+function bound(value: SqlValue | undefined, bin: boolean): SqlValue {
+  if (value === undefined) return null
+  return bin && typeof value === 'string' ? fromBin(value) : value
+}

@@ -1,0 +1,203 @@
+/** Calls to a shard as such: what it owns, its log, its state, and the copying of slots to another shard.
+ *  They are answered whatever the shard owns. */
+import { Failure } from '../errors.ts'
+import { CHANGES_PER_READ_MAX } from '../limits.ts'
+import type { Capture, Entry } from './log.ts'
+import { Ownership, type OwnershipData, type SlotRange } from './ownership.ts'
+import type { Call, Op, Position, Program, Tx } from './program.ts'
+import type { SqlValue } from './sql.ts'
+import type { Row, Table } from './table.ts'
+import type { ShardTx } from './tx.ts'
+
+/** The name of the program of these calls. */
+export const SYSTEM = 'shard'
+
+/** One change as a shard gives it to followers. Plain data. */
+export interface ChangeRecord {
+  seq: number
+  epoch: number
+  atMs: number
+  collection: string
+  op: Op
+  /** The slot of the row; -1 for a truncate. */
+  slot: number
+  documentId: string
+  before?: Record<string, unknown>
+  after?: Record<string, unknown>
+  /** True when the documents were too large to keep. */
+  omitted?: boolean
+}
+
+/** What a follower asks for. */
+export interface ChangesRequest {
+  /** Where it stands; `start` is the oldest change kept, `now` the newest. */
+  after: Position | 'start' | 'now'
+  /** Changes at most. */
+  limit: number
+  /** Only these collections; all when left out. */
+  collections?: readonly string[]
+}
+
+/** What a follower gets. */
+export interface ChangesReply {
+  changes: ChangeRecord[]
+  /** Where to go on. Moves past filtered changes too. */
+  next: Position
+  /** Whether there is more at once. */
+  more: boolean
+}
+
+/** What a shard tells of itself. */
+export interface ShardStatus {
+  position: Position
+  /** The seq before the oldest change kept. */
+  floor: number
+  slots: number
+  sizeBytes: number
+  dirtyRows: number
+  redoBytes: number
+  captures: [string, Capture][]
+}
+
+/** One run of rows on its way to another shard. */
+export interface CopyReply {
+  rows: Row[]
+  /** Whether the table has more rows in the slots. */
+  more: boolean
+}
+
+/** Arguments by call name; the answers are named beside them. */
+export interface SystemCalls {
+  /** First word to a new shard. Answers OwnershipData. */
+  assign: { epoch: number; slots: SlotRange[] }
+  /** Before slots arrive: refuse shard-wide calls at that epoch until `activate`. Answers null. */
+  prepare: { epoch: number }
+  /** Stop serving slots that go to shard `to`. Answers the last Position that names them. */
+  fence: { epoch: number; slots: SlotRange[]; to: number }
+  /** Read rows of a slot in key order. Answers CopyReply. */
+  copy: { table: string; slot: number; after?: Row; limit: number }
+  /** Store copied rows. Answers null. */
+  import: { table: string; rows: Row[] }
+  /** Serve slots from now on. Answers null. */
+  activate: { epoch: number; slots: SlotRange[] }
+  /** Remove rows of fenced slots. Answers null. */
+  discard: { slot: number }
+  /** Raise (or lower) what the log keeps of a collection. Answers null. */
+  capture: { collection: string; level: Capture }
+  /** Read the log. Answers ChangesReply. */
+  changes: ChangesRequest
+  /** Answers ShardStatus. */
+  status: null
+}
+
+/** The program of these calls; every shard runs it. */
+export const systemProgram: Program = {
+  name: SYSTEM,
+  tables: [],
+  writesSql: call => call.name !== 'changes' && call.name !== 'status',
+  run(tx: Tx, call: Call): unknown {
+    const handler = handlers[call.name as keyof SystemCalls]
+    if (handler === undefined) throw new Failure('unsupported', `a shard has no call ${call.name}`)
+    return (handler as (tx: ShardTx, args: unknown) => unknown)(tx as ShardTx, call.args)
+  },
+}
+
+const handlers: { [Name in keyof SystemCalls]: (tx: ShardTx, args: SystemCalls[Name]) => unknown } = {
+  assign: (tx, { epoch, slots }) => keep(tx, tx.state.ownership.assign(epoch, slots)),
+  prepare: (tx, { epoch }) => keep(tx, tx.state.ownership.prepare(epoch)),
+  fence(tx, { epoch, slots, to }) {
+    keep(tx, tx.state.ownership.fence(epoch, slots, to))
+    return tx.position
+  },
+  copy: (tx, { table, slot, after, limit }) => copy(tx, declared(tx, table), slot, after, limit),
+  import(tx, { table, rows }) {
+    const target = declared(tx, table)
+    for (const row of rows) tx.put(target, row)
+    return null
+  },
+  activate: (tx, { epoch, slots }) => keep(tx, tx.state.ownership.activate(epoch, slots)),
+  discard(tx, { slot }) {
+    for (const table of tx.state.tables) {
+      if (table.primaryKey[0] === 'slot') tx.truncate(table, { slot })
+    }
+    return null
+  },
+  capture: (tx, { collection, level }) => capture(tx, collection, level),
+  changes,
+  status(tx): ShardStatus {
+    const { state } = tx
+    return {
+      position: tx.position,
+      floor: state.log.floor,
+      slots: state.ownership.size,
+      sizeBytes: state.sql.sizeBytes(),
+      dirtyRows: state.dirtyRows,
+      redoBytes: state.log.redoBytes,
+      captures: [...state.captures],
+    }
+  },
+}
+
+function keep(tx: ShardTx, data: OwnershipData | undefined): null {
+  if (data === undefined) return null
+  tx.state.writeMeta('ownership', data)
+  tx.state.ownership = new Ownership(data)
+  return null
+}
+
+function declared(tx: ShardTx, name: string): Table {
+  const table = tx.state.tables.find(table => table.name === name)
+  if (table === undefined) throw new Failure('not_found', `no table ${name}`)
+  return table
+}
+
+function copy(tx: ShardTx, table: Table, slot: number, after: Row | undefined, limit: number): CopyReply {
+  tx.settle(table, slot, slot)
+  const { sql } = tx.state.of(table)
+  const key = table.primaryKey
+  const names = Object.keys(table.columns).join(', ')
+  const order = `order by ${key.join(', ')} limit ?`
+  const past = after === undefined ? 'slot = ?' : `slot = ? and (${key.join(', ')}) > (${key.map(() => '?').join(', ')})`
+  const values: SqlValue[] = after === undefined ? [slot] : [slot, ...sql.keyValues(after)]
+  const found = tx.all(`select ${names} from ${table.name} where ${past} ${order}`, ...values, limit + 1)
+  return { rows: found.slice(0, limit).map(row => sql.fromSql(row)), more: found.length > limit }
+}
+
+function capture(tx: ShardTx, collection: string, level: Capture): null {
+  const { state } = tx
+  if (!state.tables.some(table => table.collection === collection)) {
+    throw new Failure('not_found', `no collection ${collection}`)
+  }
+  if (level === 'key') state.captures.delete(collection)
+  else state.captures.set(collection, level)
+  state.writeMeta('captures', [...state.captures])
+  return null
+}
+
+function startOf(tx: ShardTx, after: ChangesRequest['after']): number {
+  const { state } = tx
+  if (after === 'start') return state.log.floor
+  if (after === 'now') return state.log.committedSeq
+  if (after.incarnation !== state.incarnation) {
+    const message = `position ${after.seq} belongs to history ${after.incarnation}; this shard's is ${state.incarnation}`
+    throw new Failure('out_of_range', message, { position: tx.position })
+  }
+  return after.seq
+}
+
+function changes(tx: ShardTx, { after, limit, collections }: ChangesRequest): ChangesReply {
+  const { log, incarnation, ownership } = tx.state
+  const from = startOf(tx, after)
+  const entries = log.read(from, Math.min(limit, CHANGES_PER_READ_MAX))
+  const wanted = collections && new Set(collections)
+  const records = entries.filter(entry => wanted?.has(entry.shape.table.collection) ?? true).map(toRecord)
+  const last = entries.at(-1)
+  const next = { incarnation, epoch: last?.epoch ?? ownership.epoch, seq: last?.seq ?? from }
+  return { changes: records, next, more: next.seq < log.committedSeq }
+}
+
+function toRecord({ seq, epoch, atMs, shape, op, key, payload }: Entry): ChangeRecord {
+  const { table } = shape
+  const documentId = op === 'truncate' ? '' : table.documentId(key)
+  return { seq, epoch, atMs, collection: table.collection, op, slot: Number(key.slot ?? -1), documentId, ...payload }
+}

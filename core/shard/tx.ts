@@ -1,0 +1,128 @@
+/** The Tx that a program gets: the shard's state seen through one call. */
+import type { Entry, Payload } from './log.ts'
+import type { Op, Position, Tx } from './program.ts'
+import type { Sql, SqlRow, SqlValue } from './sql.ts'
+import type { ShardState } from './state.ts'
+import type { Row, Table } from './table.ts'
+
+/** Reads and writes of one group, for one call after the other. */
+export class ShardTx implements Tx {
+  readonly state: ShardState
+  readonly nowMs: number
+  readonly all: Sql['all']
+  readonly raw: Sql['raw']
+  readonly iterate: Sql['iterate']
+
+  constructor(state: ShardState, nowMs: number) {
+    const { sql } = state
+    this.state = state
+    this.nowMs = nowMs
+    this.all = (statement, ...values) => sql.all(statement, ...values)
+    this.raw = (statement, ...values) => sql.raw(statement, ...values)
+    this.iterate = (statement, ...values) => sql.iterate(statement, ...values)
+  }
+
+  get memory(): Map<string, unknown> {
+    return this.state.memory
+  }
+
+  get position(): Position {
+    const { incarnation, ownership, log } = this.state
+    return { incarnation, epoch: ownership.epoch, seq: log.seq }
+  }
+
+  find<R extends Row>(table: Table<R>, probe: Partial<R>): R | undefined {
+    const { buffer, sql } = this.state.of(table)
+    if (buffer !== undefined) return buffer.find(probe as Row) as R | undefined
+    const [found] = this.state.sql.all(sql.find, ...sql.keyValues(probe as Row))
+    return found === undefined ? undefined : (sql.fromSql(found) as R)
+  }
+
+  settle(table: Table, fromSlot = 0, toSlot = Number.MAX_SAFE_INTEGER): void {
+    this.state.of(table).buffer?.settle(fromSlot, toSlot)
+  }
+
+  fromSql<R extends Row>(table: Table<R>, row: SqlRow): R {
+    return this.state.of(table).sql.fromSql(row) as R
+  }
+
+  changedSince(position: Position, matches: (table: Table, key: Row, op: Op) => boolean): boolean {
+    const { log, incarnation } = this.state
+    if (position.incarnation !== incarnation) return true
+    const match = ({ shape, key, op, seq }: Entry) => seq > position.seq && matches(shape.table, key, op)
+    if (log.readPending().some(match)) return true
+    for (let after = position.seq; after < log.committedSeq; ) {
+      if (after < log.floor) return true
+      const entries = log.read(after, 1000)
+      if (entries.some(match)) return true
+      after = (entries.at(-1) as Entry).seq
+    }
+    return false
+  }
+
+  put<R extends Row>(table: Table<R>, row: R): void {
+    const { state } = this
+    const { shape, buffer, sql } = state.of(table)
+    const payload = state.captures.size === 0 ? undefined : this.payload(table, row, row)
+    const sizeBytes = state.log.append(shape, 'put', row, payload)
+    if (buffer !== undefined) buffer.set(row, row, sizeBytes)
+    else state.sql.raw(sql.upsert, ...sql.values(row))
+  }
+
+  remove<R extends Row>(table: Table<R>, probe: Partial<R>): boolean {
+    const before = this.find(table, probe)
+    if (before === undefined) return false
+    const { state } = this
+    const { shape, buffer, sql } = state.of(table)
+    const payload = state.captures.size === 0 ? undefined : this.payload(table, before, undefined, before)
+    state.log.append(shape, 'delete', probe as Row, payload)
+    if (buffer !== undefined) buffer.set(probe as Row, undefined, 0)
+    else state.sql.raw(sql.remove, ...sql.keyValues(probe as Row))
+    return true
+  }
+
+  /** The documents that the collection's capture level asks for. */
+  private payload(table: Table, key: Row, after: Row | undefined, before?: Row): Payload | undefined {
+    const level = this.state.captures.get(table.collection) ?? 'key'
+    if (level === 'key') return undefined
+    const payload: Payload = {}
+    if (after !== undefined) payload.after = table.document(after)
+    if (level === 'full') {
+      const row = before ?? this.find(table, key)
+      if (row !== undefined) payload.before = table.document(row)
+    }
+    return payload
+  }
+
+  truncate<R extends Row>(table: Table<R>, where: Partial<R> = {}): void {
+    const { shape, buffer, sql } = this.state.of(table)
+    this.state.log.append(shape, 'truncate', where as Row)
+    if (buffer !== undefined) buffer.truncate(where as Row)
+    else sql.truncate(this.state.sql, where as Row)
+  }
+
+  write(statement: string, ...values: readonly SqlValue[]): SqlRow[] {
+    return this.state.sql.all(statement, ...values)
+  }
+
+  record<R extends Row>(table: Table<R>, op: 'put' | 'delete', row: R, before?: R): void {
+    const { state } = this
+    const payload = state.captures.size === 0 ? undefined : this.payload(table, row, op === 'put' ? row : undefined, before)
+    state.log.append(state.of(table).shape, op, row, payload)
+  }
+
+  attempt<T>(work: () => T): T {
+    const { state } = this
+    const mark = state.mark()
+    try {
+      return state.sql.transact(work)
+    } catch (error) {
+      state.rollback(mark)
+      throw error
+    }
+  }
+
+  random(): number {
+    return this.state.clock.random()
+  }
+}
