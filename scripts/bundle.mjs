@@ -1,0 +1,86 @@
+/** How every bundle of this repository is made.
+ *
+ *  1. Our own packages (@dotdo/*, dotdo) are bundled from their sources, by the condition `source`.
+ *  2. Their dependencies stay imports in bundles for Node; for Workers they are bundled too.
+ *  3. An output is written whole and renamed, so that a process starting meanwhile reads the old one or the new one. */
+import { mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises'
+import { basename, dirname, isAbsolute, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { build } from 'esbuild'
+
+/** The repository's root, without a slash at the end. */
+export const root = dirname(dirname(fileURLToPath(import.meta.url)))
+
+const ours = /^(@dotdo\/|dotdo(\/|$))/
+
+/** Leave every import of another package as it stands. */
+const dependenciesStay = {
+  name: 'dependencies-stay',
+  setup(plugin) {
+    plugin.onResolve({ filter: /^[^./]/ }, ({ path, kind }) => {
+      if (kind === 'entry-point' || isAbsolute(path) || ours.test(path)) return undefined
+      return { path, external: true }
+    })
+  },
+}
+
+/** Leave imports of everything but the package itself, our other packages included: the form that is published. */
+const packagesStay = {
+  name: 'packages-stay',
+  setup(plugin) {
+    plugin.onResolve({ filter: /^[^./]/ }, ({ path, kind }) => {
+      return kind === 'entry-point' || isAbsolute(path) ? undefined : { path, external: true }
+    })
+  },
+}
+
+const node = { platform: 'node', target: 'node20.19', conditions: ['source'] }
+const kinds = {
+  /** One file that Node runs. */
+  node: { ...node, plugins: [dependenciesStay] },
+  /** Files of a package, sharing their common parts. */
+  package: { ...node, plugins: [packagesStay], splitting: true, chunkNames: 'chunk-[hash]' },
+  /** One file that workerd runs; node:* is there by nodejs_compat. */
+  worker: {
+    platform: 'browser',
+    target: 'es2023',
+    conditions: ['source', 'workerd', 'worker'],
+    external: ['node:*', 'cloudflare:*'],
+  },
+}
+
+async function writeWhole(path, contents) {
+  await mkdir(dirname(path), { recursive: true })
+  const part = `${path}.${process.pid}.part`
+  await writeFile(part, contents)
+  await rename(part, path)
+}
+
+/** Remove the shared parts of earlier builds: their names change with their contents. */
+async function dropOldChunks(folder, kept) {
+  const old = (await readdir(folder)).filter((name) => name.startsWith('chunk-') && !kept.has(name))
+  for (const name of old) await rm(join(folder, name), { force: true })
+}
+
+/** Bundle TypeScript to ES modules with source maps.
+ *  @param kind node, package or worker
+ *  @param entries output name without `.js` to source, relative to the root
+ *  @returns paths of the outputs
+ *  @throws the first errors of esbuild, as one message */
+export async function bundle(kind, entries, outdir, extension = '.js') {
+  const result = await build({
+    ...kinds[kind],
+    entryPoints: entries,
+    absWorkingDir: root,
+    outdir,
+    outExtension: { '.js': extension },
+    bundle: true,
+    format: 'esm',
+    sourcemap: 'linked',
+    write: false,
+    logLevel: 'silent',
+  })
+  for (const file of result.outputFiles) await writeWhole(file.path, file.contents)
+  if (kind === 'package') await dropOldChunks(outdir, new Set(result.outputFiles.map((file) => basename(file.path))))
+  return Object.keys(entries).map((name) => join(outdir, `${name}${extension}`))
+}
