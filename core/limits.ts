@@ -12,6 +12,17 @@ export const SQL_STATEMENT_BYTES_MAX = 100_000
 export const SQL_ROW_BYTES_MAX = 2_000_000
 /** Columns of a table, and of a result: the limit of Durable Object SQL. */
 export const SQL_COLUMNS_MAX = 100
+/** Terms of a compound select (union, intersect, except): the limit of Durable Object SQL. */
+export const SQL_COMPOUND_TERMS_MAX = 5
+/** Bytes of a LIKE or GLOB pattern: the limit of Durable Object SQL. */
+export const SQL_PATTERN_BYTES_MAX = 50
+/** Statements one database keeps prepared, per generation (two live at once): some KB each, and an engine has dozens. */
+export const SQL_STATEMENTS_CACHED_MAX = 200
+/** KiB of pages one open database keeps in memory: thousands are open at once, and rows are cached above. */
+export const SQL_CACHE_KIB = 2_048
+/** Pages (4 KiB) of the write-ahead log at which a commit copies it into the file: 16 MB, so that a group of 1 MB is not
+ *  often the one that waits for two fsyncs, and reading the log back after a crash stays near 10 ms. */
+export const SQL_CHECKPOINT_PAGES = 4_000
 /** Bytes of one log or redo segment; a larger group is cut into several, so that each fits a row. */
 export const LOG_SEGMENT_BYTES = 1_000_000
 /** Bytes of redo a shard may hold before its dirty rows are written to their tables: bounds replay after a crash. */
@@ -48,3 +59,11 @@ export const REDIS_BATCH_COMMANDS_MAX = 1_000
 export const REDIS_QUEUED_INPUT_BYTES = 1024 * 1024
 /** Bytes of replies that may wait for a Redis client that does not read them, before its connection is closed. */
 export const REDIS_QUEUED_OUTPUT_BYTES_MAX = 256 * 1024 * 1024
+/** Shards a thread keeps open at once: each takes 3 file handles and about 200 KB. */
+export const OPEN_SHARDS_MAX = 1_000
+/** Databases a fabric keeps routers for; each map takes 32 KB. */
+export const OPEN_DATABASES_MAX = 1_000
+/** Pinned keys of a directory database: each takes a slot of its own, and half of the slots are left to hash into. */
+export const PINS_MAX = 8_192
+/** Groups and distinct values that one aggregate may hold, so that a query cannot eat the memory of its host. */
+export const AGGREGATE_ENTRIES_MAX = 1_000_000
