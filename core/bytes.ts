@@ -13,8 +13,10 @@ const utf8 = new TextDecoder('utf-8', { fatal: true })
 /** View bytes as a binary string.
  *  @param bytes borrowed; copied into the result */
 export function toBin(bytes: Uint8Array, start = 0, end: number = bytes.length): Bin {
-  return (Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength))
-    .latin1Slice(start, end)
+  return (Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)).latin1Slice(
+    start,
+    end,
+  )
 }
 
 /** Copy a binary string into fresh bytes. */

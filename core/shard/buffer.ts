@@ -8,8 +8,8 @@
 import { toBin } from '../bytes.ts'
 import type { TableShape } from './row-codec.ts'
 import type { Sql, SqlRow, SqlValue } from './sql.ts'
-import type { Row } from './table.ts'
 import { Statements } from './statements.ts'
+import type { Row } from './table.ts'
 
 /** A row in memory; `row` undefined means that it is known to be absent. */
 interface Entry {
@@ -109,7 +109,12 @@ export class BufferedTable {
     const id = this.identify(probe)
     let entry = this.young.get(id) ?? this.promote(id)
     if (entry === undefined) {
-      entry = { row: undefined, key: row ?? this.keyOf(probe), generation: -1, sizeBytes: sizeBytes + entryOverheadBytes }
+      entry = {
+        row: undefined,
+        key: row ?? this.keyOf(probe),
+        generation: -1,
+        sizeBytes: sizeBytes + entryOverheadBytes,
+      }
       this.keep(id, entry)
     }
     this.undo.push(entry, entry.row, entry.generation)
@@ -267,9 +272,9 @@ function identifier(shape: TableShape): (probe: Row) => string {
   const fixed = (index: number) => key[index]?.kind === 'integer'
   if (key.length === 3 && first && second && third && fixed(0) && fixed(1)) {
     const [a, b, c] = [first.name, second.name, third.name]
-    return probe => `${probe[a]},${probe[b]},${probe[c]}`
+    return (probe) => `${probe[a]},${probe[b]},${probe[c]}`
   }
-  return probe => {
+  return (probe) => {
     let id = ''
     for (const { name, kind } of key) {
       const value = probe[name] as SqlValue

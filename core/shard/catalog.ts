@@ -43,8 +43,8 @@ export const databasesTable = table<DatabaseRow>({
   columns: { name: 'text', epoch: 'integer', shards: 'integer', map: 'text', created: 'integer' },
   primaryKey: ['name'],
   withoutRowid: true,
-  document: row => ({ ...row, map: JSON.parse(row.map) }),
-  documentId: key => String(key.name),
+  document: (row) => ({ ...row, map: JSON.parse(row.map) }),
+  documentId: (key) => String(key.name),
 })
 
 /** The same table, as drizzle knows it. */
@@ -60,7 +60,11 @@ const databases = sqliteTable('databases', {
 function storageOf(tx: Tx): Parameters<typeof drizzle>[0] {
   const exec = (query: string, ...values: SqlValue[]) => ({
     toArray: () => tx.all(query, ...values),
-    next: () => tx.all(query, ...values).values().next(),
+    next: () =>
+      tx
+        .all(query, ...values)
+        .values()
+        .next(),
     raw: () => ({ toArray: () => tx.raw(query, ...values) }),
   })
   const storage = { sql: { exec }, transactionSync: <T>(work: () => T) => tx.attempt(work) }
@@ -87,7 +91,14 @@ const handlers: { [Name in keyof CatalogCalls]: (tx: Tx, args: CatalogCalls[Name
   find: (tx, { name }) => find(tx, name),
   list(tx, { after, limit }) {
     const db = drizzle(storageOf(tx))
-    return db.select().from(databases).where(gt(databases.name, after)).orderBy(asc(databases.name)).limit(limit).all().map(toEntry)
+    return db
+      .select()
+      .from(databases)
+      .where(gt(databases.name, after))
+      .orderBy(asc(databases.name))
+      .limit(limit)
+      .all()
+      .map(toEntry)
   },
   publish(tx, { name, map }) {
     const known = find(tx, name)

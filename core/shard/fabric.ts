@@ -1,11 +1,12 @@
 /** The fabric: databases by name, each with its map and its router. The same on every host. */
 import { Failure } from '../errors.ts'
-import { catalogProgram, CATALOG, type CatalogCalls, type CatalogEntry } from './catalog.ts'
+import { OPEN_DATABASES_MAX } from '../limits.ts'
+import { CATALOG, type CatalogCalls, type CatalogEntry } from './catalog.ts'
 import type { Clock } from './clock.ts'
-import { type MapData, ShardMap } from './map.ts'
+import { type MapData, type MapDelta, ShardMap } from './map.ts'
 import type { Call } from './program.ts'
 import { type Plan, Router, type ShardClient } from './router.ts'
-import { type ShardOptionsData, shard } from './strategy.ts'
+import { type CustomRoutes, type ShardOptions, shard } from './strategy.ts'
 import { SYSTEM } from './system.ts'
 
 /** Where a host puts shards. */
@@ -20,7 +21,9 @@ export interface FabricOptions {
   placement: Placement
   clock: Clock
   /** How databases are made that are first met in use. */
-  defaults: ShardOptionsData
+  defaults: ShardOptions
+  /** The functions of `custom` strategies, by name. */
+  routes?: CustomRoutes
 }
 
 /** One database. */
@@ -47,19 +50,26 @@ export function checkName(name: string): string {
   return name
 }
 
+/** Every slot of a map, as a delta that any older map believes. */
+function wholeDelta({ epoch, count, slots }: MapData): MapDelta {
+  return { since: 0, epoch, count, slots }
+}
+
 /** All databases of one installation. */
 export class Fabric {
   readonly clock: Clock
   private readonly placement: Placement
-  private readonly defaults: ShardOptionsData
+  private readonly defaults: ShardOptions
+  private readonly routes: CustomRoutes
   private readonly open = new Map<string, Promise<Database>>()
   private readonly catalog: ShardClient
   private assigned: Promise<void> | undefined
 
-  constructor({ placement, clock, defaults }: FabricOptions) {
+  constructor({ placement, clock, defaults, routes }: FabricOptions) {
     this.placement = placement
     this.clock = clock
     this.defaults = defaults
+    this.routes = routes ?? {}
     this.catalog = placement.client(CATALOG_DATABASE, 0)
   }
 
@@ -69,23 +79,35 @@ export class Fabric {
     const known = this.open.get(name)
     if (known !== undefined) return known
     const opening = this.load(name)
-    this.open.set(name, opening)
+    this.keep(name, opening)
     opening.catch(() => this.open.delete(name))
     return opening
   }
 
+  /** Sessions hold on to the databases they use; forgetting the oldest here costs at most another look-up. */
+  private keep(name: string, database: Promise<Database>): void {
+    this.open.set(name, database)
+    if (this.open.size <= OPEN_DATABASES_MAX) return
+    const [oldest] = this.open.keys()
+    this.open.delete(oldest as string)
+  }
+
   private async load(name: string): Promise<Database> {
     checkName(name)
-    const args: CatalogCalls['ensure'] = { name, map: shard(this.defaults).toData(), nowMs: this.clock.nowMs() }
+    const args: CatalogCalls['ensure'] = {
+      name,
+      map: ShardMap.create(shard(this.defaults)).toData(),
+      nowMs: this.clock.nowMs(),
+    }
     const entry = (await this.ask('ensure', args)) as CatalogEntry
     return this.build(entry)
   }
 
   private build({ name, map: data }: CatalogEntry): Database {
-    const map = ShardMap.fromData(data)
+    const map = ShardMap.fromData(data, this.routes)
     const refresh = async () => {
       const entry = (await this.ask('find', { name })) as CatalogEntry | null
-      if (entry !== null) map.replace(ShardMap.fromData(entry.map))
+      if (entry !== null) map.apply(wholeDelta(entry.map))
     }
     const client = (index: number) => this.placement.client(name, index)
     const router = new Router({ map, client, refresh, clock: this.clock })
@@ -94,11 +116,11 @@ export class Fabric {
 
   /** Create a database.
    *  @throws exists, or invalid for options that cannot be honoured */
-  async create(name: string, options: ShardOptionsData): Promise<Database> {
-    const map = shard(options).toData()
+  async create(name: string, options: ShardOptions): Promise<Database> {
+    const map = ShardMap.create(shard(options)).toData()
     const entry = (await this.ask('create', { name: checkName(name), map, nowMs: this.clock.nowMs() })) as CatalogEntry
     const database = this.build(entry)
-    this.open.set(name, Promise.resolve(database))
+    this.keep(name, Promise.resolve(database))
     return database
   }
 
@@ -118,7 +140,7 @@ export class Fabric {
   async publish(name: string, map: MapData): Promise<void> {
     await this.ask('publish', { name, map })
     const database = await this.open.get(name)
-    database?.map.replace(ShardMap.fromData(map))
+    database?.map.apply(wholeDelta(map))
   }
 
   private async ask<Name extends keyof CatalogCalls>(name: Name, args: CatalogCalls[Name]): Promise<unknown> {
@@ -139,5 +161,3 @@ export class Fabric {
     }
   }
 }
-
-export { catalogProgram }

@@ -208,7 +208,10 @@ export class ChangeLog {
    *  @throws out_of_range when some of them have been trimmed, or `seq` is past the newest */
   read(seq: number, limit: number): Entry[] {
     if (seq < this.floor || seq > this.base) {
-      throw new Failure('out_of_range', `changes after ${seq} are not here: the log holds ${this.floor + 1} to ${this.base}`)
+      throw new Failure(
+        'out_of_range',
+        `changes after ${seq} are not here: the log holds ${this.floor + 1} to ${this.base}`,
+      )
     }
     const entries: Entry[] = []
     const statement = 'select first, at, epoch, bytes from dotdo_log where last > ? order by first limit 1'

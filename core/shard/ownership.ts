@@ -7,11 +7,8 @@
  *  4. A fence is durable before the source is read for the last time; a slot is served again only after `activate`. */
 import { Failure } from '../errors.ts'
 import { SLOT_COUNT } from '../limits.ts'
-import type { MapDelta } from './map.ts'
+import type { MapDelta, SlotRange } from './map.ts'
 import type { Call } from './program.ts'
-
-/** A run of slots, both ends included. */
-export type SlotRange = readonly [from: number, to: number]
 
 /** Ownership as it is kept in the shard. */
 export interface OwnershipData {
@@ -69,7 +66,8 @@ export class Ownership {
    *  @throws conflict when the epoch is not newer */
   prepare(epoch: number): OwnershipData {
     const data = this.data ?? { epoch: 0, slots: [], gone: [] }
-    if (epoch <= data.epoch) throw new Failure('conflict', `preparing epoch ${epoch}, which is not newer than ${data.epoch}`)
+    if (epoch <= data.epoch)
+      throw new Failure('conflict', `preparing epoch ${epoch}, which is not newer than ${data.epoch}`)
     return { ...data, awaiting: epoch }
   }
 
@@ -106,7 +104,7 @@ export class Ownership {
     const left = this.owned.slice()
     for (const [from, to] of slots) left.fill(1, from, to + 1)
     const back = ([from, to]: readonly [number, number, ...unknown[]]) => slots.some(([a, b]) => from >= a && to <= b)
-    return { epoch, slots: runsOf(left), gone: data.gone.filter(run => !back(run)) }
+    return { epoch, slots: runsOf(left), gone: data.gone.filter((run) => !back(run)) }
   }
 }
 

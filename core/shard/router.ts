@@ -112,7 +112,7 @@ export class Router {
   private async send(index: number, items: readonly Item[]): Promise<void> {
     let replies: unknown[]
     try {
-      replies = await this.options.client(index).submit(items.map(item => item.call))
+      replies = await this.options.client(index).submit(items.map((item) => item.call))
     } catch (error) {
       const failure = toFailure(error)
       for (const item of items) item.reply = failure
@@ -126,19 +126,20 @@ export class Router {
 
   /** Make ready for another try: assign shards that were never told, learn from `moved`, or wait and read the map. */
   async recover(items: readonly Item[], attempt: number): Promise<void> {
-    const epoch = this.map.epoch
+    let learnt = false
     const unassigned = new Set<number>()
     for (const item of items) {
       const failure = item.reply as Failure
-      if (failure.code === 'moved') this.map.apply(failure.detail as MapDelta)
+      if (failure.code === 'moved') learnt = this.map.apply(failure.detail as MapDelta) || learnt
       else unassigned.add(item.shard >= 0 ? item.shard : this.map.shardOf(item.call.slot))
     }
     if (unassigned.size > 0) {
-      await Promise.all([...unassigned].map(index => this.assign(index)))
+      await Promise.all([...unassigned].map((index) => this.assign(index)))
       return
     }
-    if (this.map.epoch > epoch && attempt < 3) return
-    await new Promise<void>(resolve => this.options.clock.after(Math.min(5 * 2 ** attempt, 200), resolve))
+    // What a shard says of slots is enough to send calls for slots again; a scatter needs the whole map.
+    if (learnt && items.every((item) => item.call.slot >= 0)) return
+    await new Promise<void>((resolve) => this.options.clock.after(Math.min(5 * 2 ** attempt, 200), resolve))
     await this.options.refresh()
   }
 
@@ -146,7 +147,10 @@ export class Router {
     const args: SystemCalls['assign'] = { epoch: this.map.epoch, slots: this.map.slotsOf(index) }
     const call: Call = { program: SYSTEM, name: 'assign', slot: -1, epoch: this.map.epoch, args }
     // Its failure shows in the retried calls: they meet `unassigned` again.
-    await this.options.client(index).submit([call]).catch(() => undefined)
+    await this.options
+      .client(index)
+      .submit([call])
+      .catch(() => undefined)
   }
 }
 
@@ -165,14 +169,24 @@ export class Plan {
 
   /** Plan a call to the shard that owns `slot`. */
   one(slot: number, { program, name, args }: PlannedCall): Pending {
-    const item: Item = { call: { program, name, slot, epoch: 0, args }, shard: -1, scatter: undefined, reply: undefined }
+    const item: Item = {
+      call: { program, name, slot, epoch: 0, args },
+      shard: -1,
+      scatter: undefined,
+      reply: undefined,
+    }
     this.items.push(item)
     return item
   }
 
   /** Plan a call to one shard as a whole. */
   shard(index: number, { program, name, args }: PlannedCall): Pending {
-    const item: Item = { call: { program, name, slot: -1, epoch: 0, args }, shard: index, scatter: undefined, reply: undefined }
+    const item: Item = {
+      call: { program, name, slot: -1, epoch: 0, args },
+      shard: index,
+      scatter: undefined,
+      reply: undefined,
+    }
     this.items.push(item)
     return item
   }
@@ -211,8 +225,8 @@ export class Plan {
         for (const item of again) item.reply = toFailure(error)
         return
       }
-      const scatters = new Set(again.map(item => item.scatter))
-      again = again.filter(item => item.scatter === undefined)
+      const scatters = new Set(again.map((item) => item.scatter))
+      again = again.filter((item) => item.scatter === undefined)
       for (const scatter of scatters) if (scatter !== undefined) again.push(...this.spread(scatter))
       items = again
     }

@@ -28,7 +28,7 @@ export function shapeOf(table: Table, id: number): TableShape {
     const nullable = declared.endsWith('?')
     return { name, kind: (nullable ? declared.slice(0, -1) : declared) as Kind, nullable }
   }
-  const rest = Object.keys(table.columns).filter(name => !table.primaryKey.includes(name))
+  const rest = Object.keys(table.columns).filter((name) => !table.primaryKey.includes(name))
   return { table, id, key: table.primaryKey.map(column), rest: rest.map(column) }
 }
 

@@ -64,7 +64,8 @@ function create(sql: Sql, table: Table, now: string): number {
   for (const [name, text] of Object.entries(table.indexes ?? {})) {
     sql.raw(`create index ${table.name}_${name} on ${table.name} ${text}`)
   }
-  const statement = 'insert into dotdo_tables (id, name, made) select coalesce(max(id), 0) + 1, ?, ? from dotdo_tables returning id'
+  const statement =
+    'insert into dotdo_tables (id, name, made) select coalesce(max(id), 0) + 1, ?, ? from dotdo_tables returning id'
   return Number(sql.raw(statement, table.name, now)[0]?.[0])
 }
 

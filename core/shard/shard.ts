@@ -5,7 +5,14 @@
  *  2. A call that fails is undone alone; its reply is a Failure in its place.
  *  3. A commit that fails fails every call of its group, and the shard's memory is read back from the database. */
 import { assert, Failure, toFailure } from '../errors.ts'
-import { CACHED_BYTES_MAX, CACHED_ROWS_MAX, DIRTY_ROWS_MAX, DRAIN_ROWS_MIN, LOG_RETAINED_BYTES, REDO_BYTES_MAX } from '../limits.ts'
+import {
+  CACHED_BYTES_MAX,
+  CACHED_ROWS_MAX,
+  DIRTY_ROWS_MAX,
+  DRAIN_ROWS_MIN,
+  LOG_RETAINED_BYTES,
+  REDO_BYTES_MAX,
+} from '../limits.ts'
 import type { Clock } from './clock.ts'
 import type { Call, Program } from './program.ts'
 import type { Sql } from './sql.ts'
@@ -32,7 +39,7 @@ export const shardLimits: ShardLimits = {
 }
 
 /** What a shard is made of. */
-export interface ShardOptions {
+export interface ShardParts {
   sql: Sql
   clock: Clock
   programs: readonly Program[]
@@ -61,12 +68,12 @@ export class Shard {
   private swept = false
   private closed = false
 
-  constructor({ sql, clock, programs, limits, onBug }: ShardOptions) {
+  constructor({ sql, clock, programs, limits, onBug }: ShardParts) {
     this.sql = sql
     this.clock = clock
     this.limits = { ...shardLimits, ...limits }
     this.onBug = onBug ?? (() => undefined)
-    this.programs = new Map([systemProgram, ...programs].map(program => [program.name, program]))
+    this.programs = new Map([systemProgram, ...programs].map((program) => [program.name, program]))
   }
 
   /** Run calls, in order, in the next group.
@@ -82,16 +89,23 @@ export class Shard {
     this.queue.push(job)
   }
 
-  /** Wait until something has been committed after now.
-   *  @returns a function that stops waiting */
-  onCommit(listener: () => void): () => void {
-    this.listeners.push(listener)
-    return () => {
-      this.listeners = this.listeners.filter(other => other !== listener)
-    }
+  /** Wait until something has been committed after a seq, or `waitMs` has passed, or the shard is closed. */
+  async awaitChange(afterSeq: number, waitMs: number): Promise<void> {
+    // An empty group waits for what is queued, and reads the log's end when the shard has just been opened.
+    await this.submit([])
+    if (this.closed || (this.state?.log.committedSeq ?? 0) > afterSeq) return
+    await new Promise<void>((resolve) => {
+      const done = () => {
+        cancel()
+        this.listeners = this.listeners.filter((other) => other !== done)
+        resolve()
+      }
+      const cancel = this.clock.after(waitMs, done)
+      this.listeners.push(done)
+    })
   }
 
-  /** How many groups wait; hosts do not close a shard that has any. */
+  /** Whether somebody waits for it; hosts do not close a busy shard. */
   get busy(): boolean {
     return this.queue.length > 0 || this.listeners.length > 0
   }
@@ -121,7 +135,7 @@ export class Shard {
     const replies = this.sql.transact(() => {
       const state = this.load()
       const tx = new ShardTx(state, nowMs)
-      const answers = jobs.map(job => job.calls.map(call => this.runCall(tx, call)))
+      const answers = jobs.map((job) => job.calls.map((call) => this.runCall(tx, call)))
       if (!this.swept || state.log.pending > 0 || (this.wake !== undefined && nowMs >= this.wake.atMs)) {
         wakeAtMs = this.sweep(tx)
         this.swept = true
@@ -140,7 +154,7 @@ export class Shard {
 
   private load(): ShardState {
     if (this.state === undefined) {
-      const tables = [...this.programs.values()].flatMap(program => program.tables)
+      const tables = [...this.programs.values()].flatMap((program) => program.tables)
       this.state = new ShardState(this.sql, tables, this.limits, this.clock)
       this.swept = false
     }
@@ -152,7 +166,7 @@ export class Shard {
     if (program === undefined) return new Failure('unsupported', `no program ${call.program} runs on this shard`)
     const refused = program === systemProgram ? undefined : tx.state.ownership.refuse(call)
     if (refused !== undefined) return refused
-    const savepoint = program.writesSql?.(call) ?? program.tables.some(table => !table.buffered)
+    const savepoint = program.writesSql?.(call) ?? program.tables.some((table) => !table.buffered)
     const mark = tx.state.mark()
     try {
       const run = () => {

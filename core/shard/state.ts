@@ -1,6 +1,7 @@
 /** What a shard has in memory: its log, its buffered tables, its ownership. All of it is read back from the database. */
-import type { Clock } from './clock.ts'
+
 import { BufferedTable } from './buffer.ts'
+import type { Clock } from './clock.ts'
 import { type Capture, ChangeLog, type LogMark } from './log.ts'
 import { Ownership, type OwnershipData } from './ownership.ts'
 import type { TableShape } from './row-codec.ts'
@@ -87,13 +88,14 @@ export class ShardState {
 
   /** Keep a value beside the data, in the group's transaction. */
   writeMeta(name: string, value: unknown): void {
-    const statement = 'insert into dotdo_meta (name, value) values (?, ?) on conflict (name) do update set value = excluded.value'
+    const statement =
+      'insert into dotdo_meta (name, value) values (?, ?) on conflict (name) do update set value = excluded.value'
     this.sql.raw(statement, name, JSON.stringify(value))
   }
 
   /** Where to roll back to when a call fails. */
   mark(): StateMark {
-    return { log: this.log.mark(), buffers: this.buffers.map(buffer => buffer.mark()) }
+    return { log: this.log.mark(), buffers: this.buffers.map((buffer) => buffer.mark()) }
   }
 
   /** Undo what memory took on since `mark`. */

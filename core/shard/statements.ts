@@ -20,9 +20,10 @@ export class Statements {
     this.columns = names.map(column)
     this.key = table.primaryKey.map(column)
     this.hasBin = this.columns.some(({ bin }) => bin)
-    const where = table.primaryKey.map(name => `${name} = ?`).join(' and ')
-    const rest = names.filter(name => !table.primaryKey.includes(name))
-    const action = rest.length > 0 ? `update set ${rest.map(name => `${name} = excluded.${name}`).join(', ')}` : 'nothing'
+    const where = table.primaryKey.map((name) => `${name} = ?`).join(' and ')
+    const rest = names.filter((name) => !table.primaryKey.includes(name))
+    const action =
+      rest.length > 0 ? `update set ${rest.map((name) => `${name} = excluded.${name}`).join(', ')}` : 'nothing'
     this.find = `select ${names.join(', ')} from ${table.name} where ${where}`
     this.remove = `delete from ${table.name} where ${where}`
     this.upsert = `insert into ${table.name} (${names.join(', ')}) values (${names.map(() => '?').join(', ')})

@@ -3,7 +3,8 @@
 import { Failure } from '../errors.ts'
 import { CHANGES_PER_READ_MAX } from '../limits.ts'
 import type { Capture, Entry } from './log.ts'
-import { Ownership, type OwnershipData, type SlotRange } from './ownership.ts'
+import type { SlotRange } from './map.ts'
+import { Ownership, type OwnershipData } from './ownership.ts'
 import type { Call, Op, Position, Program, Tx } from './program.ts'
 import type { SqlValue } from './sql.ts'
 import type { Row, Table } from './table.ts'
@@ -94,7 +95,7 @@ export interface SystemCalls {
 export const systemProgram: Program = {
   name: SYSTEM,
   tables: [],
-  writesSql: call => call.name !== 'changes' && call.name !== 'status',
+  writesSql: (call) => call.name !== 'changes' && call.name !== 'status',
   run(tx: Tx, call: Call): unknown {
     const handler = handlers[call.name as keyof SystemCalls]
     if (handler === undefined) throw new Failure('unsupported', `a shard has no call ${call.name}`)
@@ -146,7 +147,7 @@ function keep(tx: ShardTx, data: OwnershipData | undefined): null {
 }
 
 function declared(tx: ShardTx, name: string): Table {
-  const table = tx.state.tables.find(table => table.name === name)
+  const table = tx.state.tables.find((table) => table.name === name)
   if (table === undefined) throw new Failure('not_found', `no table ${name}`)
   return table
 }
@@ -157,15 +158,16 @@ function copy(tx: ShardTx, table: Table, slot: number, after: Row | undefined, l
   const key = table.primaryKey
   const names = Object.keys(table.columns).join(', ')
   const order = `order by ${key.join(', ')} limit ?`
-  const past = after === undefined ? 'slot = ?' : `slot = ? and (${key.join(', ')}) > (${key.map(() => '?').join(', ')})`
+  const past =
+    after === undefined ? 'slot = ?' : `slot = ? and (${key.join(', ')}) > (${key.map(() => '?').join(', ')})`
   const values: SqlValue[] = after === undefined ? [slot] : [slot, ...sql.keyValues(after)]
   const found = tx.all(`select ${names} from ${table.name} where ${past} ${order}`, ...values, limit + 1)
-  return { rows: found.slice(0, limit).map(row => sql.fromSql(row)), more: found.length > limit }
+  return { rows: found.slice(0, limit).map((row) => sql.fromSql(row)), more: found.length > limit }
 }
 
 function capture(tx: ShardTx, collection: string, level: Capture): null {
   const { state } = tx
-  if (!state.tables.some(table => table.collection === collection)) {
+  if (!state.tables.some((table) => table.collection === collection)) {
     throw new Failure('not_found', `no collection ${collection}`)
   }
   if (level === 'key') state.captures.delete(collection)
@@ -190,7 +192,7 @@ function changes(tx: ShardTx, { after, limit, collections }: ChangesRequest): Ch
   const from = startOf(tx, after)
   const entries = log.read(from, Math.min(limit, CHANGES_PER_READ_MAX))
   const wanted = collections && new Set(collections)
-  const records = entries.filter(entry => wanted?.has(entry.shape.table.collection) ?? true).map(toRecord)
+  const records = entries.filter((entry) => wanted?.has(entry.shape.table.collection) ?? true).map(toRecord)
   const last = entries.at(-1)
   const next = { incarnation, epoch: last?.epoch ?? ownership.epoch, seq: last?.seq ?? from }
   return { changes: records, next, more: next.seq < log.committedSeq }

@@ -107,7 +107,8 @@ export class ShardTx implements Tx {
 
   record<R extends Row>(table: Table<R>, op: 'put' | 'delete', row: R, before?: R): void {
     const { state } = this
-    const payload = state.captures.size === 0 ? undefined : this.payload(table, row, op === 'put' ? row : undefined, before)
+    const payload =
+      state.captures.size === 0 ? undefined : this.payload(table, row, op === 'put' ? row : undefined, before)
     state.log.append(state.of(table).shape, op, row, payload)
   }
 

@@ -1,0 +1,72 @@
+/** @dotdo/core/host/node: the fabric in a plain Node process, shards as files under a folder. Node only. */
+import { Failure } from '../../errors.ts'
+import { catalogProgram } from '../../shard/catalog.ts'
+import { Fabric } from '../../shard/fabric.ts'
+import type { Program } from '../../shard/program.ts'
+import type { ShardClient } from '../../shard/router.ts'
+import type { ShardLimits } from '../../shard/shard.ts'
+import type { CustomRoutes, ShardOptions } from '../../shard/strategy.ts'
+import { nodeClock } from './clock.ts'
+import { lockFolder } from './lock.ts'
+import { type Durability, FileStore, makeFolder, type ShardStore } from './store.ts'
+import { ThreadStore } from './threads.ts'
+
+export { nodeClock } from './clock.ts'
+export { openSqlite } from './sqlite.ts'
+export { type Durability, FileStore, shardPath } from './store.ts'
+export { serveThread, ThreadStore } from './threads.ts'
+
+/** How a fabric is opened in Node. */
+export interface NodeFabricOptions {
+  /** The data folder; made when it is missing. One process at a time may have it open. */
+  data: string
+  /** The engines; each shard runs all of them. */
+  programs: readonly Program[]
+  /** `full` (the default) fsyncs every group; `normal` leaves that to the operating system. */
+  durability?: Durability
+  /** How databases are made that are first met in use; one shard when left out. */
+  defaults?: ShardOptions
+  /** The functions of `custom` strategies, by name. */
+  routes?: CustomRoutes
+  /** Worker threads for the shards, 0 (the default) for this thread; `threadEntry` is then needed. */
+  threads?: number
+  /** The built module that calls `serveThread` with the same programs. */
+  threadEntry?: URL
+  /** Shards open at once (in each thread). */
+  openMax?: number
+  limits?: Partial<ShardLimits>
+  /** Told of failures that are bugs of ours. */
+  onBug?(error: unknown): void
+}
+
+/** A fabric of this process, and its end. */
+export interface NodeFabric extends Fabric {
+  /** Write everything to its tables, close the files and give up the folder. */
+  close(): Promise<void>
+}
+
+/** Open the fabric of a data folder.
+ *  @throws conflict when another process has the folder open; invalid for options that cannot be honoured */
+export async function openFabric(options: NodeFabricOptions): Promise<NodeFabric> {
+  const { data, durability = 'full', threads = 0, threadEntry, openMax, limits, onBug } = options
+  makeFolder(data)
+  const unlock = lockFolder(data)
+  const programs = [catalogProgram, ...options.programs]
+  const common = { folder: data, durability, ...(openMax && { openMax }), ...(limits && { limits }) }
+  let store: ShardStore
+  if (threads === 0) store = new FileStore({ ...common, programs, clock: nodeClock, ...(onBug && { onBug }) })
+  else if (threadEntry === undefined)
+    throw new Failure('invalid', 'threads need threadEntry, the module of serveThread')
+  else store = new ThreadStore(threadEntry, threads, common)
+  const client = (database: string, index: number): ShardClient => ({
+    submit: (calls) => store.submit(database, index, calls),
+    awaitChange: (afterSeq, waitMs) => store.awaitChange(database, index, afterSeq, waitMs),
+  })
+  const { defaults = { partitioner: 'crc16' }, routes = {} } = options
+  const fabric = new Fabric({ placement: { client }, clock: nodeClock, defaults, routes })
+  const close = async () => {
+    await store.close()
+    unlock()
+  }
+  return Object.assign(fabric, { close })
+}

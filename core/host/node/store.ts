@@ -1,0 +1,136 @@
+/** Shards as files of this thread: opened on first use, the least recently used closed. Node only. */
+import { closeSync, fsyncSync, mkdirSync, openSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { Failure, toWire } from '../../errors.ts'
+import { OPEN_SHARDS_MAX } from '../../limits.ts'
+import type { Clock } from '../../shard/clock.ts'
+import { CATALOG_DATABASE } from '../../shard/fabric.ts'
+import { crc16Slot } from '../../shard/hash.ts'
+import type { Call, Program } from '../../shard/program.ts'
+import { Shard, type ShardLimits } from '../../shard/shard.ts'
+import { type NodeSql, openSqlite } from './sqlite.ts'
+
+/** `full`: what was acknowledged survives power loss. `normal`: it survives the process's death. */
+export type Durability = 'full' | 'normal'
+
+/** Where shards are run: in this thread or in others. */
+export interface ShardStore {
+  /** Run calls on a shard. @returns replies; failures as Failure or WireFailure */
+  submit(database: string, index: number, calls: readonly Call[]): Promise<unknown[]>
+  /** Wait for a commit past a seq. */
+  awaitChange(database: string, index: number, afterSeq: number, waitMs: number): Promise<void>
+  /** Write everything to its tables and close the files. */
+  close(): Promise<void>
+}
+
+/** What a store of files is made of. */
+export interface FileStoreOptions {
+  /** The data folder. */
+  folder: string
+  durability: Durability
+  programs: readonly Program[]
+  clock: Clock
+  limits?: Partial<ShardLimits>
+  /** Shards open at once; more are opened only while those are busy. */
+  openMax?: number
+  onBug?(error: unknown): void
+}
+
+interface Open {
+  readonly shard: Shard
+  readonly sql: NodeSql
+}
+
+/** Find the file of a shard. A level of 256 folders keeps each small with 100,000 databases.
+ *  @param database a checked name (checkName), so that it is a safe path */
+export function shardPath(folder: string, database: string, index: number): string {
+  if (database === CATALOG_DATABASE) return join(folder, 'catalog.sqlite')
+  const bucket = (crc16Slot(database) & 255).toString(16).padStart(2, '0')
+  return join(folder, 'shards', bucket, database, `${index}.sqlite`)
+}
+
+/** Make a folder and its parents, durably. */
+export function makeFolder(path: string): void {
+  const made = mkdirSync(path, { recursive: true })
+  if (made === undefined) return
+  for (let folder = path; ; folder = dirname(folder)) {
+    for (const synced of [folder, dirname(folder)]) {
+      const handle = openSync(synced, 'r')
+      fsyncSync(handle)
+      closeSync(handle)
+    }
+    if (folder === made || folder === dirname(folder)) return
+  }
+}
+
+/** Shards of a data folder, in this thread. */
+export class FileStore implements ShardStore {
+  private readonly options: FileStoreOptions
+  private readonly open = new Map<string, Open>()
+  private readonly openMax: number
+  private closed = false
+
+  constructor(options: FileStoreOptions) {
+    this.options = options
+    this.openMax = options.openMax ?? OPEN_SHARDS_MAX
+  }
+
+  /** Files open now. */
+  get openCount(): number {
+    return this.open.size
+  }
+
+  /** @throws storage when the file cannot be opened; unavailable after close */
+  shard(database: string, index: number): Shard {
+    const key = `${database}/${index}`
+    const known = this.open.get(key)
+    if (known !== undefined) {
+      if (this.open.size > this.openMax / 2) {
+        this.open.delete(key)
+        this.open.set(key, known)
+      }
+      return known.shard
+    }
+    if (this.closed) throw new Failure('unavailable', 'the store is closed')
+    const { folder, durability, programs, clock, limits, onBug } = this.options
+    const path = shardPath(folder, database, index)
+    makeFolder(dirname(path))
+    const sql = openSqlite(path, { durability })
+    const shard = new Shard({ sql, clock, programs, ...(limits && { limits }), ...(onBug && { onBug }) })
+    this.open.set(key, { shard, sql })
+    if (this.open.size > this.openMax) this.evict()
+    return shard
+  }
+
+  private evict(): void {
+    for (const [key, { shard, sql }] of this.open) {
+      if (this.open.size <= this.openMax) return
+      if (shard.busy) continue
+      this.open.delete(key)
+      shard.close()
+      sql.close()
+    }
+  }
+
+  async submit(database: string, index: number, calls: readonly Call[]): Promise<unknown[]> {
+    return this.shard(database, index).submit(calls)
+  }
+
+  awaitChange(database: string, index: number, afterSeq: number, waitMs: number): Promise<void> {
+    return this.shard(database, index).awaitChange(afterSeq, waitMs)
+  }
+
+  async close(): Promise<void> {
+    this.closed = true
+    for (const { shard, sql } of this.open.values()) {
+      shard.close()
+      sql.close()
+    }
+    this.open.clear()
+  }
+}
+
+/** Prepare replies for a wire: failures as plain data. */
+export function wireReplies(replies: unknown[]): unknown[] {
+  return replies.map((reply) => (reply instanceof Failure ? toWire(reply) : reply))
+}
