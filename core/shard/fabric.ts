@@ -5,7 +5,7 @@ import { CATALOG, type CatalogCalls, type CatalogEntry } from './catalog.ts'
 import type { Clock } from './clock.ts'
 import { type MapData, type MapDelta, ShardMap } from './map.ts'
 import type { Call } from './program.ts'
-import { type Plan, Router, type ShardClient } from './router.ts'
+import { type Plan, Router, type ShardClient, unwrap } from './router.ts'
 import { type CustomRoutes, type ShardOptions, shard } from './strategy.ts'
 import { SYSTEM } from './system.ts'
 

@@ -78,8 +78,7 @@ export class Router {
     const plan = this.plan()
     const pending = 'slot' in to ? plan.one(to.slot, call) : plan.shard(to.shard, call)
     await plan.run()
-    if (pending.reply instanceof Failure) throw pending.reply
-    return pending.reply
+    return unwrap(pending.reply)
   }
 
   /** The way to one shard, for followers. */
@@ -102,11 +101,7 @@ export class Router {
       const [[index, group]] = groups as unknown as [[number, Item[]]]
       await this.send(index, group)
     } else await Promise.all([...groups].map(([index, group]) => this.send(index, group)))
-    let again: Item[] | undefined
-    for (const item of items) {
-      if (item.reply instanceof Failure && shouldRetry(item.reply)) (again ??= []).push(item)
-    }
-    return again ?? []
+    return items.some(wantsRetry) ? items.filter(wantsRetry) : []
   }
 
   private async send(index: number, items: readonly Item[]): Promise<void> {
@@ -154,8 +149,16 @@ export class Router {
   }
 }
 
-function shouldRetry(failure: Failure): boolean {
-  return failure.code === 'moved' || failure.code === 'unassigned'
+function wantsRetry({ reply }: Item): boolean {
+  return reply instanceof Failure && (reply.code === 'moved' || reply.code === 'unassigned')
+}
+
+/** Turn the reply of a ShardClient into a value.
+ *  @throws Failure when it is one, or is one from a wire */
+export function unwrap(reply: unknown): unknown {
+  const value = fromWire(reply)
+  if (value instanceof Failure) throw value
+  return value
 }
 
 /** Calls gathered to be run together. */

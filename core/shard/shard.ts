@@ -203,7 +203,7 @@ export class Shard {
     this.wake?.cancel()
     this.wake = undefined
     if (atMs === undefined) return
-    const wake = { atMs, fired: false, cancel: () => undefined as void }
+    const wake = { atMs, fired: false, cancel: () => {} }
     wake.cancel = this.clock.after(Math.max(1, atMs - this.clock.nowMs()), () => {
       // `wake` stays set: the group below must see that its time has come.
       wake.fired = true

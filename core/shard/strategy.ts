@@ -87,9 +87,13 @@ function refuse(option: string, why: string): never {
   throw new Failure('invalid', `shard(): ${option}: ${why}`, { option })
 }
 
-/** A value for a message, short. */
+/** A value for a message, short. What JSON cannot say (a bigint, a circle) is named by its type. */
 function show(value: unknown): string {
-  return (JSON.stringify(value) ?? String(value)).slice(0, 60)
+  try {
+    return (JSON.stringify(value) ?? String(value)).slice(0, 60)
+  } catch {
+    return `a ${typeof value}`
+  }
 }
 
 function whole(option: string, value: unknown, least: number, most: number): number {
