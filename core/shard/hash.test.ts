@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest'
 import { type Bin, fromBin, textToBin, toBin } from '../bytes.ts'
 import {
   canonicalKey,
+  canonicalSlot,
   compoundKey,
   crc16,
   crc16Slot,
@@ -204,6 +205,17 @@ describe('canonical keys', () => {
     expect(new Set(values.map(canonicalKey)).size).toBe(values.length)
     expect(canonicalKey(-0)).toBe(canonicalKey(0))
     expect(canonicalKey(Number.NaN)).toBe(canonicalKey(-Number.NaN))
+  })
+
+  it('give the slot of a value without being made', () => {
+    for (const text of ['', 'a', 'ab', 'abc', 'abcd', 'abcde', 'abcdef', 'abcdefg', 'abcdefgh']) {
+      expect(canonicalSlot(text)).toBe(murmur3Slot(canonicalKey(text)))
+    }
+    fc.assert(
+      fc.property(fc.oneof(scalars, fc.string({ maxLength: 40 })), (value) => {
+        expect(canonicalSlot(value)).toBe(murmur3Slot(canonicalKey(value)))
+      }),
+    )
   })
 
   it('read back to the value', () => {

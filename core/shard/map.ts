@@ -125,6 +125,11 @@ export class ShardMap {
     return this.strategy.slotOf(key)
   }
 
+  /** Find the slot of a value, in whatever form keys come. */
+  slotOfValue(value: Scalar): number {
+    return this.strategy.slotOfValue(value)
+  }
+
   /** Find the shard that owns a slot. */
   shardOf(slot: number): number {
     return this.owner[slot] as number

@@ -219,6 +219,23 @@ const kinds: ShardOptions[] = [
 ]
 
 describe('every strategy', () => {
+  it.each(kinds)('finds the same slot of a value as of its key: %j', (options) => {
+    const { strategy } = shard(options)
+    const id = encodeId({ ms: 1, slot: 9, counter: 0, random: 0 })
+    for (const value of [
+      'a',
+      'übel',
+      'user:1234',
+      id,
+      fromBin('\0\xff\xff'),
+      ...(options.partitioner ? [] : [null, 1]),
+    ]) {
+      const raw = typeof value === 'string' ? textToBin(value) : '\0\xff\xff'
+      expect(strategy.slotOfValue(value)).toBe(strategy.slotOf(options.partitioner ? raw : canonicalKey(value)))
+    }
+    if (options.partitioner) expect(() => strategy.slotOfValue(1)).toThrow(Failure)
+  })
+
   it.each(kinds)('but custom is the same after a trip through JSON: %j', (options) => {
     const { strategy } = shard(options)
     const again = openStrategy(JSON.parse(JSON.stringify(strategy.data)))

@@ -9,7 +9,8 @@
 import { type Bin, textToBin, toBin } from '../bytes.ts'
 import { assert, Failure } from '../errors.ts'
 import { PINS_MAX, SHARD_COUNT_MAX, SLOT_COUNT } from '../limits.ts'
-import { canonicalKey, compoundKey, crc16Slot, fromCanonicalKey, murmur3, murmur3Slot, type Scalar } from './hash.ts'
+import type { Scalar } from './hash.ts'
+import { canonicalKey, canonicalSlot, compoundKey, crc16Slot, fromCanonicalKey, murmur3, murmur3Slot } from './hash.ts'
 import { slotOfId } from './id.ts'
 
 /** Which hash: `crc16` agrees with Redis Cluster and needs raw keys; `murmur3` spreads better and is for all others. */
@@ -41,6 +42,9 @@ export interface Strategy {
   readonly partitioner: Partitioner | undefined
   /** Find the slot of a key in the form `data.keys` says. */
   slotOf(key: Bin): number
+  /** Find the slot of a value: text or bytes for raw keys, any scalar for typed ones.
+   *  @throws invalid for a value that cannot be a key in this form */
+  slotOfValue(value: Scalar): number
 }
 
 /** What can be asked of `shard()`. */
@@ -203,19 +207,26 @@ const hashes = { crc16: crc16Slot, murmur3: murmur3Slot } as const
  *  @param routes the functions of custom strategies, by name
  *  @throws invalid for a kind we do not know, or when the function of a custom strategy is not among `routes` */
 export function openStrategy(data: StrategyData, routes: CustomRoutes = {}): Strategy {
+  const slotOf = slotsBy(data, routes)
+  const partitioner = data.kind === 'range' ? undefined : 'partitioner' in data ? data.partitioner : 'murmur3'
+  const direct = data.kind === 'hash' && data.keys === 'typed'
+  const slotOfValue = direct ? canonicalSlot : (value: Scalar) => slotOf(inForm(data.keys, value, 'keys'))
+  return { data, partitioner, slotOf, slotOfValue }
+}
+
+function slotsBy(data: StrategyData, routes: CustomRoutes): Strategy['slotOf'] {
   switch (data.kind) {
     case 'hash':
-      return { data, partitioner: data.partitioner, slotOf: hashes[data.partitioner] }
+      return hashes[data.partitioner]
     case 'range':
-      return { data, partitioner: undefined, slotOf: rangeSlots(data.boundaries, data.slots) }
+      return rangeSlots(data.boundaries, data.slots)
     case 'round-robin':
-      return { data, partitioner: 'murmur3', slotOf: roundRobinSlots(data.keys) }
+      return roundRobinSlots(data.keys)
     case 'directory':
-      return { data, partitioner: 'murmur3', slotOf: directorySlots(data.pins, data.reserved) }
+      return directorySlots(data.pins, data.reserved)
     case 'custom': {
       const route = Object.hasOwn(routes, data.name) ? routes[data.name] : undefined
-      if (route === undefined) refuse('custom', `the function named ${data.name} was not given`)
-      return { data, partitioner: data.partitioner, slotOf: customSlots(data, route) }
+      return route ? customSlots(data, route) : refuse('custom', `the function named ${data.name} was not given`)
     }
     default:
       return refuse('strategy', `${show((data as { kind: unknown }).kind)} is not known`)

@@ -1,0 +1,134 @@
+import { existsSync } from 'node:fs'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { type NodeFabric, type NodeFabricOptions, openFabric, shardPath } from '../host/node/index.ts'
+import { temporaryFolder } from '../host/node/testing.ts'
+import { planResize, ShardMap } from './map.ts'
+import { SYSTEM } from './system.ts'
+import { testProgram } from './testing.ts'
+
+let folder: ReturnType<typeof temporaryFolder>
+let fabric: NodeFabric
+const open = async (options: Partial<NodeFabricOptions> = {}) => {
+  fabric = await openFabric({ data: folder.path, programs: [testProgram], durability: 'normal', ...options })
+}
+beforeEach(() => {
+  folder = temporaryFolder()
+})
+afterEach(async () => {
+  await fabric.close()
+  folder.remove()
+})
+
+const add = (slot: number, key = 'k') => ({ program: 'test', name: 'add', args: { slot, key } })
+const get = (slot: number, key = 'k') => ({ program: 'test', name: 'get', args: { slot, key } })
+const list = { program: 'test', name: 'list', args: { slot: 5, key: '' } }
+
+describe('databases', () => {
+  test('are made on first use with the defaults, and found again after a restart', async () => {
+    await open({ defaults: { count: 4, partitioner: 'crc16' } })
+    const { router, map } = await fabric.database('agent-1')
+    expect(map.count).toBe(4)
+    await router.call(add(9000), { slot: 9000 })
+    await fabric.close()
+    await open({ defaults: { count: 1 } })
+    const again = await fabric.database('agent-1')
+    expect(again.map.count).toBe(4)
+    expect(await again.router.call(get(9000), { slot: 9000 })).toBe(1)
+    expect((await fabric.list('', 10)).map(({ name }) => name)).toEqual(['agent-1'])
+  })
+
+  test('are made with options, once', async () => {
+    await open()
+    const { map } = await fabric.create('big', { count: 16, strategy: 'round-robin' })
+    expect([map.count, map.strategy.data.kind]).toEqual([16, 'round-robin'])
+    await expect(fabric.create('big', {})).rejects.toMatchObject({ code: 'exists' })
+    await expect(fabric.create('other', { count: 1001 })).rejects.toMatchObject({ code: 'invalid' })
+    expect(await fabric.find('other')).toBeUndefined()
+  })
+
+  test('have names that are safe as paths', async () => {
+    await open()
+    for (const name of ['', '../x', 'A', 'a/b', 'dotdo.catalog', '.x', 'x'.repeat(64), 'a\u0000']) {
+      await expect(fabric.database(name)).rejects.toMatchObject({ code: 'invalid' })
+    }
+  })
+
+  test('keep a shard closed until it is used, and at most so many open', async () => {
+    await open({ openMax: 3 })
+    for (let i = 0; i < 10; i++) {
+      const { router } = await fabric.database(`db-${i}`)
+      await router.call(add(1), { slot: 1 })
+    }
+    expect(existsSync(`${shardPath(folder.path, 'db-0', 0)}-wal`)).toBe(false)
+    expect(existsSync(`${shardPath(folder.path, 'db-9', 0)}-wal`)).toBe(true)
+    const first = await fabric.database('db-0')
+    expect(await first.router.call(get(1), { slot: 1 })).toBe(1)
+  })
+
+  test('belong to one process at a time', async () => {
+    await open()
+    await expect(openFabric({ data: folder.path, programs: [] })).rejects.toMatchObject({ code: 'conflict' })
+  })
+})
+
+describe('a plan', () => {
+  test('sends each shard its calls in order, and answers each in its place', async () => {
+    await open({ defaults: { count: 4 } })
+    const plan = (await fabric.database('x')).plan()
+    const pending = [1, 16_000, 1, 9000, 1].map((slot) => plan.one(slot, add(slot)))
+    await plan.run()
+    expect(pending.map(({ reply }) => reply)).toEqual([1, 1, 2, 1, 3])
+  })
+
+  test('asks every shard', async () => {
+    await open({ defaults: { count: 3 } })
+    const database = await fabric.database('x')
+    await database.router.call(add(5), { slot: 5 })
+    const plan = database.plan()
+    const all = plan.all(list)
+    await plan.run()
+    expect(all.map(({ reply }) => reply)).toEqual([[['k', 1]], [], []])
+  })
+
+  test('follows slots that moved, with a stale map, and spreads a scatter anew', async () => {
+    await open({ defaults: { count: 2 } })
+    const { map, router, plan } = await fabric.database('x')
+    await router.call(add(5), { slot: 5 })
+    const stale = ShardMap.fromData(map.toData())
+    const next = planResize(map, 3).map
+    const gone = next.slotsOf(2)
+    const system = (shard: number, name: string, args: unknown) =>
+      router.call({ program: SYSTEM, name, args }, { shard })
+    await router.call(get(gone[0]?.[0] as number), { slot: gone[0]?.[0] as number })
+    await system(2, 'assign', { epoch: 1, slots: [] })
+    await system(2, 'prepare', { epoch: next.epoch })
+    for (const shard of [0, 1]) {
+      const slots = gone.filter(([from]) => stale.shardOf(from) === shard)
+      await system(shard, 'assign', { epoch: 1, slots: stale.slotsOf(shard) })
+      if (slots.length > 0) await system(shard, 'fence', { epoch: next.epoch, slots, to: 2 })
+    }
+    await system(2, 'activate', { epoch: next.epoch, slots: gone })
+    await fabric.publish('x', next.toData())
+    // What this router knows is old again: it must find out by itself.
+    map.epoch = stale.epoch
+    map.owner = stale.owner
+    map.count = 2
+    const slot = gone.at(-1)?.[1] as number
+    const batch = plan()
+    const one = batch.one(slot, add(slot, 'moved'))
+    const all = batch.all(list)
+    await batch.run()
+    expect(one.reply).toBe(1)
+    expect(all.map(({ reply }) => reply)).toHaveLength(3)
+    expect(all.flatMap(({ reply }) => reply)).toEqual([['k', 1]])
+    expect(map.count).toBe(3)
+  })
+
+  test('gives up on a slot that nobody serves', async () => {
+    await open()
+    const { router } = await fabric.database('x')
+    await router.call(add(5), { slot: 5 })
+    await router.call({ program: SYSTEM, name: 'fence', args: { epoch: 2, slots: [[5, 5]], to: 0 } }, { shard: 0 })
+    await expect(router.call(get(5), { slot: 5 })).rejects.toMatchObject({ code: 'unavailable' })
+  })
+})
