@@ -10,6 +10,7 @@ import {
   type ConnectOptions,
   makeBrackets,
   runBracketed,
+  sizeStatement,
 } from './driver.ts'
 
 type Database = BetterSqlite3.Database
@@ -59,7 +60,7 @@ class BetterConnection implements Connection {
 
   describe(error: unknown): { code: string; message: string } | undefined {
     if (!(error instanceof Error) || error.name !== 'SqliteError') return undefined
-    return { code: (error as BetterSqlite3.SqliteError).code, message: error.message }
+    return { code: (error as Error & { code: string }).code, message: error.message }
   }
 
   exec(statements: string): void {
@@ -75,10 +76,6 @@ class BetterConnection implements Connection {
     this.database.close()
   }
 }
-
-/** Bytes in use, as a Durable Object counts them: free pages are left out. */
-export const sizeStatement =
-  'select (page_count - freelist_count) * page_size from pragma_page_count, pragma_freelist_count, pragma_page_size'
 
 /** A statement without rows. */
 class BetterWrite implements PreparedSql {

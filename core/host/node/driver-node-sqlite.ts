@@ -10,8 +10,8 @@ import {
   type ConnectOptions,
   makeBrackets,
   runBracketed,
+  sizeStatement,
 } from './driver.ts'
-import { sizeStatement } from './driver-better-sqlite3.ts'
 
 /** What is used of a StatementSync; @types/node 20 does not know node:sqlite. */
 interface Statement {

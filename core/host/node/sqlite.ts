@@ -9,7 +9,8 @@ import { SQL_CACHE_KIB, SQL_CHECKPOINT_PAGES } from '../../limits.ts'
 import type { Sql } from '../../shard/sql.ts'
 import { sqlFailure } from '../../shard/sql-check.ts'
 import { HostSql } from '../../shard/sql-driver.ts'
-import { type Connection, loadBinding } from './driver.ts'
+import { loadBinding } from './binding.ts'
+import type { Connection } from './driver.ts'
 
 /** What an acknowledged commit survives: `full` a power loss, `normal` the end of the process. */
 export type Durability = 'full' | 'normal'

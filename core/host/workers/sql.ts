@@ -10,7 +10,7 @@ type Stored = null | number | string | ArrayBuffer
 
 interface Cursor {
   toArray(): Record<string, Stored>[]
-  raw(): { toArray(): Stored[][] }
+  raw(): Iterable<Stored[]>
   [Symbol.iterator](): IterableIterator<Record<string, Stored>>
 }
 
