@@ -1,6 +1,8 @@
 /** Holds the house rules over every source (STYLE.md, ARCHITECTURE.md section 3); each rule proves first that it fails
  *  on a source that breaks it, and passes one that does not. */
-import { readFileSync } from 'node:fs'
+import { spawnSync } from 'node:child_process'
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { checkDependencyPage, declaredImports, readManifests } from './tidy/dependencies.ts'
@@ -233,6 +235,17 @@ describe('docs/dependencies.md', () => {
     expect(page('| `a` | 1.2.3 | what it is for |')).toEqual([])
     expect(checkDependencyPage(readFileSync(join(root, 'docs/dependencies.md'), 'utf8'), manifests)).toEqual([])
   })
+})
+
+it('package-lock.json has every platform, so that npm ci works everywhere', () => {
+  const run = spawnSync(process.execPath, [join(root, 'scripts/lock.mjs'), '--check'], { encoding: 'utf8' })
+  expect(run.stderr).toBe('')
+  const broken = join(mkdtempSync(join(tmpdir(), 'dotdo-lock-')), 'package-lock.json')
+  const a = { version: '1.0.0', optionalDependencies: { 'a-darwin-arm64': '1.0.0' } }
+  writeFileSync(broken, JSON.stringify({ packages: { 'node_modules/a': a } }))
+  const lock = (...options: string[]) =>
+    spawnSync(process.execPath, [join(root, 'scripts/lock.mjs'), broken, ...options])
+  expect([lock('--check').status, lock().status, lock('--check').status]).toEqual([1, 0, 0])
 })
 
 it('reads the sources it judges', () => {
