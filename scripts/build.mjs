@@ -3,7 +3,7 @@
  *
  *    node scripts/build.mjs            build if needed
  *    node scripts/build.mjs --types    declarations too, for publishing */
-import { execFileSync } from 'node:child_process'
+import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import {
   chmodSync,
@@ -116,7 +116,8 @@ function buildTypes() {
   rmSync(outdir, { recursive: true, force: true })
   const tsc = join(root, 'node_modules/typescript/bin/tsc')
   const options = ['--noEmit', 'false', '--declaration', '--emitDeclarationOnly', '--outDir', outdir]
-  execFileSync(process.execPath, [tsc, '-p', root, ...options], { stdio: 'inherit' })
+  const { status } = spawnSync(process.execPath, [tsc, '-p', root, ...options], { stdio: 'inherit' })
+  if (status !== 0) process.exit(1)
   for (const folder of workspaces()) {
     const from = join(outdir, folder)
     if (existsSync(from)) cpSync(from, join(root, folder, 'dist/types'), { recursive: true })
