@@ -67,3 +67,19 @@ export const OPEN_DATABASES_MAX = 1_000
 export const PINS_MAX = 8_192
 /** Groups and distinct values that one aggregate may hold, so that a query cannot eat the memory of its host. */
 export const AGGREGATE_ENTRIES_MAX = 1_000_000
+/** Fields of one HRANDFIELD with repetition, where the request alone says how many: bounds a reply's memory. */
+export const REDIS_RANDOM_FIELDS_MAX = 1_000_000
+/** Worker threads of one server: more than the cores of any machine it runs on help nobody. */
+export const SHARD_THREADS_MAX = 256
+/** Redis connections served at once: Redis' own default of maxclients. */
+export const REDIS_CLIENTS_MAX = 10_000
+/** Bytes of the body of an HTTP request to the server's own routes: they are held in memory. */
+export const HTTP_BODY_BYTES_MAX = 1024 * 1024
+/** Databases of one page of GET /databases: each carries its map. */
+export const DATABASES_PER_PAGE_MAX = 1_000
+/** Milliseconds a check of GET /health may take: below the timeout of any load balancer. */
+export const HEALTH_CHECK_MS_MAX = 2_000
+/** Milliseconds a server takes to stop after SIGTERM at the most: Docker kills after 10 seconds. */
+export const SHUTDOWN_MS_MAX = 8_000
+/** Redo segments dropped with one group, so that dropping a hundred thousand small ones stops nobody. */
+export const REDO_DROPPED_PER_GROUP = 2_000

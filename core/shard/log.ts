@@ -1,14 +1,15 @@
 /** The change log of a shard: every change, in order, committed with the rows it describes.
  *
- *  1. One row of `dotdo_log` holds the changes of one group (cut at LOG_SEGMENT_BYTES): operation, table, key columns, and
+ *  1. One row of `dotdo_log` holds the changes of one group (cut at `segmentBytes`): operation, table, key columns, and
  *     by capture level the documents. Seqs run from 1 without holes.
  *  2. `dotdo_redo` holds, under the same `first`, the other columns of changes to buffered tables. It is replayed after a
  *     crash and dropped when those rows stand in their tables. A log row is never trimmed while its redo exists.
+ *     `total` counts the log's bytes from its beginning, so that opening and trimming need not add them up.
  *  3. What is pending belongs to the group that is running; `mark` and `rollback` undo part of it, `write` puts it in the
  *     database as the group's last statements, `settle` forgets it once the commit has succeeded. */
 import { ByteReader, ByteWriter } from '../bytes.ts'
 import { Failure } from '../errors.ts'
-import { LOG_PAYLOAD_BYTES_MAX, LOG_SEGMENT_BYTES, SQL_ROW_BYTES_MAX } from '../limits.ts'
+import { LOG_PAYLOAD_BYTES_MAX, REDO_DROPPED_PER_GROUP, SQL_ROW_BYTES_MAX } from '../limits.ts'
 import type { Op } from './program.ts'
 import { readColumns, type TableShape, writeColumns } from './row-codec.ts'
 import type { Sql, SqlValue } from './sql.ts'
@@ -19,7 +20,8 @@ export type Capture = 'key' | 'after' | 'full'
 
 /** The documents that a capture level keeps of a change. */
 export interface Payload {
-  before?: Record<string, unknown>
+  /** Null when there was no row before; absent when that is not known. */
+  before?: Record<string, unknown> | null
   after?: Record<string, unknown>
   /** True when the documents were too large to keep (LOG_PAYLOAD_BYTES_MAX). */
   omitted?: boolean
@@ -65,9 +67,12 @@ export class ChangeLog {
   floor = 0
   /** Bytes of redo segments not dropped yet. */
   redoBytes = 0
-  private retained = 0
+  private total: number
+  private trimmed: number
+  private sealedRedoBytes = 0
   private readonly sql: Sql
   private readonly shapes: readonly TableShape[]
+  private readonly segmentBytes: number
   private readonly log = new ByteWriter(64 * 1024)
   private readonly redo = new ByteWriter(64 * 1024)
   private cuts: Cut[] = []
@@ -75,13 +80,17 @@ export class ChangeLog {
   private base = 0
 
   /** @param shapes every table, at the index that is its id */
-  constructor(sql: Sql, shapes: readonly TableShape[]) {
+  constructor(sql: Sql, shapes: readonly TableShape[], segmentBytes: number) {
     this.sql = sql
     this.shapes = shapes
-    const [span] = sql.raw('select min(first), max(last), coalesce(sum(length(bytes)), 0) from dotdo_log')
-    this.seq = Number(span?.[1] ?? 0)
-    this.floor = span?.[0] == null ? 0 : Number(span[0]) - 1
-    this.retained = Number(span?.[2] ?? 0)
+    this.segmentBytes = segmentBytes
+    const edge = 'select first, last, total, length(bytes) from dotdo_log order by first'
+    const [oldest] = sql.raw(`${edge} limit 1`)
+    const [newest] = sql.raw(`${edge} desc limit 1`)
+    this.seq = Number(newest?.[1] ?? 0)
+    this.floor = Number(oldest?.[0] ?? 1) - 1
+    this.total = Number(newest?.[2] ?? 0)
+    this.trimmed = Number(oldest?.[2] ?? 0) - Number(oldest?.[3] ?? 0)
     this.redoBytes = Number(sql.raw('select coalesce(sum(length(bytes)), 0) from dotdo_redo')[0]?.[0] ?? 0)
     this.base = this.seq
   }
@@ -129,7 +138,8 @@ export class ChangeLog {
     const previous = this.cuts.at(-1)
     const logFrom = previous?.log ?? 0
     const redoFrom = previous?.redo ?? 0
-    const grown = this.log.length - logFrom > LOG_SEGMENT_BYTES || this.redo.length - redoFrom > LOG_SEGMENT_BYTES
+    const { segmentBytes } = this
+    const grown = this.log.length - logFrom > segmentBytes || this.redo.length - redoFrom > segmentBytes
     if (grown && log > logFrom) this.cuts.push({ last: this.seq, log, redo })
   }
 
@@ -158,7 +168,8 @@ export class ChangeLog {
     let redoFrom = 0
     for (const end of ends) {
       const bytes = this.log.view(logFrom).subarray(0, end.log - logFrom)
-      this.sql.raw(insertLog, first, end.last, atMs, epoch, bytes)
+      this.total += bytes.length
+      this.sql.raw(insertLog, first, end.last, atMs, epoch, this.total, bytes)
       if (this.buffered > 0) {
         this.sql.raw(insertRedo, first, this.redo.view(redoFrom).subarray(0, end.redo - redoFrom))
       }
@@ -170,7 +181,6 @@ export class ChangeLog {
 
   /** Forget what was pending: its commit has succeeded. */
   settle(): void {
-    this.retained += this.log.length
     this.redoBytes += this.redo.length
     this.base = this.seq
     this.log.truncate(0)
@@ -179,28 +189,39 @@ export class ChangeLog {
     this.buffered = 0
   }
 
-  /** Drop the redo of changes up to `seq`: their rows stand in their tables. */
-  dropRedo(seq: number): void {
-    this.sql.raw('delete from dotdo_redo where first <= ?', seq)
-    this.redoBytes = Number(this.sql.raw('select coalesce(sum(length(bytes)), 0) from dotdo_redo')[0]?.[0] ?? 0)
+  /** Remember how much redo there is: that of the rows which are now to reach their tables. */
+  sealRedo(): void {
+    this.sealedRedoBytes = this.redoBytes + this.redo.length
   }
 
-  /** Trim the oldest segments until at most `bytes` are kept; one segment always stays, and all that have redo.
+  /** Drop redo of changes up to `seq`, whose rows stand in their tables, a slice at a time.
+   *  @returns whether all of it is gone */
+  dropRedo(seq: number): boolean {
+    const slice = 'select first from dotdo_redo where first <= ? order by first limit ?'
+    const [last] = this.sql.raw(`select max(first), count(*) from (${slice})`, seq, REDO_DROPPED_PER_GROUP)
+    if (last?.[0] != null) this.sql.raw('delete from dotdo_redo where first <= ?', last[0])
+    if (Number(last?.[1]) === REDO_DROPPED_PER_GROUP) return false
+    this.redoBytes -= this.sealedRedoBytes
+    this.sealedRedoBytes = 0
+    return true
+  }
+
+  /** Trim the oldest segments until at most `bytes` are kept; the newest always stays, and all that have redo.
    *  @cost nothing until there is more than that */
   trim(bytes: number): void {
-    if (this.retained <= bytes) return
-    const sizes = 'select first, last, length(bytes) from dotdo_log where last < ? order by first limit 1000'
+    if (this.total - this.trimmed <= bytes) return
     const redo = this.sql.raw('select min(first) from dotdo_redo')[0]?.[0]
     const keepFrom = redo == null ? this.base : Math.min(Number(redo), this.base)
-    let last = 0
-    for (const [, to, size] of this.sql.raw(sizes, keepFrom)) {
-      if (this.retained <= bytes) break
-      last = Number(to)
-      this.retained -= Number(size)
-    }
-    if (last === 0) return
-    this.sql.raw('delete from dotdo_log where last <= ?', last)
-    this.floor = last
+    const oldest = 'select last, total from dotdo_log where last < ? order by first limit 1000'
+    const [end] = this.sql.raw(
+      `select max(last), max(total) from (${oldest}) where total <= ?`,
+      keepFrom,
+      this.total - bytes,
+    )
+    if (end?.[0] == null) return
+    this.sql.raw('delete from dotdo_log where last <= ?', end[0])
+    this.floor = Number(end[0])
+    this.trimmed = Number(end[1])
   }
 
   /** Read committed changes after `seq`, oldest first.
@@ -270,7 +291,7 @@ export class ChangeLog {
   }
 }
 
-const insertLog = 'insert into dotdo_log (first, last, at, epoch, bytes) values (?, ?, ?, ?, ?)'
+const insertLog = 'insert into dotdo_log (first, last, at, epoch, total, bytes) values (?, ?, ?, ?, ?, ?)'
 const insertRedo = 'insert into dotdo_redo (first, bytes) values (?, ?)'
 
 function payloadText(payload: Payload): string {

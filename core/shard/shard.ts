@@ -11,6 +11,7 @@ import {
   DIRTY_ROWS_MAX,
   DRAIN_ROWS_MIN,
   LOG_RETAINED_BYTES,
+  LOG_SEGMENT_BYTES,
   REDO_BYTES_MAX,
 } from '../limits.ts'
 import type { Clock } from './clock.ts'
@@ -27,6 +28,10 @@ export interface ShardLimits {
   dirtyRows: number
   redoBytes: number
   logBytes: number
+  /** Dirty rows written to their tables with each group at the least, while a drain is under way. */
+  drainRows: number
+  /** Bytes of one log or redo segment. */
+  segmentBytes: number
 }
 
 /** The limits that hold when a host sets none. */
@@ -36,6 +41,8 @@ export const shardLimits: ShardLimits = {
   dirtyRows: DIRTY_ROWS_MAX,
   redoBytes: REDO_BYTES_MAX,
   logBytes: LOG_RETAINED_BYTES,
+  drainRows: DRAIN_ROWS_MIN,
+  segmentBytes: LOG_SEGMENT_BYTES,
 }
 
 /** What a shard is made of. */
@@ -142,8 +149,10 @@ export class Shard {
       } else wakeAtMs = this.wake?.atMs
       wrote = state.log.pending > 0
       state.log.write(nowMs, state.ownership.epoch)
-      this.drain(state)
-      if (wrote) state.log.trim(this.limits.logBytes)
+      if (wrote) {
+        this.drain(state)
+        state.log.trim(this.limits.logBytes)
+      }
       return answers
     })
     ;(this.state as ShardState).commit()
@@ -213,7 +222,7 @@ export class Shard {
   }
 
   private drain(state: ShardState): void {
-    if (state.sealedSeq > 0) state.drain(Math.max(DRAIN_ROWS_MIN, 2 * state.log.pending))
+    if (state.sealedSeq > 0) state.drain(Math.max(this.limits.drainRows, 2 * state.log.pending))
     else if (state.dirtyRows > this.limits.dirtyRows || state.log.redoBytes > this.limits.redoBytes) state.seal()
   }
 
@@ -233,7 +242,12 @@ export class Shard {
     this.notify()
     const { state } = this
     if (state === undefined) return
-    this.sql.transact(() => state.drainAll())
     this.state = undefined
+    try {
+      this.sql.transact(() => state.drainAll())
+    } catch (error) {
+      // Nothing is lost: the redo is still there for the next opening.
+      this.onBug(error)
+    }
   }
 }

@@ -38,7 +38,7 @@ export class ShardState {
     this.clock = clock
     const shapes: TableShape[] = []
     for (const shape of migrate(sql, tables)) shapes[shape.id] = shape
-    this.log = new ChangeLog(sql, shapes)
+    this.log = new ChangeLog(sql, shapes, limits.segmentBytes)
     const cache = { rows: limits.cachedRows, bytes: limits.cachedBytes }
     for (const shape of shapes) {
       if (shape === undefined) continue
@@ -119,6 +119,7 @@ export class ShardState {
   seal(): void {
     for (const buffer of this.buffers) buffer.seal()
     this.sealedSeq = this.log.seq
+    this.log.sealRedo()
   }
 
   /** Go on with it; when all rows are there, drop their redo.
@@ -131,16 +132,13 @@ export class ShardState {
       left += buffer.drain(budget)
       budget -= before - buffer.sealedRows
     }
-    if (left > 0) return
-    this.log.dropRedo(this.sealedSeq)
-    this.sealedSeq = 0
+    if (left === 0 && this.log.dropRedo(this.sealedSeq)) this.sealedSeq = 0
   }
 
   /** Write every dirty row to its table and drop the redo. */
   drainAll(): void {
     for (const buffer of this.buffers) buffer.settle(0, Number.MAX_SAFE_INTEGER)
-    this.sealedSeq = this.log.seq
-    this.log.dropRedo(this.sealedSeq)
+    this.sql.raw('delete from dotdo_redo')
   }
 }
 
