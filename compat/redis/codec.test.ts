@@ -109,6 +109,16 @@ test.each<[Value, string, string]>([
   [{ verbatim: 'hi', format: 'txt' }, '$2\r\nhi\r\n', '=6\r\ntxt:hi\r\n'],
   [['a', [1, null]], '*2\r\n$1\r\na\r\n*2\r\n:1\r\n$-1\r\n', '*2\r\n$1\r\na\r\n*2\r\n:1\r\n_\r\n'],
   [{ map: [['a', 1]] }, '*2\r\n$1\r\na\r\n:1\r\n', '%1\r\n$1\r\na\r\n:1\r\n'],
+  [
+    {
+      pairs: [
+        ['a', 1],
+        ['b', 2],
+      ],
+    },
+    '*4\r\n$1\r\na\r\n:1\r\n$1\r\nb\r\n:2\r\n',
+    '*2\r\n*2\r\n$1\r\na\r\n:1\r\n*2\r\n$1\r\nb\r\n:2\r\n',
+  ],
   [{ set: ['a'] }, '*1\r\n$1\r\na\r\n', '~1\r\n$1\r\na\r\n'],
   [{ push: ['a'] }, '*1\r\n$1\r\na\r\n', '>1\r\n$1\r\na\r\n'],
 ])('%j is written as each protocol has it', (value, two, three) => {

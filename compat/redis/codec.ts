@@ -1,7 +1,7 @@
 /** RESP2 and RESP3 without any input or output: bytes in, commands out; replies in, bytes out.
  *
  *  1. Requests may arrive cut anywhere. What was read is never read again: a bulk of n bytes in pieces costs O(n).
- *  2. A decoder holds at most one unfinished argument besides the chunk it was given last; core/limits.ts has the bounds.
+ *  2. A decoder holds at most one unfinished request besides the chunk it was given last, within core/limits.ts.
  *  3. A broken request is reported once, after the good ones before it, and nothing is read after it.
  *
  *  @source https://redis.io/docs/latest/develop/reference/protocol-spec/ and networking.c of Redis 7.2 */
@@ -318,6 +318,11 @@ function encodeMap(entries: readonly (readonly [Value, Value])[], protocol: Prot
   return text
 }
 
+/** Pairs that stand in an order: flat as RESP2 has them, arrays of two in RESP3. */
+function encodePairs(pairs: readonly (readonly [Value, Value])[], protocol: Protocol): Bin {
+  return encodeList('*', protocol === 3 ? pairs : pairs.flat(), protocol)
+}
+
 type Tagged = Exclude<Value, null | number | Bin | readonly Value[]>
 
 function encodeTagged(value: Tagged, protocol: Protocol): Bin {
@@ -326,6 +331,7 @@ function encodeTagged(value: Tagged, protocol: Protocol): Bin {
   if ('error' in value) return `-${oneLine(value.error)}\r\n`
   if ('int64' in value) return `:${value.int64}\r\n`
   if ('map' in value) return encodeMap(value.map, protocol)
+  if ('pairs' in value) return encodePairs(value.pairs, protocol)
   if ('set' in value) return encodeList(three ? '~' : '*', value.set, protocol)
   if ('push' in value) return encodeList(three ? '>' : '*', value.push, protocol)
   if ('nilArray' in value) return three ? '_\r\n' : '*-1\r\n'

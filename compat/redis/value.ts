@@ -11,10 +11,12 @@ export type Value =
   | { readonly double: number }
   | { readonly bool: boolean }
   | { readonly big: string }
+  | { readonly int64: string }
   | { readonly verbatim: Bin; readonly format: 'txt' | 'mkd' }
   | { readonly nilArray: true }
   | readonly Value[]
   | { readonly map: readonly (readonly [Value, Value])[] }
+  | { readonly pairs: readonly (readonly [Value, Value])[] }
   | { readonly set: readonly Value[] }
   | { readonly push: readonly Value[] }
 

@@ -1,0 +1,207 @@
+/** From a command and its arguments to calls on a plan: one shard, some by key, or all.
+ *
+ *  1. Keys of one command live in one slot, unless the database has one shard; else CROSSSLOT, or the row's `scatter`.
+ *  2. A split cuts by slot, not by shard: each piece is checked by the slot's owner, so a slot that moves is followed.
+ *  3. SCAN's cursor is `shard cursor * 1024 + shard`; a shard's own cursor is below 2^48, so every u64 holds it. */
+import type { Bin } from '@dotdo/core/bytes'
+import { assert, Failure } from '@dotdo/core/errors'
+import type { Pending, Plan, ShardMap } from '@dotdo/core/shard'
+import type { Command, Scatter } from './command.ts'
+import { wrongArity } from './commands/arguments.ts'
+import { replyOf } from './errors.ts'
+import type { CommandArgs } from './program.ts'
+import type { Value } from './value.ts'
+
+/** A row, whatever the type of its session function. */
+export type AnyCommand = Omit<Command, 'session'>
+
+/** The program that runs the commands in the shards. */
+export const PROGRAM = 'redis'
+
+/** A reply that is known once its plan has run. */
+export class Later {
+  private readonly read: () => Value
+  /** @param read called once, after the plan has run */
+  constructor(read: () => Value) {
+    this.read = read
+  }
+
+  /** Read the reply.
+   *  @throws Failure when that is what the shards answered */
+  value(): Value {
+    return this.read()
+  }
+}
+
+/** Where a command is planned. */
+export interface Target {
+  readonly plan: Plan
+  readonly map: ShardMap
+  readonly db: number
+}
+
+/** List the places of a command's keys in argv.
+ *  @throws invalid when argv is too short for them */
+export function findKeys(command: Pick<Command, 'name' | 'keys' | 'findKeys'>, argv: readonly Bin[]): number[] {
+  if (command.findKeys) return command.findKeys(argv)
+  const { keys } = command
+  if (keys === undefined) return []
+  const last = keys.last < 0 ? argv.length + keys.last : keys.last
+  const places: number[] = []
+  for (let at = keys.first; at <= last; at += keys.step) {
+    if (at + keys.step - 1 >= argv.length) throw wrongArity(command.name)
+    places.push(at)
+  }
+  return places
+}
+
+/** Find the one slot of keys.
+ *  @returns it, -1 when there are no keys, or undefined when they live in several */
+export function commonSlot(map: ShardMap, keys: readonly Bin[]): number | undefined {
+  let common = -1
+  for (const key of keys) {
+    const slot = map.slotOf(key)
+    if (common >= 0 && slot !== common) return undefined
+    common = slot
+  }
+  return common
+}
+
+/** Plan a command of the shards.
+ *  @throws cross_shard when its keys live apart and it cannot be cut; invalid for arguments it cannot have */
+export function planCommand(target: Target, command: AnyCommand, argv: readonly Bin[]): Later {
+  const { keys } = command
+  if (keys !== undefined && keys.first === keys.last) {
+    const pending = target.plan.one(target.map.slotOf(argv[keys.first] as Bin), callOf(target, command, argv))
+    return new Later(() => replyOf(pending.reply))
+  }
+  const places = findKeys(command, argv)
+  if (places.length === 0) return planKeyless(target, command, argv)
+  const { plan, map } = target
+  const slot = commonSlot(
+    map,
+    places.map((at) => argv[at] as Bin),
+  )
+  if (slot === undefined && map.count > 1) {
+    if (command.scatter?.kind !== 'split') throw new Failure('cross_shard', `the keys of ${command.name} live apart`)
+    return planSplit(target, { command, argv, places, join: command.scatter.join })
+  }
+  const call = callOf(target, command, argv)
+  const pending = slot === undefined ? plan.shard(0, call) : plan.one(slot, call)
+  return new Later(() => replyOf(pending.reply))
+}
+
+function callOf({ db }: Target, { name }: AnyCommand, argv: readonly Bin[]) {
+  const args: CommandArgs = { argv, db }
+  return { program: PROGRAM, name, args }
+}
+
+function planKeyless(target: Target, command: AnyCommand, argv: readonly Bin[]): Later {
+  const { scatter } = command
+  if (scatter?.kind === 'cursor') return planCursor(target, command, argv)
+  if (scatter?.kind === 'all') {
+    const pendings = target.plan.all(callOf(target, command, argv))
+    return new Later(() => {
+      const replies = readAll(pendings)
+      return Array.isArray(replies) ? scatter.merge(replies, argv) : (replies as Value)
+    })
+  }
+  if (target.map.count > 1) throw new Failure('cross_shard', `${command.name} names no key to find its shard by`)
+  const pending = target.plan.shard(0, callOf(target, command, argv))
+  return new Later(() => replyOf(pending.reply))
+}
+
+/** @returns every reply, or the first error among them */
+function readAll(pendings: readonly Pending[]): Value[] | { readonly error: Bin } {
+  const replies: Value[] = []
+  for (const { reply } of pendings) {
+    const value = replyOf(reply)
+    if (typeof value === 'object' && value !== null && 'error' in value) return value
+    replies.push(value)
+  }
+  return replies
+}
+
+interface Split {
+  readonly command: AnyCommand
+  readonly argv: readonly Bin[]
+  readonly places: readonly number[]
+  readonly join: Extract<Scatter, { kind: 'split' }>['join']
+}
+
+function planSplit(target: Target, { command, argv, places, join }: Split): Later {
+  const step = command.keys?.step ?? 1
+  const pieces = new Map<number, { argv: Bin[]; places: number[] }>()
+  places.forEach((at, index) => {
+    const slot = target.map.slotOf(argv[at] as Bin)
+    const piece = pieces.get(slot) ?? { argv: [argv[0] as Bin], places: [] }
+    pieces.set(slot, piece)
+    for (let i = at; i < at + step; i++) piece.argv.push(argv[i] as Bin)
+    piece.places.push(index)
+  })
+  const pendings = [...pieces].map(([slot, piece]) => target.plan.one(slot, callOf(target, command, piece.argv)))
+  const piecePlaces = [...pieces.values()].map((piece) => piece.places)
+  return new Later(() => {
+    const replies = readAll(pendings)
+    return Array.isArray(replies) ? join(replies, piecePlaces, places.length) : (replies as Value)
+  })
+}
+
+const CURSOR_SHARDS = 1024n
+const CURSOR_MAX = 2n ** 48n
+
+/** Read a client's cursor.
+ *  @returns the shard and its own cursor
+ *  @throws invalid when it is not a number below 2^64 */
+export function readCursor(cursor: Bin): { shard: number; cursor: Bin } {
+  if (!/^\d{1,20}$/.test(cursor) || BigInt(cursor) >= 2n ** 64n) throw new Failure('invalid', 'invalid cursor')
+  const value = BigInt(cursor)
+  return { shard: Number(value % CURSOR_SHARDS), cursor: String(value / CURSOR_SHARDS) }
+}
+
+/** Write a cursor for the client.
+ *  @param cursor what the shard answered; '0' when it has no more
+ *  @returns '0' when no shard is left */
+export function writeCursor(shard: number, cursor: Bin, count: number): Bin {
+  if (cursor === '0') return shard + 1 < count ? String(shard + 1) : '0'
+  const value = BigInt(cursor)
+  assert(value > 0n && value < CURSOR_MAX, `a shard's cursor is ${cursor}`)
+  return String(value * CURSOR_SHARDS + BigInt(shard))
+}
+
+function planCursor(target: Target, command: AnyCommand, argv: readonly Bin[]): Later {
+  const { shard, cursor } = readCursor(argv[1] as Bin)
+  const { count } = target.map
+  // A cursor of a database that had more shards: there is nothing left where it points.
+  if (shard >= count) return new Later(() => ['0', []])
+  const pending = target.plan.shard(shard, callOf(target, command, withCursor(argv, cursor)))
+  return new Later(() => toClient(replyOf(pending.reply), shard, count))
+}
+
+function withCursor(argv: readonly Bin[], cursor: Bin): Bin[] {
+  return [argv[0] as Bin, cursor, ...argv.slice(2)]
+}
+
+function toClient(reply: Value, shard: number, count: number): Value {
+  if (!Array.isArray(reply)) return reply
+  const [next, items] = reply as [Bin, Value]
+  return [writeCursor(shard, next, count), items]
+}
+
+/** Make a command ready for the shard of a database that has but one, as EXEC sends it.
+ *  @returns its arguments, and what makes the client's reply of the shard's */
+export function forOneShard(
+  command: AnyCommand,
+  argv: readonly Bin[],
+): { argv: readonly Bin[]; finish(reply: Value): Value } {
+  const { scatter } = command
+  if (scatter?.kind === 'cursor') {
+    const { shard, cursor } = readCursor(argv[1] as Bin)
+    // Past the only shard there is nothing: an empty last page is what its end answers.
+    if (shard > 0) return { argv: withCursor(argv, cursor), finish: () => ['0', []] }
+    return { argv: withCursor(argv, cursor), finish: (reply) => toClient(reply, 0, 1) }
+  }
+  if (scatter?.kind !== 'all' || findKeys(command, argv).length > 0) return { argv, finish: (reply) => reply }
+  const isError = (reply: Value) => typeof reply === 'object' && reply !== null && 'error' in reply
+  return { argv, finish: (reply) => (isError(reply) ? reply : scatter.merge([reply], argv)) }
+}

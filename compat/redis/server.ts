@@ -1,0 +1,151 @@
+/** The Redis server without sockets: it knows its sessions, its commands and what it can say of itself. */
+import type { Database } from '@dotdo/core/shard'
+import { commandTable } from './commands/table.ts'
+import { CommandIndex } from './lookup.ts'
+import { type Row, Session, type SessionState, type Transport } from './session.ts'
+
+/** The version of Redis whose commands and replies these are. */
+export const REDIS_VERSION = '7.2.0'
+
+/** What the host knows of the process; INFO and CONFIG GET say nothing that is not here. */
+export interface ServerInfo {
+  /** The version of dotdo. */
+  readonly version: string
+  /** Tells this run of the server from others: 40 hexadecimal digits. */
+  readonly runId: string
+  readonly durability: 'full' | 'normal'
+  readonly startedMs: number
+  readonly processId?: number
+  /** The TCP port, when there is one. */
+  port?: number
+  /** @returns bytes of the heap in use, and of the process */
+  memory?(): { usedBytes: number; residentBytes: number }
+  /** @returns seconds the process has spent in the system and in itself */
+  cpu?(): { systemSeconds: number; userSeconds: number }
+}
+
+/** Everything counted since the server began, or since CONFIG RESETSTAT. */
+export interface ServerCounters {
+  connections: number
+  rejectedConnections: number
+  commands: number
+  errorReplies: number
+  inputBytes: number
+  outputBytes: number
+}
+
+/** What a server is made of. */
+export interface ServerOptions {
+  /** Opens databases by name. */
+  readonly fabric: { database(name: string): Promise<Database> }
+  readonly clock: { nowMs(): number }
+  /** Check credentials in constant time; without it, everyone is let in as `default`. */
+  readonly authenticate?: (user: string, password: string) => boolean
+  readonly info: ServerInfo
+  /** The database of the fabric that a connection begins in. Default `default`. */
+  readonly database?: string
+  /** Told of failures that are bugs of ours. */
+  readonly onBug?: (error: unknown) => void
+  /** The commands. Default: all. */
+  readonly commands?: ReadonlyMap<string, Row>
+}
+
+/** A server. */
+export interface RedisServer {
+  readonly fabric: ServerOptions['fabric']
+  readonly clock: ServerOptions['clock']
+  readonly info: ServerInfo
+  readonly counters: ServerCounters
+  readonly commands: CommandIndex
+  /** The connections, by id. */
+  readonly sessions: Map<number, Session>
+  /** Whether clients must authenticate. */
+  readonly required: boolean
+  /** The database that connections begin in. */
+  readonly firstDatabase: string
+  /** Told of failures that are bugs of ours. */
+  onBug(error: unknown): void
+  /** Check credentials. */
+  authenticate(user: string, password: string): boolean
+  /** Begin a connection.
+   *  @param options its database, when it is not the server's first */
+  connect(transport: Transport, options?: { database?: string }): Session
+  /** Close every connection. */
+  close(): void
+}
+
+/** Zero every counter. */
+export function resetCounters(counters: ServerCounters): void {
+  const zero: ServerCounters = {
+    connections: 0,
+    rejectedConnections: 0,
+    commands: 0,
+    errorReplies: 0,
+    inputBytes: 0,
+    outputBytes: 0,
+  }
+  Object.assign(counters, zero)
+}
+
+/** Make a server over a fabric. */
+export function createRedisServer(options: ServerOptions): RedisServer {
+  const { fabric, clock, info, authenticate } = options
+  const counters = {} as ServerCounters
+  resetCounters(counters)
+  let lastId = 0
+  const server: RedisServer = {
+    fabric,
+    clock,
+    info,
+    counters,
+    commands: new CommandIndex(options.commands ?? commandTable),
+    sessions: new Map(),
+    required: authenticate !== undefined,
+    firstDatabase: options.database ?? 'default',
+    onBug: options.onBug ?? (() => undefined),
+    // As Redis' own user `default` without a password: any password is right, no other user exists.
+    authenticate: authenticate ?? ((user) => user === 'default'),
+    connect(transport, { database = server.firstDatabase } = {}) {
+      counters.connections += 1
+      lastId += 1
+      const state = firstState(lastId, transport, { nowMs: clock.nowMs(), database, authenticated: !server.required })
+      const session = new Session(server, transport, state)
+      server.sessions.set(lastId, session)
+      return session
+    },
+    close() {
+      for (const session of [...server.sessions.values()]) session.kill()
+    },
+  }
+  return server
+}
+
+interface Beginning {
+  nowMs: number
+  database: string
+  authenticated: boolean
+}
+
+function firstState(id: number, transport: Transport, { nowMs, database, authenticated }: Beginning): SessionState {
+  return {
+    id,
+    address: transport.address,
+    localAddress: transport.localAddress ?? '',
+    createdMs: nowMs,
+    activeMs: nowMs,
+    name: '',
+    libraryName: '',
+    libraryVersion: '',
+    database,
+    db: 0,
+    protocol: 2,
+    authenticated,
+    user: 'default',
+    reply: 'on',
+    noEvict: false,
+    noTouch: false,
+    lastCommand: 'NULL',
+    multi: undefined,
+    watches: [],
+  }
+}

@@ -1,0 +1,367 @@
+/** One client's connection without its socket: bytes in, bytes out.
+ *
+ *  1. Commands run in the order they came; what arrived together is planned together and written together.
+ *  2. The replies of a batch leave after all of its commands are answered; nothing of a later batch is planned before.
+ *  3. What waits is bounded: input by asking the transport to stop reading, output by closing the connection.
+ *  4. Everything that HELLO, AUTH, SELECT, MULTI and WATCH remember is plain data in `state`. */
+import type { Bin } from '@dotdo/core/bytes'
+import { Failure } from '@dotdo/core/errors'
+import {
+  REDIS_BATCH_COMMANDS_MAX,
+  REDIS_QUEUED_INPUT_BYTES,
+  REDIS_QUEUED_OUTPUT_BYTES_MAX,
+  REDIS_REQUEST_BYTES_MAX,
+} from '@dotdo/core/limits'
+import type { Database, Pending, Plan } from '@dotdo/core/shard'
+import { encodeValue, type Protocol, ReplyWriter, RequestDecoder } from './codec.ts'
+import type { Command } from './command.ts'
+import { errorReply } from './errors.ts'
+import { findKeys, Later, planCommand } from './routing.ts'
+import type { RedisServer } from './server.ts'
+import type { Value } from './value.ts'
+
+/** What a session command answers: a reply, one that comes with the plan, a promise of one, or nothing. */
+export type Answer = Value | Later | Promise<Value | Later | undefined> | undefined
+
+/** A row of the table whose session functions see this session. */
+export interface Row extends Omit<Command, 'session'> {
+  /** Run in the session. @param argv argv[0] is the name as sent */
+  session?(session: Session, argv: readonly Bin[]): Answer
+  /** Runs at once inside MULTI, where others are queued. */
+  readonly immediate?: boolean
+}
+
+/** A command that waits in MULTI. */
+export interface Queued {
+  readonly row: Row
+  readonly argv: readonly Bin[]
+}
+
+/** An open MULTI. */
+export interface Transaction {
+  readonly queue: Queued[]
+  /** A command could not be queued: EXEC will abort. */
+  broken: boolean
+  /** Bytes of the queued arguments. */
+  sizeBytes: number
+}
+
+/** A watched key, with the position of its shard's log when it was watched. */
+export interface Watch {
+  readonly key: Bin
+  readonly db: number
+  /** Its reply is the position: undefined until the shard has told it. */
+  readonly asked: Pending
+}
+
+/** What a connection remembers. */
+export interface SessionState {
+  readonly id: number
+  /** The client's `ip:port`, and ours. */
+  readonly address: string
+  readonly localAddress: string
+  readonly createdMs: number
+  activeMs: number
+  name: Bin
+  libraryName: Bin
+  libraryVersion: Bin
+  /** The fabric's database; `db` is the numbered one inside it. */
+  database: string
+  db: number
+  protocol: Protocol
+  authenticated: boolean
+  user: string
+  /** CLIENT REPLY: `skip` is for the next command, `skipping` for the one that runs. */
+  reply: 'on' | 'off' | 'skip' | 'skipping'
+  noEvict: boolean
+  noTouch: boolean
+  lastCommand: string
+  multi: Transaction | undefined
+  watches: Watch[]
+}
+
+/** Where a session's bytes go. */
+export interface Transport {
+  /** The client's `ip:port`. */
+  readonly address: string
+  /** Our `ip:port`. */
+  readonly localAddress?: string
+  /** Send bytes. @param bytes given away */
+  write(bytes: Uint8Array): void
+  /** Close, after what was written has gone out. */
+  close(): void
+  /** Close at once, whatever waits. */
+  abort(): void
+  /** How many bytes the client has not taken yet. */
+  queuedBytes(): number
+  /** @returns a promise that the client has taken enough to go on, or undefined when it has */
+  drained?(): Promise<void> | undefined
+}
+
+interface Outcome {
+  readonly answer: Value | Later
+  readonly protocol: Protocol
+}
+
+/** A connection. Make one with `server.connect`. */
+export class Session {
+  readonly server: RedisServer
+  readonly transport: Transport
+  readonly state: SessionState
+  /** Whether the connection is over: nothing is run or written any more. */
+  ended = false
+  /** Whether the connection ends once the replies so far have been written. */
+  closing = false
+  /** Settles when everything received so far has been run and written. */
+  busy: Promise<void> = Promise.resolve()
+  private active = false
+  private readonly decoder = new RequestDecoder()
+  private readonly writer = new ReplyWriter()
+  private readonly chunks: Uint8Array[] = []
+  private waitingBytes = 0
+  private outcomes: Outcome[] = []
+  private batchSize = 0
+  private plan: Plan | undefined = undefined
+  private opened: Database | undefined = undefined
+
+  /** @param state given away */
+  constructor(server: RedisServer, transport: Transport, state: SessionState) {
+    this.server = server
+    this.transport = transport
+    this.state = state
+    this.decoder.authenticated = state.authenticated
+  }
+
+  /** Take bytes from the client.
+   *  @param bytes given away
+   *  @returns a promise when the transport should read no more until it settles, else undefined */
+  receive(bytes: Uint8Array): Promise<void> | undefined {
+    if (this.ended || this.closing) return undefined
+    this.server.counters.inputBytes += bytes.length
+    this.state.activeMs = this.server.clock.nowMs()
+    this.chunks.push(bytes)
+    this.waitingBytes += bytes.length
+    if (!this.active) {
+      this.active = true
+      this.busy = this.work()
+    }
+    return this.waitingBytes > REDIS_QUEUED_INPUT_BYTES ? this.busy : undefined
+  }
+
+  /** Say that the client is gone. Commands already sent to the shards still run. */
+  end(): void {
+    this.ended = true
+    this.chunks.length = 0
+    this.outcomes.length = 0
+    this.server.sessions.delete(this.state.id)
+  }
+
+  /** Close the connection from our side, without waiting for replies. */
+  kill(): void {
+    this.end()
+    this.transport.abort()
+  }
+
+  /** How many bytes of requests wait here. */
+  get queuedInputBytes(): number {
+    return this.waitingBytes + this.decoder.heldBytes
+  }
+
+  /** Let the client in. */
+  admit(user: string): void {
+    this.state.user = user
+    this.state.authenticated = true
+    this.decoder.authenticated = true
+  }
+
+  /** Take the client's rights back, as RESET does. */
+  expel(): void {
+    const { required } = this.server
+    this.state.user = 'default'
+    this.state.authenticated = !required
+    this.decoder.authenticated = !required
+  }
+
+  /** Open the session's database.
+   *  @throws what the fabric throws */
+  async database(): Promise<Database> {
+    this.opened ??= await this.load(this.state.database)
+    return this.opened
+  }
+
+  /** Go over to another database of the fabric, at number 0.
+   *  @throws what the fabric throws; the session then stays where it was */
+  async useDatabase(name: string): Promise<void> {
+    if (name !== this.state.database) {
+      const opened = await this.load(name)
+      await this.runPlan()
+      this.opened = opened
+      this.state.database = name
+    }
+    this.state.db = 0
+  }
+
+  private async load(name: string): Promise<Database> {
+    const database = await this.server.fabric.database(name)
+    const { kind, keys } = database.map.strategy.data
+    if (kind === 'hash' && database.map.partitioner === 'crc16') return database
+    // The engine stores keys under their CRC16 slots; another placement would look for them elsewhere.
+    throw new Failure(
+      'unsupported',
+      `database ${name} is sharded by ${kind} of ${keys} keys; Redis needs hash by crc16`,
+    )
+  }
+
+  /** Plan something on the session's database, opening it first if need be. */
+  withPlan<T>(work: (plan: Plan, database: Database) => T): T | Promise<T> {
+    const { opened } = this
+    if (opened === undefined) return this.database().then(() => this.withPlan(work))
+    this.plan ??= opened.plan()
+    return work(this.plan, opened)
+  }
+
+  /** Run what has been planned, so that its replies are known. */
+  async runPlan(): Promise<void> {
+    const { plan } = this
+    this.plan = undefined
+    await plan?.run()
+  }
+
+  /** Run a command now, whatever MULTI says. */
+  perform(row: Row, argv: readonly Bin[]): Answer {
+    if (row.session) return row.session(this, argv)
+    return this.withPlan((plan, { map }) => planCommand({ plan, map, db: this.state.db }, row, argv))
+  }
+
+  private async work(): Promise<void> {
+    try {
+      await this.run()
+    } catch (error) {
+      this.server.onBug(error)
+      this.kill()
+    }
+    this.active = false
+  }
+
+  private async run(): Promise<void> {
+    while (!this.ended && !this.closing) {
+      const argv = this.decoder.next()
+      if (argv !== undefined) {
+        const answering = this.execute(argv)
+        if (answering) await answering
+        this.batchSize += 1
+        if (this.batchSize >= REDIS_BATCH_COMMANDS_MAX) await this.flush()
+      } else if (this.decoder.error !== undefined) {
+        this.settle({ error: `ERR ${this.decoder.error}` })
+        this.closing = true
+      } else {
+        const chunk = this.chunks.shift()
+        if (chunk !== undefined) {
+          this.waitingBytes -= chunk.length
+          this.decoder.push(chunk)
+        } else if (this.batchSize > 0) {
+          const flushing = this.flush()
+          if (flushing) await flushing
+        } else break
+      }
+    }
+    const flushing = this.flush()
+    if (flushing) await flushing
+    if (!this.closing || this.ended) return
+    this.end()
+    this.transport.close()
+  }
+
+  private execute(argv: readonly Bin[]): Promise<void> | undefined {
+    const { state } = this
+    if (state.reply === 'skip') state.reply = 'skipping'
+    let answer: Answer
+    try {
+      answer = this.dispatch(argv)
+    } catch (error) {
+      answer = this.fail(error)
+    }
+    if (!(answer instanceof Promise)) return this.settle(answer)
+    return answer.catch((error) => this.fail(error)).then((settled) => this.settle(settled))
+  }
+
+  private dispatch(argv: readonly Bin[]): Answer {
+    const { state, server } = this
+    const { multi } = state
+    let row: Row
+    try {
+      server.counters.commands += 1
+      row = server.commands.find(argv)
+      if (!state.authenticated && !row.noAuth) throw new Failure('unauthenticated', 'authentication required')
+      if (multi && row.noMulti) throw new Failure('invalid', 'Command not allowed inside a transaction')
+      state.lastCommand = row.name
+      if (multi && !row.immediate) return enqueue(multi, row, argv)
+    } catch (error) {
+      if (multi) multi.broken = true
+      throw error
+    }
+    return this.perform(row, argv)
+  }
+
+  private settle(answer: Value | Later | undefined): undefined {
+    const { state } = this
+    const heard = state.reply === 'on' || state.reply === 'skip'
+    if (state.reply === 'skipping') state.reply = 'on'
+    if (heard && answer !== undefined) this.outcomes.push({ answer, protocol: state.protocol })
+  }
+
+  /** Run the plan and write the batch's replies. @returns undefined when there was nothing to wait for */
+  private flush(): Promise<void> | undefined {
+    this.batchSize = 0
+    if (this.plan !== undefined) return this.runPlan().then(() => this.write())
+    return this.write()
+  }
+
+  private write(): Promise<void> | undefined {
+    const { outcomes, writer, transport } = this
+    this.outcomes = []
+    for (const { answer, protocol } of outcomes) writer.add(this.encode(answer, protocol))
+    if (this.ended) {
+      writer.take()
+      return undefined
+    }
+    this.server.counters.outputBytes += writer.length
+    for (const part of writer.take()) transport.write(part)
+    if (transport.queuedBytes() > REDIS_QUEUED_OUTPUT_BYTES_MAX) {
+      this.kill()
+      return undefined
+    }
+    return transport.drained?.()
+  }
+
+  private encode(answer: Value | Later, protocol: Protocol): Bin {
+    try {
+      const value = answer instanceof Later ? answer.value() : answer
+      if (typeof value === 'object' && value !== null && 'error' in value) this.server.counters.errorReplies += 1
+      return encodeValue(value, protocol)
+    } catch (error) {
+      this.server.counters.errorReplies += 1
+      return encodeValue(this.fail(error), protocol)
+    }
+  }
+
+  private fail(error: unknown): Value {
+    if (!(error instanceof Failure)) this.server.onBug(error)
+    return errorReply(error)
+  }
+}
+
+const QUEUED: Value = { simple: 'QUEUED' }
+
+function enqueue(multi: Transaction, row: Row, argv: readonly Bin[]): Value {
+  // Here, where the client can see which command it is, rather than in EXEC.
+  if (row.run) findKeys(row, argv)
+  let sizeBytes = 0
+  for (const argument of argv) sizeBytes += argument.length
+  if (multi.sizeBytes + sizeBytes > REDIS_REQUEST_BYTES_MAX) {
+    throw new Failure('limit', `MULTI holds more than ${REDIS_REQUEST_BYTES_MAX} bytes of commands`)
+  }
+  multi.sizeBytes += sizeBytes
+  multi.queue.push({ row, argv })
+  return QUEUED
+}

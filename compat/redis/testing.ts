@@ -1,0 +1,131 @@
+/** Redis on one shard without a session: commands in, values out, with a clock that the test drives. For tests only. */
+import type { Bin } from '@dotdo/core/bytes'
+import { Failure } from '@dotdo/core/errors'
+import type { Call, Clock, ShardLimits } from '@dotdo/core/shard'
+import { openTestShard, type TestShard } from '../../core/host/node/testing.ts'
+import type { Command } from './command.ts'
+import { hashCommands } from './commands/hashes.ts'
+import { keyCommands } from './commands/keys.ts'
+import { scanCommands } from './commands/scan.ts'
+import { stringCommands } from './commands/strings.ts'
+import { errorReply } from './errors.ts'
+import { CommandIndex } from './lookup.ts'
+import { type ExecArgs, redisProgram } from './program.ts'
+import type { Value } from './value.ts'
+
+/** Every command that runs in a shard. */
+export const shardCommands: readonly Command[] = [...stringCommands, ...keyCommands, ...hashCommands, ...scanCommands]
+
+const index = new CommandIndex(new Map(shardCommands.map((row) => [row.name, row as never])))
+
+/** A clock that stands still until it is told to go on. */
+export class TestClock implements Clock {
+  private timeMs = 1_800_000_000_000
+  private seed = 1
+  private timers: { atMs: number; work: () => void }[] = []
+
+  nowMs(): number {
+    return this.timeMs
+  }
+
+  /** @source Numerical Recipes' 32-bit generator; the high bits of two steps */
+  random(): number {
+    const step = () => {
+      this.seed = (Math.imul(this.seed, 1_664_525) + 1_013_904_223) >>> 0
+      return this.seed >>> 8
+    }
+    return step() * 2 ** 24 + step()
+  }
+
+  defer(work: () => void): void {
+    setImmediate(work)
+  }
+
+  after(delayMs: number, work: () => void): () => void {
+    const timer = { atMs: this.timeMs + delayMs, work }
+    this.timers.push(timer)
+    return () => {
+      this.timers = this.timers.filter((other) => other !== timer)
+    }
+  }
+
+  /** Let time pass; what was due by then runs. */
+  advance(byMs: number): void {
+    this.timeMs += byMs
+    const due = this.timers.filter(({ atMs }) => atMs <= this.timeMs)
+    this.timers = this.timers.filter(({ atMs }) => atMs > this.timeMs)
+    for (const { work } of due) work()
+  }
+}
+
+/** Find the call of a command, as a session does: its name, arity and all.
+ *  @throws invalid in Redis' words */
+export function callOf(argv: readonly Bin[], db = 0): Call {
+  const { name } = index.find(argv)
+  return { program: 'redis', name, slot: -1, epoch: 1, args: { argv, db } }
+}
+
+/** One shard that runs Redis commands. */
+export class TestRedis {
+  readonly clock: TestClock
+  private inner: TestShard
+  db = 0
+
+  private constructor(clock: TestClock, inner: TestShard) {
+    this.clock = clock
+    this.inner = inner
+  }
+
+  static async open(limits: Partial<ShardLimits> = {}): Promise<TestRedis> {
+    const clock = new TestClock()
+    return new TestRedis(clock, await openTestShard([redisProgram], { clock, limits }))
+  }
+
+  get test(): TestShard {
+    return this.inner
+  }
+
+  /** Run a command.
+   *  @returns its reply; an error is a reply too */
+  async run(...argv: readonly Bin[]): Promise<Value> {
+    try {
+      const call = callOf(argv, this.db)
+      return await this.submit(call)
+    } catch (error) {
+      if (error instanceof Failure) return errorReply(error)
+      throw error
+    }
+  }
+
+  /** Run commands in one group. */
+  async group(...commands: readonly (readonly Bin[])[]): Promise<Value[]> {
+    const replies = await this.inner.shard.submit(commands.map((argv) => callOf(argv, this.db)))
+    return replies.map((reply) => (reply instanceof Failure ? errorReply(reply) : (reply as Value)))
+  }
+
+  /** Run one of the program's other calls. */
+  call(name: string, args: unknown): Promise<unknown> {
+    return this.inner.call('redis', name, args, -1)
+  }
+
+  /** Run a transaction of commands on the current database. */
+  async exec(commands: readonly (readonly Bin[])[], watches: ExecArgs['watches'] = []): Promise<Value> {
+    const named = commands.map((argv) => ({ name: callOf(argv).name, argv, db: this.db }))
+    return (await this.call('exec', { commands: named, watches })) as Value
+  }
+
+  private async submit(call: Call): Promise<Value> {
+    const [reply] = await this.inner.shard.submit([call])
+    if (reply instanceof Failure) throw reply
+    return reply as Value
+  }
+
+  /** Open the file again, as after a restart or (with `crash`) a kill. */
+  async reopen(crash = false): Promise<void> {
+    this.inner = await this.inner.reopen({ crash })
+  }
+
+  close(): void {
+    this.inner.close()
+  }
+}
