@@ -212,9 +212,16 @@ describe('canonical keys', () => {
       expect(canonicalSlot(text)).toBe(murmur3Slot(canonicalKey(text)))
     }
     fc.assert(
-      fc.property(fc.oneof(scalars, fc.string({ maxLength: 40 })), (value) => {
-        expect(canonicalSlot(value)).toBe(murmur3Slot(canonicalKey(value)))
-      }),
+      fc.property(
+        fc.oneof(
+          scalars,
+          fc.string({ maxLength: 40 }),
+          fc.string({ unit: fc.constantFrom('a', '\x7f', '\x80', '\u0100', '\uff00'), maxLength: 9 }),
+        ),
+        (value) => {
+          expect(canonicalSlot(value)).toBe(murmur3Slot(canonicalKey(value)))
+        },
+      ),
     )
   })
 

@@ -14,21 +14,26 @@ export type Scalar = null | boolean | number | string | Uint8Array
 
 const slotMask = SLOT_COUNT - 1
 
-/** Four tables of 256, for four bytes a step (slicing-by-4): table k is the CRC of a byte with k zero bytes after it. */
-function crcTables(): Uint16Array {
-  const tables = new Uint16Array(4 * 256)
+/** Table k holds the CRC of each byte with k zero bytes after it, for four bytes a step (slicing-by-4). */
+function crcTables(): [Uint16Array, Uint16Array, Uint16Array, Uint16Array] {
+  const table = () => new Uint16Array(256)
+  const all: ReturnType<typeof crcTables> = [table(), table(), table(), table()]
+  const single = all[0]
   for (let byte = 0; byte < 256; byte++) {
     let crc = byte << 8
     for (let bit = 0; bit < 8; bit++) crc = (crc & 0x8000 ? (crc << 1) ^ 0x1021 : crc << 1) & 0xffff
-    tables[byte] = crc
+    single[byte] = crc
   }
-  for (let index = 256; index < tables.length; index++) {
-    const before = tables[index - 256] as number
-    tables[index] = (before << 8) ^ (tables[before >> 8] as number)
+  for (let byte = 0; byte < 256; byte++) {
+    let crc = single[byte] as number
+    for (const longer of all.slice(1)) {
+      crc = ((crc << 8) & 0xffff) ^ (single[crc >> 8] as number)
+      longer[byte] = crc
+    }
   }
-  return tables
+  return all
 }
-const tables = crcTables()
+const [table0, table1, table2, table3] = crcTables()
 
 /** Compute the CRC16 of a part of a key.
  *  @source CRC-16/XMODEM: polynomial 0x1021, start 0, not reflected (Redis Cluster specification, appendix A) */
@@ -36,14 +41,15 @@ export function crc16(key: Bin, start = 0, end: number = key.length): number {
   let crc = 0
   let at = start
   for (; at + 4 <= end; at += 4) {
-    const mixed = crc ^ ((key.charCodeAt(at) << 8) | key.charCodeAt(at + 1))
+    const a = key.charCodeAt(at)
+    const b = key.charCodeAt(at + 1)
+    const c = key.charCodeAt(at + 2)
+    const d = key.charCodeAt(at + 3)
+    const mixed = crc ^ ((a << 8) | b)
     crc =
-      (tables[768 + (mixed >> 8)] as number) ^
-      (tables[512 + (mixed & 0xff)] as number) ^
-      (tables[256 + key.charCodeAt(at + 2)] as number) ^
-      (tables[key.charCodeAt(at + 3)] as number)
+      (table3[mixed >> 8] as number) ^ (table2[mixed & 0xff] as number) ^ (table1[c] as number) ^ (table0[d] as number)
   }
-  for (; at < end; at++) crc = ((crc << 8) & 0xffff) ^ (tables[(crc >> 8) ^ key.charCodeAt(at)] as number)
+  for (; at < end; at++) crc = ((crc << 8) & 0xffff) ^ (table0[(crc >> 8) ^ key.charCodeAt(at)] as number)
   return crc
 }
 
@@ -82,14 +88,33 @@ function step(hash: number, next: number): number {
   return (Math.imul((mixed << 13) | (mixed >>> 19), 5) + 0xe6546b64) | 0
 }
 
-/** Finish a hash from `start` on, when what came before is in `hash` already. */
-function finish(key: Bin, start: number, { hash: before, size }: { hash: number; size: number }): number {
+/** Finish a hash from `start` on, when what came before is in `hash` already.
+ *  @returns the hash, or -1 when a character is above `most`: looking for that on the way is nearly free, while
+ *  reading a string's characters is most of the cost of a hash */
+function finish(key: Bin, start: number, rest: { hash: number; size: number; most: number }): number {
   const end = key.length
   const whole = end - ((end - start) & 3)
-  let hash = before
-  for (let at = start; at < whole; at += 4) hash = step(hash, word(key, at))
-  if (whole < end) hash ^= scramble(tail(key, whole))
-  hash ^= size
+  let { hash } = rest
+  let seen = 0
+  for (let at = start; at < whole; at += 4) {
+    const a = key.charCodeAt(at)
+    const b = key.charCodeAt(at + 1)
+    const c = key.charCodeAt(at + 2)
+    const d = key.charCodeAt(at + 3)
+    seen |= a | b | c | d
+    hash = step(hash, a | (b << 8) | (c << 16) | (d << 24))
+  }
+  if (whole < end) {
+    let last = 0
+    for (let at = end - 1; at >= whole; at--) {
+      const code = key.charCodeAt(at)
+      seen |= code
+      last = (last << 8) | code
+    }
+    hash ^= scramble(last)
+  }
+  if (seen > rest.most) return -1
+  hash ^= rest.size
   hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b)
   hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35)
   return (hash ^ (hash >>> 16)) >>> 0
@@ -98,7 +123,7 @@ function finish(key: Bin, start: number, { hash: before, size }: { hash: number;
 /** Hash bytes to 32 bits, unsigned.
  *  @source MurmurHash3_x86_32, https://github.com/aappleby/smhasher (MurmurHash3.cpp) */
 export function murmur3(key: Bin, seed = 0): number {
-  return finish(key, 0, { hash: seed | 0, size: key.length })
+  return finish(key, 0, { hash: seed | 0, size: key.length, most: 0xffff })
 }
 
 /** Find the slot of a key by murmur3. */
@@ -156,8 +181,9 @@ function binToNumber(bin: Bin): number {
 }
 
 function isAscii(text: string): boolean {
-  for (let at = 0; at < text.length; at++) if (text.charCodeAt(at) > 0x7f) return false
-  return true
+  let bits = 0
+  for (let at = 0; at < text.length; at++) bits |= text.charCodeAt(at)
+  return bits < 0x80
 }
 
 /** Write a typed value as the bytes that are hashed and compared: a type tag and the value, so that 1 is not '1'.
@@ -172,11 +198,16 @@ export function canonicalKey(value: Scalar): Bin {
 
 /** Find the slot of a typed value: `murmur3Slot(canonicalKey(value))`, several times faster for ASCII text. */
 export function canonicalSlot(value: Scalar): number {
-  if (typeof value !== 'string' || value.length < 3 || !isAscii(value)) return murmur3Slot(canonicalKey(value))
-  // The tag and three characters make the first word; joining them to the text would copy the text first.
-  const first =
-    tags.text.charCodeAt(0) | (value.charCodeAt(0) << 8) | (value.charCodeAt(1) << 16) | (value.charCodeAt(2) << 24)
-  return finish(value, 3, { hash: step(0, first), size: value.length + 1 }) & slotMask
+  if (typeof value === 'string' && value.length >= 3) {
+    // The tag and three characters make the first word; joining the tag to the text would copy the text first.
+    const a = value.charCodeAt(0)
+    const b = value.charCodeAt(1)
+    const c = value.charCodeAt(2)
+    const hash = step(0, tags.text.charCodeAt(0) | (a << 8) | (b << 16) | (c << 24))
+    const whole = (a | b | c) < 0x80 ? finish(value, 3, { hash, size: value.length + 1, most: 0x7f }) : -1
+    if (whole >= 0) return whole & slotMask
+  }
+  return murmur3Slot(canonicalKey(value))
 }
 
 /** Read a value back from its canonical key; -0 comes back as 0. */

@@ -12,6 +12,7 @@
 import type { Bin } from '../bytes.ts'
 import { Failure } from '../errors.ts'
 import { SHARD_COUNT_MAX, SLOT_COUNT } from '../limits.ts'
+import type { Scalar } from './hash.ts'
 import {
   type CustomRoutes,
   openStrategy,
