@@ -158,7 +158,16 @@ export class BufferedTable {
       entry.generation = generation as number
       // It was not in memory before: forget it, so that the next look-up reads it.
       if (entry.generation === -1) this.forget(entry)
+      else if (entry.generation !== 0) this.restore(entry)
     }
+  }
+
+  /** An entry that is dirty again may have been settled, and let go of as a clean one. */
+  private restore(entry: Entry): void {
+    const id = this.identify(entry.key)
+    if (this.young.get(id) === entry || this.old.get(id) === entry) return
+    this.old.delete(id)
+    this.young.set(id, entry)
   }
 
   private forget(entry: Entry): void {

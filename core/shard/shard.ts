@@ -176,31 +176,45 @@ export class Shard {
     const refused = program === systemProgram ? undefined : tx.state.ownership.refuse(call)
     if (refused !== undefined) return refused
     const savepoint = program.writesSql?.(call) ?? program.tables.some((table) => !table.buffered)
-    const mark = tx.state.mark()
     try {
-      const run = () => {
+      return this.undoable(tx, savepoint, () => {
         const reply = program.run(tx, call)
         assert(!(reply instanceof Promise), `program ${call.program} answered ${call.name} with a promise`)
         return reply
-      }
-      return savepoint ? this.sql.transact(run) : run()
+      })
     } catch (error) {
-      tx.state.rollback(mark)
       if (!(error instanceof Failure)) this.onBug(error)
       return toFailure(error)
     }
+  }
+
+  /** Run work whose throw undoes it, in memory and in SQL. Without a savepoint that holds as long as the work leaves SQL
+   *  alone; when it turns out not to, it is undone and run once more, with one. */
+  private undoable<T>(tx: ShardTx, savepoint: boolean, work: () => T): T {
+    const { state } = tx
+    const mark = state.mark()
+    tx.begin(savepoint)
+    try {
+      const result = savepoint ? this.sql.transact(work) : work()
+      if (!tx.needsSavepoint) return result
+    } catch (error) {
+      if (!tx.needsSavepoint) {
+        state.rollback(mark)
+        throw error
+      }
+    }
+    state.rollback(mark)
+    return this.undoable(tx, true, work)
   }
 
   private sweep(tx: ShardTx): number | undefined {
     let wakeAtMs: number | undefined
     for (const program of this.programs.values()) {
       if (program.sweep === undefined || !tx.state.ownership.assigned) continue
-      const mark = tx.state.mark()
       try {
-        const next = program.sweep(tx)
+        const next = this.undoable(tx, false, () => program.sweep?.(tx))
         if (next !== undefined) wakeAtMs = Math.min(wakeAtMs ?? next, next)
       } catch (error) {
-        tx.state.rollback(mark)
         this.onBug(error)
       }
     }

@@ -12,6 +12,10 @@ export class ShardTx implements Tx {
   readonly all: Sql['all']
   readonly raw: Sql['raw']
   readonly iterate: Sql['iterate']
+  /** Whether the work begun without a savepoint did what cannot be undone without one; it was stopped then. */
+  needsSavepoint = false
+  private beganAt = 0
+  private savepoint = true
 
   constructor(state: ShardState, nowMs: number) {
     const { sql } = state
@@ -20,6 +24,20 @@ export class ShardTx implements Tx {
     this.all = (statement, ...values) => sql.all(statement, ...values)
     this.raw = (statement, ...values) => sql.raw(statement, ...values)
     this.iterate = (statement, ...values) => sql.iterate(statement, ...values)
+  }
+
+  /** A call begins, in a savepoint or not. */
+  begin(savepoint: boolean): void {
+    this.savepoint = savepoint
+    this.beganAt = this.state.log.seq
+    this.needsSavepoint = false
+  }
+
+  /** Stop a call that is about to write with SQL, unless it can be undone. */
+  private beforeSqlWrite(): void {
+    if (this.savepoint) return
+    this.needsSavepoint = true
+    throw new Error('this call is run again, in a savepoint')
   }
 
   get memory(): Map<string, unknown> {
@@ -39,6 +57,8 @@ export class ShardTx implements Tx {
   }
 
   settle(table: Table, fromSlot = 0, toSlot = Number.MAX_SAFE_INTEGER): void {
+    // Rows that earlier calls made dirty may reach SQL now or later; this call's own only if that can be undone.
+    if (this.state.log.seq > this.beganAt) this.beforeSqlWrite()
     this.state.of(table).buffer?.settle(fromSlot, toSlot)
   }
 
@@ -63,7 +83,8 @@ export class ShardTx implements Tx {
   put<R extends Row>(table: Table<R>, row: R): void {
     const { state } = this
     const { shape, buffer, sql } = state.of(table)
-    const payload = state.captures.size === 0 ? undefined : this.payload(table, row, row)
+    if (buffer === undefined) this.beforeSqlWrite()
+    const payload = state.captures.size === 0 ? undefined : this.payload(table, row, () => this.find(table, row) ?? null)
     const sizeBytes = state.log.append(shape, 'put', row, payload)
     if (buffer !== undefined) buffer.set(row, row, sizeBytes)
     else state.sql.raw(sql.upsert, ...sql.values(row))
@@ -74,41 +95,45 @@ export class ShardTx implements Tx {
     if (before === undefined) return false
     const { state } = this
     const { shape, buffer, sql } = state.of(table)
-    const payload = state.captures.size === 0 ? undefined : this.payload(table, before, undefined, before)
+    if (buffer === undefined) this.beforeSqlWrite()
+    const payload = state.captures.size === 0 ? undefined : this.payload(table, undefined, () => before)
     state.log.append(shape, 'delete', probe as Row, payload)
     if (buffer !== undefined) buffer.set(probe as Row, undefined, 0)
     else state.sql.raw(sql.remove, ...sql.keyValues(probe as Row))
     return true
   }
 
-  /** The documents that the collection's capture level asks for. */
-  private payload(table: Table, key: Row, after: Row | undefined, before?: Row): Payload | undefined {
+  /** The documents that the collection's capture level asks for.
+   *  @param before finds the row as it was: null when there was none, undefined when nobody knows any more */
+  private payload(table: Table, after: Row | undefined, before: () => Row | null | undefined): Payload | undefined {
     const level = this.state.captures.get(table.collection) ?? 'key'
     if (level === 'key') return undefined
     const payload: Payload = {}
     if (after !== undefined) payload.after = table.document(after)
-    if (level === 'full') {
-      const row = before ?? this.find(table, key)
-      if (row !== undefined) payload.before = table.document(row)
-    }
+    if (level !== 'full') return payload
+    const row = before()
+    if (row !== undefined) payload.before = row && table.document(row)
     return payload
   }
 
   truncate<R extends Row>(table: Table<R>, where: Partial<R> = {}): void {
     const { shape, buffer, sql } = this.state.of(table)
+    this.beforeSqlWrite()
     this.state.log.append(shape, 'truncate', where as Row)
     if (buffer !== undefined) buffer.truncate(where as Row)
     else sql.truncate(this.state.sql, where as Row)
   }
 
   write(statement: string, ...values: readonly SqlValue[]): SqlRow[] {
+    this.beforeSqlWrite()
     return this.state.sql.all(statement, ...values)
   }
 
   record<R extends Row>(table: Table<R>, op: 'put' | 'delete', row: R, before?: R): void {
     const { state } = this
     const payload =
-      state.captures.size === 0 ? undefined : this.payload(table, row, op === 'put' ? row : undefined, before)
+      // The row has been written already, so only the caller can know what it was.
+      state.captures.size === 0 ? undefined : this.payload(table, op === 'put' ? row : undefined, () => before)
     state.log.append(state.of(table).shape, op, row, payload)
   }
 

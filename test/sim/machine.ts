@@ -1,0 +1,184 @@
+/** Machines that hold one shard each, and the network between them and everybody else.
+ *
+ *  1. A machine has a disk, and a process that may die at any event and inside any commit; a new one then opens the disk.
+ *  2. The network loses, delays and reorders requests and replies; who waits too long gets `unavailable`, and the request
+ *     may still arrive. It does not double a request by itself, but whoever asks again does.
+ *  3. What crosses it is copied, and failures cross as plain data. */
+import { Failure, toWire } from '../../core/errors.ts'
+import type { Call, Program } from '../../core/shard/program.ts'
+import type { ShardClient } from '../../core/shard/router.ts'
+import { Shard, type ShardLimits } from '../../core/shard/shard.ts'
+import { HostSql } from '../../core/shard/sql-driver.ts'
+import { Disk, type Fault } from './disk.ts'
+import { Life, Violation, type World } from './world.ts'
+
+/** What runs on a machine. */
+export interface MachineOptions {
+  readonly name: string
+  readonly programs: readonly Program[]
+  readonly limits: Partial<ShardLimits>
+}
+
+/** One machine. */
+export class Machine {
+  readonly name: string
+  private readonly world: World
+  private readonly options: MachineOptions
+  private readonly disk: Disk
+  private readonly sql: HostSql
+  private life: Life
+  private shard: Shard | undefined
+
+  constructor(world: World, options: MachineOptions) {
+    this.world = world
+    this.name = options.name
+    this.options = options
+    this.disk = new Disk(() => this.crash())
+    this.sql = new HostSql(this.disk)
+    this.life = new Life(world)
+    this.start()
+  }
+
+  /** Whether a process runs. */
+  get running(): boolean {
+    return this.shard !== undefined
+  }
+
+  /** Start a process, if none runs. */
+  start(): void {
+    if (this.shard !== undefined) return
+    const life = new Life(this.world)
+    this.life = life
+    const { programs, limits } = this.options
+    const onBug = (error: unknown) => {
+      if (!life.alive || (error instanceof Error && error.message.startsWith('planned'))) return
+      this.world.fail(error instanceof Error ? error : new Violation(`bug on ${this.name}: ${String(error)}`))
+    }
+    this.shard = new Shard({ sql: this.sql, clock: life.clock(), programs, limits, onBug })
+  }
+
+  /** Kill the process: what it had not committed is gone, and so are its replies. */
+  crash(): void {
+    if (this.shard === undefined) return
+    this.world.trace(this.name, () => 'crashes')
+    this.life.alive = false
+    this.shard = undefined
+  }
+
+  /** Stop the process in good order. */
+  stop(): void {
+    const { shard, life } = this
+    if (shard === undefined) return
+    this.world.trace(this.name, () => 'stops')
+    this.disk.fault = undefined
+    try {
+      shard.close()
+    } catch (error) {
+      // A full disk may keep rows from their tables; then the next process replays them.
+      if (!(error instanceof Failure && error.code === 'storage')) throw error
+    }
+    // Replies of the last group leave before the process does.
+    this.shard = undefined
+    this.world.after(0, () => {
+      life.alive = false
+    })
+  }
+
+  /** Plan what strikes the next transaction. */
+  strike(fault: Fault | undefined): void {
+    if (fault !== undefined) this.world.trace(this.name, () => `will suffer ${JSON.stringify(fault)}`)
+    this.disk.fault = fault
+  }
+
+  /** Fill the disk, or make room. */
+  setFull(full: boolean): void {
+    this.world.trace(this.name, () => (full ? 'disk full' : 'disk has room'))
+    this.disk.setFull(full)
+  }
+
+  /** Run calls on the process that lives now.
+   *  @returns undefined when none does; a promise that stays open when it dies first */
+  submit(calls: readonly Call[]): Promise<unknown[]> | undefined {
+    return this.shard && this.life.bind(this.shard.submit(calls))
+  }
+
+  /** As `submit`, for a wait on the log. */
+  awaitChange(afterSeq: number, waitMs: number): Promise<void> | undefined {
+    return this.shard && this.life.bind(this.shard.awaitChange(afterSeq, waitMs))
+  }
+
+  /** Give the memory back. */
+  dispose(): void {
+    this.life.alive = false
+    this.shard = undefined
+    this.sql.close()
+  }
+}
+
+/** How bad a network is: probabilities by message. */
+export interface NetworkFaults {
+  lose: number
+  /** Ten times the usual delay, and more than a caller waits. */
+  slow: number
+}
+
+/** How long a caller waits for a reply. */
+const timeoutMs = 60
+
+/** A network of one world. */
+export class Network {
+  faults: NetworkFaults
+  private readonly world: World
+
+  constructor(world: World, faults: NetworkFaults) {
+    this.world = world
+    this.faults = faults
+  }
+
+  /** The way from `from` to a machine. */
+  client(from: string, machine: Machine): ShardClient {
+    return {
+      submit: (calls) => {
+        const request = structuredClone(calls) as Call[]
+        return this.ask(from, machine.name, () => machine.submit(request)?.then(wired), timeoutMs)
+      },
+      awaitChange: (afterSeq, waitMs) =>
+        this.ask(from, machine.name, () => machine.awaitChange(afterSeq, waitMs), waitMs + timeoutMs),
+    }
+  }
+
+  private ask<T>(from: string, to: string, work: () => Promise<T> | undefined, waitMs: number): Promise<T> {
+    return new Promise((resolve, reject) => {
+      const cancel = this.world.after(waitMs, () => {
+        reject(new Failure('unavailable', `${to} did not answer ${from} in ${waitMs} ms`))
+      })
+      const answer = (settle: () => void) => {
+        this.carry(() => {
+          cancel()
+          settle()
+        })
+      }
+      this.carry(() => {
+        const working = work()
+        // Nobody listens at that address.
+        if (working === undefined) return answer(() => reject(new Failure('unavailable', `${to} is down`)))
+        working.then(
+          (value) => answer(() => resolve(value)),
+          (error) => answer(() => reject(error)),
+        )
+      })
+    })
+  }
+
+  private carry(deliver: () => void): void {
+    const { world, faults } = this
+    const { random } = world
+    if (random.chance(faults.lose)) return
+    const delayMs = 0.1 + random.unit() * 8
+    world.after(random.chance(faults.slow) ? delayMs * 10 + random.unit() * 60 : delayMs, deliver)
+  }
+}
+
+function wired(replies: unknown[]): unknown[] {
+  return structuredClone(replies.map((reply) => (reply instanceof Failure ? toWire(reply) : reply)))
+}

@@ -1,0 +1,39 @@
+/** Runs properties over seeds. A seed that fails is named with the command that plays it again. */
+import { groupCommit } from './group-commit.ts'
+import { World } from './world.ts'
+
+/** The properties, by name; each makes its own world from a seed. */
+export const properties = { 'group-commit': groupCommit } as const
+
+/** A property's name. */
+export type PropertyName = keyof typeof properties
+
+/** A seed at which a property does not hold. */
+export interface Finding {
+  readonly seed: number
+  readonly property: PropertyName
+  readonly error: unknown
+}
+
+/** Run one property on one seed.
+ *  @param log takes the story of the run
+ *  @returns what was found, or undefined when the property held */
+export async function runSeed(
+  property: PropertyName,
+  seed: number,
+  log?: (line: string) => void,
+): Promise<Finding | undefined> {
+  const stream = Object.keys(properties).indexOf(property)
+  try {
+    await properties[property](new World(seed, stream, log))
+    return undefined
+  } catch (error) {
+    return { seed, property, error }
+  }
+}
+
+/** Say what was found, and how to see it again. */
+export function describeFinding({ seed, property, error }: Finding): string {
+  const replay = `DOTDO_SEED=${seed} DOTDO_PROPERTY=${property} npx vitest run --project node test/sim/sim.test.ts`
+  return `seed ${seed} property ${property}: ${error instanceof Error ? error.stack : error}\nreplay: ${replay}`
+}
