@@ -90,6 +90,7 @@ describe('a map', () => {
     const other = create(8)
     expect(one.owner).toBe(other.owner)
     expect(one.owner.byteLength).toBe(32_768)
+    expect(ShardMap.fromData(json(one.toData())).owner).toBe(one.owner)
     other.apply({ since: 1, epoch: 2, slots: [[0, 0, 7]] })
     expect([one.shardOf(0), other.shardOf(0)]).toEqual([0, 7])
     const next = one.reassign([[1, 1, 5]])

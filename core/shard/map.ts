@@ -111,7 +111,11 @@ export class ShardMap {
     }
     const odd = owner.findIndex((shard) => shard >= data.count)
     if (odd >= 0) throw new Failure('invalid', `slot ${odd} of the map belongs to none of its ${data.count} shards`)
-    const map = new ShardMap(openStrategy(data.strategy, routes), { ...data, owner, shared: false })
+    // A map as it was created, which most are for ever, takes the table that all of its shape share.
+    const even = evenOwner(data.count)
+    const shared = owner.every((shard, slot) => shard === even[slot])
+    const strategy = openStrategy(data.strategy, routes)
+    const map = new ShardMap(strategy, { ...data, owner: shared ? even : owner, shared })
     for (const [slot, epoch] of data.ahead ?? []) map.ahead.set(slot, epoch)
     return map
   }
