@@ -16,12 +16,12 @@ export const SQL_COLUMNS_MAX = 100
 export const SQL_COMPOUND_TERMS_MAX = 5
 /** Bytes of a LIKE or GLOB pattern: the limit of Durable Object SQL. */
 export const SQL_PATTERN_BYTES_MAX = 50
-/** Statements one database keeps prepared, per generation (two live at once): some KB each, and an engine has dozens. */
+/** Statements one database keeps prepared, per generation (two live at once): some KB each; an engine has dozens. */
 export const SQL_STATEMENTS_CACHED_MAX = 200
 /** KiB of pages one open database keeps in memory: thousands are open at once, and rows are cached above. */
 export const SQL_CACHE_KIB = 2_048
-/** Pages (4 KiB) of the write-ahead log at which a commit copies it into the file: 16 MB, so that a group of 1 MB is not
- *  often the one that waits for two fsyncs, and reading the log back after a crash stays near 10 ms. */
+/** Pages (4 KiB) of the write-ahead log at which a commit copies it into the file: 16 MB, so that few groups of 1 MB
+ *  wait for that, and reading the log back after a crash stays near 10 ms. */
 export const SQL_CHECKPOINT_PAGES = 4_000
 /** Bytes of one log or redo segment; a larger group is cut into several, so that each fits a row. */
 export const LOG_SEGMENT_BYTES = 1_000_000
@@ -37,6 +37,8 @@ export const LOG_RETAINED_BYTES = 256 * 1024 * 1024
 export const MOVED_RETRIES_MAX = 16
 /** Changes of one read of the log. */
 export const CHANGES_PER_READ_MAX = 10_000
+/** Bytes of log segments after which one read of the log ends: captured documents are held, and cross threads. */
+export const CHANGES_READ_BYTES_MAX = 4 * 1024 * 1024
 /** Chars of a change's captured documents as JSON; larger ones are left out and marked `omitted`. */
 export const LOG_PAYLOAD_BYTES_MAX = 500_000
 /** Bytes of rows a shard keeps in memory, per generation (two generations live at once). */
@@ -83,3 +85,33 @@ export const HEALTH_CHECK_MS_MAX = 2_000
 export const SHUTDOWN_MS_MAX = 8_000
 /** Redo segments dropped with one group, so that dropping a hundred thousand small ones stops nobody. */
 export const REDO_DROPPED_PER_GROUP = 2_000
+/** Changes of one batch that a follower delivers: enough to hide a round trip, little to hold or to deliver twice. */
+export const FOLLOW_BATCH_MAX = 1_000
+/** Milliseconds a follower waits at a shard for the next change before it asks again: bounds what a lost reply costs. */
+export const FOLLOW_WAIT_MS = 10_000
+/** Milliseconds before a follower tries again after its first failure; doubled each time. */
+export const FOLLOW_RETRY_FIRST_MS = 50
+/** Milliseconds between a follower's tries at the most. */
+export const FOLLOW_RETRY_MS_MAX = 5_000
+/** Milliseconds a shard may fail before a feed tells its consumer: longer than a restart takes. */
+export const FEED_PATIENCE_MS = 30_000
+/** Changes a feed holds for all its shards together: their documents are in memory. */
+export const FEED_BUFFERED_CHANGES_MAX = 16_000
+/** Milliseconds between looks at how many shards there are. */
+export const FEED_REFRESH_MS = 10_000
+/** Shards up to which every event carries its token; with more, the last of a batch does: a token names every shard. */
+export const FEED_TOKEN_EACH_SHARDS_MAX = 64
+/** Chars of a resume token: 1000 shards take 40,000. */
+export const FEED_TOKEN_CHARS_MAX = 64 * 1024
+/** Milliseconds between heartbeats of an idle feed: below the 60 s after which proxies close a silent connection. */
+export const FEED_HEARTBEAT_MS = 15_000
+/** Milliseconds between heartbeats at the least. */
+export const FEED_HEARTBEAT_MS_MIN = 10
+/** Milliseconds between heartbeats at the most. */
+export const FEED_HEARTBEAT_MS_MAX = 600_000
+/** Collections one feed may name: each is a raise of capture on every shard. */
+export const FEED_COLLECTIONS_MAX = 100
+/** Chars of a collection's name or a documentId pattern in a request for changes. */
+export const FEED_PATTERN_CHARS_MAX = 1_000
+/** Milliseconds that connections have to take their last replies when a server stops; the rest is for closing files. */
+export const DRAIN_MS_MAX = 5_000

@@ -5,7 +5,7 @@
  *     authorize), what resets a Durable Object (OR ROLLBACK, deferred foreign keys), and what a host would mangle in
  *     silence (several statements in one text, booleans, dates, lone surrogates).
  *  3. Limits of Durable Object SQL that cannot be seen in a text (depth of an expression, arguments of a function, a
- *     bound LIKE pattern, a row that an update makes too large) fail there with `invalid` or `limit`, not here.
+ *     bound LIKE pattern, a row that an update makes too large) fail there with `limit`, not here.
  *  @source facts/durable-objects.md, section 3 */
 import { type Code, Failure } from '../errors.ts'
 import {
@@ -17,7 +17,7 @@ import {
   SQL_STATEMENT_BYTES_MAX,
 } from '../limits.ts'
 import type { SqlValue } from './sql.ts'
-import { excerpt, nameOf, type Token, tokenize } from './sql-tokens.ts'
+import { excerpt, nameOf, type Token, tokenize, untokenize } from './sql-tokens.ts'
 
 declare global {
   // In Node 20 and workerd, not yet in the lib of our compiler target.
@@ -28,7 +28,7 @@ declare global {
 
 /** A statement that every host may run. */
 export interface CheckedStatement {
-  /** The text to run; names in double quotes stand in back quotes. */
+  /** The text to run, see `untokenize`. */
   readonly text: string
   /** How many `?` it has. */
   readonly parameters: number
@@ -64,8 +64,7 @@ export function checkStatement(statement: string): CheckedStatement {
     throw new Failure('limit', `a statement has more than ${SQL_STATEMENT_BYTES_MAX} bytes: ${excerpt(statement)}`)
   }
   if (statement.includes('\0')) throw new Failure('invalid', `a statement has a NUL in it: ${excerpt(statement)}`)
-  const { tokens, text } = tokenize(statement)
-  const single = onlyStatement(tokens, statement)
+  const single = onlyStatement(tokenize(statement), statement)
   const refuse = (what: string) => new Failure('unsupported', `${what} cannot run on every host: ${excerpt(statement)}`)
   for (const [at, token] of single.entries()) {
     const what = refusedAt(single, at, token)
@@ -76,12 +75,12 @@ export function checkStatement(statement: string): CheckedStatement {
   checkCounts(single, statement)
   const parameters = single.filter(({ kind }) => kind === 'parameter').length
   // The arguments of a virtual table's module are its own language: nothing in them is a name to us.
-  return { text: isVirtual(single) ? statement : text, parameters, readonly: cannotWrite(single) }
+  return { text: untokenize(statement, single, !isVirtual(single)), parameters, readonly: cannotWrite(single) }
 }
 
 /** Cut off closing semicolons; refuse a second statement, which workerd would run with the parameters of the last. */
 function onlyStatement(tokens: readonly Token[], statement: string): Token[] {
-  const isTrigger = tokens[0]?.word === 'create' && tokens[1]?.word === 'trigger'
+  const isTrigger = tokens[0]?.word === 'create' && tokens.slice(1, 3).some(({ word }) => word === 'trigger')
   const closes = (at: number) => tokens[at - 1]?.word === 'end' && tokens[at - 2]?.text === ';'
   const end = tokens.findIndex(({ text }, at) => text === ';' && (!isTrigger || closes(at)))
   const single = end < 0 ? tokens.slice() : tokens.slice(0, end)
@@ -106,14 +105,12 @@ function refusedAt(tokens: readonly Token[], at: number, token: Token): string |
   if (word === 'initially' && next?.word === 'deferred') return 'a deferred foreign key'
   if (word.startsWith('pragma_') && !pragmas.has(word.slice('pragma_'.length))) return word
   if (functions.has(word) && next?.text === '(') return `the function ${word}`
-  if ((word === 'like' || word === 'glob') && next?.kind === 'string' && isLongPattern(next.text)) {
-    return `a pattern of more than ${SQL_PATTERN_BYTES_MAX} bytes`
-  }
   return undefined
 }
 
-function isLongPattern(literal: string): boolean {
-  return isLonger(literal.slice(1, -1).replaceAll("''", "'"), SQL_PATTERN_BYTES_MAX)
+function isPattern(tokens: readonly Token[], at: number): boolean {
+  const word = tokens[at - 1]?.word
+  return tokens[at]?.kind === 'string' && (word === 'like' || word === 'glob')
 }
 
 /** @returns what is refused about the statement as a whole, or undefined */
@@ -144,7 +141,8 @@ function pragmaName(tokens: readonly Token[]): string {
   return tokens[tokens[2]?.text === '.' ? 3 : 1]?.word ?? ''
 }
 
-/** Hold parameters, terms of a compound select and columns of a new table to the limits of a Durable Object. */
+/** Hold parameters, written patterns, terms of a compound select and columns of a new table to the limits of a
+ *  Durable Object. */
 function checkCounts(tokens: readonly Token[], statement: string): void {
   const refuse = (what: string, most: number) =>
     new Failure('limit', `more than ${most} ${what} in one statement: ${excerpt(statement)}`)
@@ -154,6 +152,9 @@ function checkCounts(tokens: readonly Token[], statement: string): void {
   const terms = [1]
   for (const [at, { kind, text, word }] of tokens.entries()) {
     if (kind === 'parameter' && ++parameters > SQL_PARAMETERS_MAX) throw refuse('parameters', SQL_PARAMETERS_MAX)
+    if (isPattern(tokens, at) && isLonger(text.slice(1, -1).replaceAll("''", "'"), SQL_PATTERN_BYTES_MAX)) {
+      throw refuse('bytes of a pattern', SQL_PATTERN_BYTES_MAX)
+    }
     if (text === '(') terms.push(1)
     else if (text === ')' && terms.length > 1) terms.pop()
     const depth = terms.length - 1
@@ -253,12 +254,16 @@ const failureCodes: { readonly [code: string]: Code } = {
   SQLITE_AUTH: 'unsupported',
 }
 
+/** SQLite's words for its own limits, which have no result code: terms, columns, depth, arguments, patterns. */
+const limitMessage = /^too many |too large|too complex/i
+
 /** Turn an error of SQLite into a failure.
  *  @param code extended result code by name, such as SQLITE_CONSTRAINT_UNIQUE
  *  @returns conflict for a constraint, invalid for wrong SQL, limit, unsupported, and storage for everything else */
 export function sqlFailure(code: string, message: string, cause: unknown): Failure {
   const primary = code.split('_', 2).join('_')
-  const mapped = failureCodes[primary] ?? 'storage'
+  const isLimit = primary === 'SQLITE_ERROR' && limitMessage.test(message)
+  const mapped = isLimit ? 'limit' : (failureCodes[primary] ?? 'storage')
   const detail = mapped === 'conflict' ? { constraint: constraints[code] ?? 'other' } : { sqlite: code }
   return new Failure(mapped, message, detail, cause)
 }

@@ -5,11 +5,12 @@
  *  @source https://www.sqlite.org/lang_keywords.html and src/tokenize.c of SQLite 3.47 */
 import { Failure } from '../errors.ts'
 
-/** One token; `word` is a bare word in lower case, else empty. */
+/** One token; `word` is a bare word in lower case, else empty; `start` is where it begins. */
 export interface Token {
   readonly kind: 'blank' | 'string' | 'name' | 'word' | 'parameter' | 'number' | 'other'
   readonly text: string
   readonly word: string
+  readonly start: number
 }
 
 // Quoted text is matched as `'[^']*(?:''[^']*)*'`, unrolled: no input makes it backtrack.
@@ -29,28 +30,35 @@ const pattern = new RegExp(
 const unterminated = new Set(["'", '"', '`', '['])
 
 /** Cut a statement into tokens, blanks and comments left out.
- *  @returns the tokens, and the statement with names in double quotes put in back quotes: a Durable Object reads `"x"`
- *  as the text x when there is no column x, and no host does that to `` `x` ``
  *  @throws invalid when a quote is never closed */
-export function tokenize(statement: string): { tokens: Token[]; text: string } {
+export function tokenize(statement: string): Token[] {
   const tokens: Token[] = []
-  const pieces: string[] = []
-  let requoted = false
-  for (const { groups, 0: text } of statement.matchAll(pattern)) {
+  for (const { groups, index, 0: text } of statement.matchAll(pattern)) {
     const kind = Object.keys(groups as object).find((name) => groups?.[name] !== undefined) as Token['kind']
-    const piece = kind === 'name' && text.startsWith('"') ? requote(text) : text
-    requoted ||= piece !== text
-    pieces.push(piece)
     if (kind === 'blank') continue
     if (kind === 'other' && unterminated.has(text)) {
       throw new Failure('invalid', `a ${text} is never closed in: ${excerpt(statement)}`)
     }
-    tokens.push({ kind, text, word: kind === 'word' ? text.toLowerCase() : '' })
+    tokens.push({ kind, text, word: kind === 'word' ? text.toLowerCase() : '', start: index })
   }
-  return { tokens, text: requoted ? pieces.join('') : statement }
+  return tokens
 }
 
-function requote(name: string): string {
+/** Write the statement that ends with the last of these tokens: workerd takes what follows the `;` for another one.
+ *  Names in double quotes are put in back quotes: workerd reads `"x"` as the text x when there is no column x, and no
+ *  host does that to a name in back quotes.
+ *  @param requote whether to change the quotes */
+export function untokenize(statement: string, tokens: readonly Token[], requote: boolean): string {
+  const pieces: string[] = []
+  let end = 0
+  for (const { text, start } of tokens) {
+    pieces.push(statement.slice(end, start), requote && text.startsWith('"') ? requoted(text) : text)
+    end = start + text.length
+  }
+  return pieces.join('')
+}
+
+function requoted(name: string): string {
   return `\`${name.slice(1, -1).replaceAll('""', '"').replaceAll('`', '``')}\``
 }
 

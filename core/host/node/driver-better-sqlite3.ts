@@ -32,7 +32,7 @@ export function loadBetterSqlite3(require: NodeJS.Require): Connect {
 class BetterConnection implements Connection {
   private readonly database: Database
   private readonly brackets: Brackets
-  private readonly size: Statement
+  private size: Statement | undefined
 
   constructor(Database: typeof BetterSqlite3, path: string, { readonly, busyTimeoutMs }: ConnectOptions) {
     this.database = new Database(path, { readonly, fileMustExist: readonly, timeout: busyTimeoutMs })
@@ -40,7 +40,6 @@ class BetterConnection implements Connection {
       const statement = this.database.prepare(text)
       return () => statement.run()
     })
-    this.size = this.database.prepare<SqlValue[]>(sizeStatement).raw()
   }
 
   prepare({ text }: CheckedStatement): PreparedSql {
@@ -55,6 +54,8 @@ class BetterConnection implements Connection {
   }
 
   sizeBytes(): number {
+    // Prepared late: to prepare it reads the file.
+    this.size ??= this.database.prepare<SqlValue[]>(sizeStatement).raw()
     return (this.size.all() as number[][])[0]?.[0] as number
   }
 

@@ -1,5 +1,6 @@
 /** node:sqlite as a driver, for Node 22.16 and later without better-sqlite3.
  *  @source https://nodejs.org/docs/latest-v22.x/api/sqlite.html */
+import { Failure } from '../../errors.ts'
 import type { SqlRow, SqlValue } from '../../shard/sql.ts'
 import { type CheckedStatement, checkColumns } from '../../shard/sql-check.ts'
 import type { PreparedSql } from '../../shard/sql-driver.ts'
@@ -36,6 +37,12 @@ interface Options {
 }
 
 type Constructor = new (path: string, options: Options) => Database
+
+/** How often the schema has changed. A handle made before counts the columns of `*` as they were. */
+interface Schema {
+  version: number
+}
+
 type Wide = SqlValue | bigint
 
 /** Load node:sqlite.
@@ -47,38 +54,47 @@ export function loadNodeSqlite(require: NodeJS.Require): Connect {
   }
   const { setReturnArrays, columns } = StatementSync.prototype
   if (setReturnArrays === undefined || columns === undefined) throw new Error('node:sqlite of Node >= 22.16 is needed')
-  return (path, options) => new NodeConnection(DatabaseSync, path, options)
+  const probe = new DatabaseSync(':memory:', openOptions(false)).prepare("select 'a' || char(0) || 'b' as text")
+  const cutsText = (probe.all()[0] as { text: string }).text !== 'a\0b'
+  return (path, options) => new NodeConnection(DatabaseSync, path, { ...options, cutsText })
+}
+
+function openOptions(readOnly: boolean): Options {
+  return { readOnly, enableForeignKeyConstraints: true, enableDoubleQuotedStringLiterals: false }
 }
 
 class NodeConnection implements Connection {
   private readonly database: Database
   private readonly brackets: Brackets
-  private readonly size: Statement
+  readonly schema: Schema = { version: 0 }
+  readonly cutsText: boolean
 
-  constructor(DatabaseSync: Constructor, path: string, { readonly, busyTimeoutMs }: ConnectOptions) {
-    const options = { readOnly: readonly, enableForeignKeyConstraints: true, enableDoubleQuotedStringLiterals: false }
-    this.database = new DatabaseSync(path, options)
+  constructor(DatabaseSync: Constructor, path: string, options: ConnectOptions & { cutsText: boolean }) {
+    const { readonly, busyTimeoutMs, cutsText } = options
+    this.database = new DatabaseSync(path, openOptions(readonly))
+    this.cutsText = cutsText
     this.database.exec(`pragma busy_timeout = ${busyTimeoutMs}`)
     this.brackets = makeBrackets((text) => {
       const statement = this.database.prepare(text)
       return () => statement.run()
     })
-    this.size = this.database.prepare(sizeStatement)
-    this.size.setReturnArrays(true)
   }
 
-  prepare({ text, readonly }: CheckedStatement): PreparedSql {
-    const prepared = new NodePrepared(() => this.database.prepare(text), readonly)
-    checkColumns(prepared.columns)
-    return prepared
+  prepare(checked: CheckedStatement): PreparedSql {
+    return new NodePrepared(() => this.database.prepare(checked.text), checked, this)
   }
 
   transact<T>(work: () => T, nested: boolean): T {
-    return runBracketed(this.brackets, work, nested)
+    try {
+      return runBracketed(this.brackets, work, nested)
+    } catch (error) {
+      this.schema.version++
+      throw error
+    }
   }
 
   sizeBytes(): number {
-    return (this.size.all() as number[][])[0]?.[0] as number
+    return this.value(sizeStatement) as number
   }
 
   describe(error: unknown): { code: string; message: string } | undefined {
@@ -101,23 +117,29 @@ class NodeConnection implements Connection {
   }
 }
 
-/** A statement. node:sqlite throws at an integer past 2^53 where the others round it: a read is then run again with
- *  BigInt results, a write with rows (which cannot be run again) has them from the start. */
+/** A statement. Three things are evened out here.
+ *
+ *  1. node:sqlite throws at an integer past 2^53 where the others round it: a read is then run again with BigInt
+ *     results; a write with rows cannot be run again and has them from the start.
+ *  2. A handle does not see that `*` has more columns now: it is made anew when the schema has changed.
+ *  3. Some versions cut text at a NUL when it is read: then such text is refused before it is stored. */
 class NodePrepared implements PreparedSql {
-  readonly columns: number
-  private readonly statement: Statement
   private readonly again: () => Statement
-  private readonly readonly: boolean
+  private readonly checked: CheckedStatement
+  private readonly connection: NodeConnection
+  private statement: Statement
+  private readonly changesSchema: boolean
+  private version: number
   private isRaw = false
-  private isWide: boolean
+  private isWide = false
 
-  constructor(again: () => Statement, readonly: boolean) {
+  constructor(again: () => Statement, checked: CheckedStatement, connection: NodeConnection) {
     this.again = again
-    this.readonly = readonly
-    this.statement = again()
-    this.columns = this.statement.columns().length
-    this.isWide = !readonly && this.columns > 0
-    if (this.isWide) this.statement.setReadBigInts(true)
+    this.checked = checked
+    this.connection = connection
+    this.changesSchema = !checked.readonly && /\b(create|alter|drop)\b/i.test(checked.text)
+    this.version = connection.schema.version
+    this.statement = this.make()
   }
 
   all(values: readonly SqlValue[]): SqlRow[] {
@@ -133,26 +155,54 @@ class NodePrepared implements PreparedSql {
   }
 
   *iterate(values: readonly SqlValue[]): IterableIterator<SqlRow> {
+    if (this.connection.cutsText) refuseNul(values)
     // A handle of its own: two iterations of one handle would reset each other.
     const cursor = this.again()
     cursor.setReadBigInts(true)
     for (const row of cursor.iterate(...values) as IterableIterator<Record<string, Wide>>) yield narrowRow(row)
   }
 
+  private make(): Statement {
+    const statement = this.again()
+    const columns = statement.columns().length
+    checkColumns(columns)
+    this.isRaw = false
+    this.isWide = columns > 0 && !this.checked.readonly
+    if (this.isWide) statement.setReadBigInts(true)
+    return statement
+  }
+
   private run(values: readonly SqlValue[], raw: boolean): unknown[] {
+    const { schema, cutsText } = this.connection
+    if (cutsText) refuseNul(values)
+    if (this.version !== schema.version) {
+      this.statement = this.make()
+      this.version = schema.version
+    }
     if (this.isRaw !== raw) {
       this.statement.setReturnArrays(raw)
       this.isRaw = raw
     }
+    if (this.changesSchema) schema.version++
     try {
       return this.statement.all(...values)
     } catch (error) {
-      if (this.isWide || !this.readonly || (error as { code?: string }).code !== 'ERR_OUT_OF_RANGE') throw error
+      const isTooWide = (error as { code?: string }).code === 'ERR_OUT_OF_RANGE'
+      if (!isTooWide || this.isWide || !this.checked.readonly) throw error
       this.isWide = true
       this.statement.setReadBigInts(true)
       return this.statement.all(...values)
     }
   }
+}
+
+function refuseNul(values: readonly SqlValue[]): void {
+  const at = values.findIndex((value) => typeof value === 'string' && value.includes('\0'))
+  if (at < 0) return
+  throw new Failure(
+    'unsupported',
+    `value ${at + 1} has a NUL: node:sqlite of Node ${process.version} cuts it off there`,
+  )
 }
 
 function narrowRow(row: Record<string, Wide>): SqlRow {

@@ -65,8 +65,8 @@ export function runBracketed<T>(brackets: Brackets, work: () => T, nested: boole
   }
 }
 
-/** Undo, leaving the reason to be heard: after a full disk or an input or output error SQLite has rolled back by itself,
- *  and then there is nothing left to undo. */
+/** Undo, leaving the reason to be heard: after a full disk or an input or output error SQLite has rolled back by
+ *  itself, and then there is nothing left to undo. */
 function undoQuietly(...steps: (() => void)[]): void {
   try {
     for (const step of steps) step()

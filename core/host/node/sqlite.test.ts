@@ -18,8 +18,14 @@ beforeAll(() => {
 })
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
-describe.each(['memory', 'file'])('Sql in %s', place => {
-  it.each(sqlCases)('$name', ({ run }) => {
+// node:sqlite of Node 22 cuts text at a NUL when it reads; its driver refuses such text instead (tested below).
+const probe = connect(':memory:', {})
+const cutsText = probe.value("select 'a' || char(0) || 'b'") !== 'a\0b'
+probe.close()
+const cases = sqlCases.filter(({ name }) => !cutsText || name !== 'text keeps a NUL and what follows it')
+
+describe.each(['memory', 'file'])('Sql in %s', (place) => {
+  it.each(cases)('$name', ({ run }) => {
     const sql = openSqlite(place === 'memory' ? ':memory:' : newPath(), { durability: 'normal' })
     try {
       run(sql, expect)
@@ -38,6 +44,9 @@ describe('a file', () => {
     const reader = openSqlite(path, { readonly: true })
     expect(reader.raw('select a from t')).toEqual([[1]])
     expectFailure(expect, 'storage', () => reader.all('insert into t values (2)'))
+    const swallow = () => expectFailure(expect, 'storage', () => reader.all('insert into t values (2)'))
+    expectFailure(expect, 'storage', () => reader.transact(swallow))
+    expect(reader.transact(() => reader.raw('select a from t'))).toEqual([[1]])
     reader.close()
     sql.close()
     const again = openSqlite(path)
@@ -58,7 +67,7 @@ describe('a file', () => {
   it('is opened as a shard needs it', () => {
     const connection = connect(newPath(), { cacheKiB: 512 })
     const names = ['journal_mode', 'foreign_keys', 'trusted_schema', 'cache_size', 'wal_autocheckpoint', 'busy_timeout']
-    expect(names.map(name => connection.value(`pragma ${name}`))).toEqual(['wal', 1, 0, -512, 4000, 2000])
+    expect(names.map((name) => connection.value(`pragma ${name}`))).toEqual(['wal', 1, 0, -512, 4000, 2000])
     connection.close()
   })
 
@@ -80,6 +89,19 @@ describe('a file', () => {
     expectFailure(expect, 'storage', () => openSqlite(path))
     expectFailure(expect, 'storage', () => openSqlite(join(folder, 'no', 'such', 'folder.db')))
     expectFailure(expect, 'storage', () => openSqlite(newPath(), { readonly: true }))
+  })
+
+  it('that is held exclusively is nobody else’s until it is closed', () => {
+    const path = newPath()
+    const holder = openSqlite(path, { exclusive: true })
+    holder.all('create table t (a integer) strict')
+    expectFailure(expect, 'conflict', () => openSqlite(path, { exclusive: true }))
+    expectFailure(expect, 'conflict', () => openSqlite(path, { exclusive: true, readonly: true }))
+    expect(holder.transact(() => holder.raw('insert into t values (1) returning a'))).toEqual([[1]])
+    holder.close()
+    const next = openSqlite(path, { exclusive: true })
+    expect(next.raw('select a from t')).toEqual([[1]])
+    next.close()
   })
 
   it('that is closed answers no more, and can be closed again', () => {
@@ -148,6 +170,14 @@ describe('the binding', () => {
     expect(failure.message).toContain('better-sqlite3, node')
   })
 
+  // Other bindings keep such text, as the conformance list says.
+  it.runIf(cutsText)('that cuts text at a NUL is not given any', () => {
+    const sql = openSqlite(':memory:')
+    expectFailure(expect, 'unsupported', () => sql.raw('select ?', 'a\0b'))
+    sql.close()
+  })
+
+  // From Node 22 on both bindings load.
   it.runIf(Number.parseInt(process.versions.node, 10) < 22)('that this Node does not have says what to do', () => {
     const failure = expectFailure(expect, 'unsupported', () => loadBinding('node'))
     expect(failure.message).toContain('npm install better-sqlite3')

@@ -23,6 +23,8 @@ export interface SqliteOptions {
   readonly readonly?: boolean
   /** KiB of pages held in memory. */
   readonly cacheKiB?: number
+  /** Keep the file to this connection until it is closed, from readers too; opening fails at once when it is in use. */
+  readonly exclusive?: boolean
 }
 
 /** A database of this process. */
@@ -40,7 +42,8 @@ const busyTimeoutMs = 2_000
 
 /** Open a database, creating it when it does not exist.
  *  @param path of the file, whose folder exists, or `:memory:`
- *  @throws storage when the file cannot be opened or is no database; unsupported when there is no SQLite for this Node */
+ *  @throws storage when the file cannot be opened or is no database; conflict when it is in use and asked for
+ *  exclusively; unsupported when there is no SQLite for this Node */
 export function openSqlite(path: string, options: SqliteOptions = {}): NodeSql {
   const connection = connect(path, options)
   const checkpoint = () => {
@@ -54,21 +57,25 @@ export function openSqlite(path: string, options: SqliteOptions = {}): NodeSql {
 }
 
 /** Open a connection and set on it what a shard needs. */
-export function connect(path: string, { durability = 'full', readonly = false, cacheKiB }: SqliteOptions): Connection {
+export function connect(path: string, options: SqliteOptions): Connection {
+  const { durability = 'full', readonly = false, cacheKiB = SQL_CACHE_KIB, exclusive = false } = options
   let connection: Connection | undefined
   const open = loadBinding()
   try {
-    connection = open(path, { readonly, busyTimeoutMs })
+    connection = open(path, { readonly, busyTimeoutMs: exclusive ? 0 : busyTimeoutMs })
+    if (exclusive) connection.value('pragma locking_mode = exclusive')
     if (!readonly) setJournal(connection, path, durability)
     // Schema and views of a file are data, not to be trusted with functions that reach outside.
     connection.exec(`pragma trusted_schema = off; pragma foreign_keys = on; pragma temp_store = memory;
-      pragma cache_size = -${cacheKiB ?? SQL_CACHE_KIB}`)
-    // Reads the first page: a file that is no database is found now.
+      pragma cache_size = -${cacheKiB}`)
+    // Reads the first page: a file that is no database, or is held by another, is found now.
     connection.value('select count(*) from sqlite_schema')
     return connection
   } catch (error) {
+    const failure = storageFailure(connection, error, `cannot open ${path}`)
     connection?.close()
-    throw storageFailure(connection, error, `cannot open ${path}`)
+    const isHeld = exclusive && connection?.describe(error)?.code.startsWith('SQLITE_BUSY')
+    throw isHeld ? new Failure('conflict', `${path} is in use`, undefined, error) : failure
   }
 }
 

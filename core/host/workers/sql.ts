@@ -58,10 +58,7 @@ class WorkersPrepared implements PreparedSql {
   }
 
   raw(values: readonly SqlValue[]): SqlValue[][] {
-    const rows = this.sql
-      .exec(this.text, ...values)
-      .raw()
-      .toArray()
+    const rows = [...this.sql.exec(this.text, ...values).raw()]
     for (const row of rows) {
       for (let at = 0; at < row.length; at++) {
         const value = row[at]
