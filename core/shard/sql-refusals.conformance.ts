@@ -227,8 +227,8 @@ const constraints: SqlCase[] = [
     name: 'each constraint is told by its kind',
     run(sql, expect) {
       sql.all('create table parents (id integer primary key, code text unique) strict')
-      sql.all(`create table t (id integer primary key, a integer not null check (a < 10), 
-        p integer references parents (id),        unique (a, p)) strict`)
+      sql.all(`create table t (id integer primary key, a integer not null check (a < 10),
+        p integer references parents (id), unique (a, p)) strict`)
       sql.all('create table w (k text primary key) strict, without rowid')
       sql.all("insert into parents values (1, 'one')")
       sql.all('insert into t values (1, 1, 1)')
