@@ -9,7 +9,7 @@
  *     database as the group's last statements, `settle` forgets it once the commit has succeeded. */
 import { ByteReader, ByteWriter } from '../bytes.ts'
 import { Failure } from '../errors.ts'
-import { LOG_PAYLOAD_BYTES_MAX, REDO_DROPPED_PER_GROUP, SQL_ROW_BYTES_MAX } from '../limits.ts'
+import { CHANGES_READ_BYTES_MAX, LOG_PAYLOAD_BYTES_MAX, REDO_DROPPED_PER_GROUP, SQL_ROW_BYTES_MAX } from '../limits.ts'
 import type { Op } from './program.ts'
 import { readColumns, type TableShape, writeColumns } from './row-codec.ts'
 import type { Sql, SqlValue } from './sql.ts'
@@ -225,7 +225,7 @@ export class ChangeLog {
   }
 
   /** Read committed changes after `seq`, oldest first.
-   *  @param limit changes at most
+   *  @param limit changes at most; fewer come when they are large (CHANGES_READ_BYTES_MAX), one segment at the least
    *  @throws out_of_range when some of them have been trimmed, or `seq` is past the newest */
   read(seq: number, limit: number): Entry[] {
     if (seq < this.floor || seq > this.base) {
@@ -237,13 +237,15 @@ export class ChangeLog {
     const entries: Entry[] = []
     const statement = 'select first, at, epoch, bytes from dotdo_log where last > ? order by first limit 1'
     let after = seq
-    while (entries.length < limit && after < this.base) {
+    let readBytes = 0
+    while (entries.length < limit && after < this.base && readBytes < CHANGES_READ_BYTES_MAX) {
       const [segment] = this.sql.raw(statement, after)
       if (segment === undefined) break
       const [first, at, epoch, bytes] = segment
       const read = this.decode(Number(first), Number(at), Number(epoch), bytes as Uint8Array)
       for (const entry of read) if (entry.seq > after && entries.length < limit) entries.push(entry)
       after = entries.at(-1)?.seq ?? after
+      readBytes += (bytes as Uint8Array).length
     }
     return entries
   }

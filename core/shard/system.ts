@@ -23,7 +23,8 @@ export interface ChangeRecord {
   /** The slot of the row; -1 for a truncate. */
   slot: number
   documentId: string
-  before?: Record<string, unknown>
+  /** Null when there was no row before; absent when that is not known. */
+  before?: Record<string, unknown> | null
   after?: Record<string, unknown>
   /** True when the documents were too large to keep. */
   omitted?: boolean
@@ -83,8 +84,8 @@ export interface SystemCalls {
   activate: { epoch: number; slots: SlotRange[] }
   /** Remove rows of fenced slots. Answers null. */
   discard: { slot: number }
-  /** Raise (or lower) what the log keeps of a collection. Answers null. */
-  capture: { collection: string; level: Capture }
+  /** Set what the log keeps of a collection; with `raise`, a lower level changes nothing. Answers null. */
+  capture: { collection: string; level: Capture; raise?: boolean }
   /** Read the log. Answers ChangesReply. */
   changes: ChangesRequest
   /** Answers ShardStatus. */
@@ -123,7 +124,7 @@ const handlers: { [Name in keyof SystemCalls]: (tx: ShardTx, args: SystemCalls[N
     }
     return null
   },
-  capture: (tx, { collection, level }) => capture(tx, collection, level),
+  capture,
   changes,
   status(tx): ShardStatus {
     const { state } = tx
@@ -165,11 +166,16 @@ function copy(tx: ShardTx, table: Table, slot: number, after: Row | undefined, l
   return { rows: found.slice(0, limit).map((row) => sql.fromSql(row)), more: found.length > limit }
 }
 
-function capture(tx: ShardTx, collection: string, level: Capture): null {
+const captureLevels: readonly Capture[] = ['key', 'after', 'full']
+
+function capture(tx: ShardTx, { collection, level, raise = false }: SystemCalls['capture']): null {
   const { state } = tx
   if (!state.tables.some((table) => table.collection === collection)) {
     throw new Failure('not_found', `no collection ${collection}`)
   }
+  const kept = state.captures.get(collection) ?? 'key'
+  // Followers ask at every start, and several may ask for one collection: none may take from another.
+  if (kept === level || (raise && captureLevels.indexOf(kept) > captureLevels.indexOf(level))) return null
   if (level === 'key') state.captures.delete(collection)
   else state.captures.set(collection, level)
   state.writeMeta('captures', [...state.captures])

@@ -84,7 +84,8 @@ export class ShardTx implements Tx {
     const { state } = this
     const { shape, buffer, sql } = state.of(table)
     if (buffer === undefined) this.beforeSqlWrite()
-    const payload = state.captures.size === 0 ? undefined : this.payload(table, row, () => this.find(table, row) ?? null)
+    const payload =
+      state.captures.size === 0 ? undefined : this.payload(table, row, () => this.find(table, row) ?? null)
     const sizeBytes = state.log.append(shape, 'put', row, payload)
     if (buffer !== undefined) buffer.set(row, row, sizeBytes)
     else state.sql.raw(sql.upsert, ...sql.values(row))
