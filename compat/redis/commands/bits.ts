@@ -1,0 +1,189 @@
+/** The bitmap commands. */
+import type { Bin } from '@dotdo/core/bytes'
+import { Failure } from '@dotdo/core/errors'
+import type { Tx } from '@dotdo/core/shard'
+import type { Command, Context } from '../command.ts'
+import * as bits from '../engine/bits.ts'
+import { narrow } from '../engine/integers.ts'
+import { alive, checkSize, probeKey, putString, removeKey } from '../engine/keys.ts'
+import { readString, replaceValue, targetString } from '../engine/strings.ts'
+import { keys } from '../tables.ts'
+import type { Value } from '../value.ts'
+import { integerReply, syntaxError, toBitOffset, toInt64, toInteger } from './arguments.ts'
+import { oneKey, rows } from './rows.ts'
+
+type Argv = readonly Bin[]
+
+function setbit(tx: Tx, argv: Argv, { db }: Context): Value {
+  const offset = toBitOffset(argv[2] as Bin)
+  const bit = argv[3] as Bin
+  if (bit !== '0' && bit !== '1') throw new Failure('invalid', 'ERR bit is not an integer or out of range')
+  const target = targetString(tx, db, argv[1] as Bin)
+  checkSize(target.probe.key, Math.floor(offset / 8) + 1)
+  const value = target.row?.value ?? ''
+  const old = bits.getBit(value, offset)
+  replaceValue(tx, target, bits.setBit(value, offset, Number(bit)))
+  return old
+}
+
+function getbit(tx: Tx, argv: Argv, { db }: Context): Value {
+  const offset = toBitOffset(argv[2] as Bin)
+  return bits.getBit(readString(tx, db, argv[1] as Bin) ?? '', offset)
+}
+
+/** A range of a string in bits, both ends included; `undefined` when it is empty. */
+interface BitRange {
+  from: number
+  to: number
+}
+
+/** Read the unit of a range at `at`. */
+function isBitUnit(argv: Argv, at: number): boolean {
+  const unit = argv[at]?.toUpperCase()
+  if (argv.length > at + 1 || (unit !== undefined && unit !== 'BIT' && unit !== 'BYTE')) throw syntaxError()
+  return unit === 'BIT'
+}
+
+function toBitRange(value: Bin, start: number, end: number, inBits: boolean): BitRange | undefined {
+  const total = value.length * (inBits ? 8 : 1)
+  if (start < 0 && end < 0 && start > end) return undefined
+  const from = start < 0 ? Math.max(0, total + start) : start
+  const to = Math.min(end < 0 ? Math.max(0, total + end) : end, total - 1)
+  if (from > to) return undefined
+  return inBits ? { from, to } : { from: from * 8, to: to * 8 + 7 }
+}
+
+function bitcount(tx: Tx, argv: Argv, { db }: Context): Value {
+  if (argv.length === 3) throw syntaxError()
+  const whole = argv.length === 2
+  const start = whole ? 0 : toInteger(argv[2] as Bin)
+  const end = whole ? -1 : toInteger(argv[3] as Bin)
+  const inBits = isBitUnit(argv, 4)
+  const value = readString(tx, db, argv[1] as Bin) ?? ''
+  const range = toBitRange(value, start, end, inBits)
+  return range === undefined ? 0 : bits.countBits(value, range.from, range.to)
+}
+
+/** @source redis 7.2 bitops.c bitposCommand: zeros go on after the end of a string, unless the range has an end */
+function bitpos(tx: Tx, argv: Argv, { db }: Context): Value {
+  const wanted = toInteger(argv[2] as Bin)
+  if (wanted !== 0 && wanted !== 1) throw new Failure('invalid', 'ERR The bit argument must be 1 or 0.')
+  const start = argv.length > 3 ? toInteger(argv[3] as Bin) : 0
+  const end = argv.length > 4 ? toInteger(argv[4] as Bin) : -1
+  const inBits = isBitUnit(argv, 5)
+  const value = readString(tx, db, argv[1] as Bin)
+  if (value === undefined) return wanted === 1 ? -1 : 0
+  const range = toBitRange(value, start, end, inBits)
+  if (range === undefined) return -1
+  const found = bits.findBit(value, wanted, range.from, range.to)
+  return found === -1 && wanted === 0 && argv.length <= 4 ? range.to + 1 : found
+}
+
+const operations: readonly string[] = ['and', 'or', 'xor', 'not']
+
+function bitop(tx: Tx, argv: Argv, { db }: Context): Value {
+  const operation = (argv[1] as Bin).toLowerCase()
+  if (!operations.includes(operation)) throw syntaxError()
+  if (operation === 'not' && argv.length !== 4) {
+    throw new Failure('invalid', 'ERR BITOP NOT must be called with a single source key.')
+  }
+  const values = argv.slice(3).map((key) => readString(tx, db, key) ?? '')
+  const result = bits.combineBits(operation as bits.BitOperation, values)
+  const probe = probeKey(db, argv[2] as Bin)
+  const stored = tx.find(keys, probe)
+  if (result !== '') putString(tx, probe, stored, result)
+  else if (alive(tx, stored) !== undefined) removeKey(tx, stored as NonNullable<typeof stored>)
+  return result.length
+}
+
+/** One step of BITFIELD. */
+type Step =
+  | { op: 'get'; type: bits.IntegerType; offset: number }
+  | { op: 'set' | 'incrby'; type: bits.IntegerType; offset: number; operand: bigint; overflow: bits.Overflow }
+
+function toIntegerType(argument: Bin): bits.IntegerType {
+  const [, sign, digits] = /^([iu])([1-9]\d?)$/.exec(argument) ?? []
+  const count = Number(digits)
+  if (sign === undefined || count > (sign === 'i' ? 64 : 63)) {
+    throw new Failure(
+      'invalid',
+      'ERR Invalid bitfield type. Use something like i16 u8. Note that u64 is not supported but i64 is.',
+    )
+  }
+  return { signed: sign === 'i', bits: count }
+}
+
+function toOverflow(argument: Bin): bits.Overflow {
+  const word = argument.toLowerCase()
+  if (word === 'wrap' || word === 'sat' || word === 'fail') return word
+  throw new Failure('invalid', 'ERR Invalid OVERFLOW type specified')
+}
+
+function parseSteps(argv: Argv): Step[] {
+  const steps: Step[] = []
+  let overflow: bits.Overflow = 'wrap'
+  for (let i = 2; i < argv.length; ) {
+    const op = (argv[i] as Bin).toLowerCase()
+    const left = argv.length - i - 1
+    if (op === 'overflow' && left >= 1) {
+      overflow = toOverflow(argv[i + 1] as Bin)
+      i += 2
+      continue
+    }
+    if (!(op === 'get' && left >= 2) && !((op === 'set' || op === 'incrby') && left >= 3)) throw syntaxError()
+    const type = toIntegerType(argv[i + 1] as Bin)
+    const offset = toBitOffset(argv[i + 2] as Bin, type.bits)
+    if (op === 'get') steps.push({ op, type, offset })
+    else steps.push({ op, type, offset, operand: BigInt(toInt64(argv[i + 3] as Bin)), overflow })
+    i += op === 'get' ? 3 : 4
+  }
+  return steps
+}
+
+function bitfield(tx: Tx, argv: Argv, { db }: Context): Value {
+  const steps = parseSteps(argv)
+  const target = targetString(tx, db, argv[1] as Bin)
+  let value = target.row?.value ?? ''
+  let writes = false
+  for (const step of steps) {
+    if (step.op === 'get') continue
+    const sizeBytes = Math.floor((step.offset + step.type.bits - 1) / 8) + 1
+    checkSize(target.probe.key, sizeBytes)
+    value = bits.padTo(value, sizeBytes)
+    writes = true
+  }
+  const replies = steps.map((step) => {
+    const old = bits.readInteger(value, step.type, step.offset)
+    if (step.op === 'get') return integerReply(narrow(old))
+    // Redis sees a negative value for an unsigned SET as one beyond 2^63.
+    const given = step.type.signed ? step.operand : BigInt.asUintN(64, step.operand)
+    const next = bits.fitInteger(step.type, step.op === 'set' ? given : old + step.operand, step.overflow)
+    if (next === undefined) return null
+    value = bits.writeInteger(value, step.type, step.offset, next)
+    return integerReply(narrow(step.op === 'set' ? old : next))
+  })
+  if (writes) replaceValue(tx, target, value)
+  return replies
+}
+
+function bitfieldRo(tx: Tx, argv: Argv, { db }: Context): Value {
+  const steps = parseSteps(argv)
+  if (steps.some((step) => step.op !== 'get')) {
+    throw new Failure('invalid', 'ERR BITFIELD_RO only supports the GET subcommand')
+  }
+  const value = readString(tx, db, argv[1] as Bin) ?? ''
+  return steps.map(({ type, offset }) => integerReply(narrow(bits.readInteger(value, type, offset))))
+}
+
+const bitopKeys = { first: 2, last: -1, step: 1 }
+
+/** The bitmap commands; they belong to the strings they work on. */
+export const bitCommands: readonly Command[] = rows('bitmap', [
+  ['bitcount', -2, oneKey, 'read', '2.6.0', bitcount, 'Counts the ones in a string.'],
+  ['bitfield', -2, oneKey, 'write', '3.2.0', bitfield, 'Reads and writes integers of any width inside a string.'],
+  ['bitfield_ro', -2, oneKey, 'read', '6.0.0', bitfieldRo, 'Reads integers of any width inside a string.'],
+  ['bitop', -4, bitopKeys, 'write', '2.6.0', bitop, 'Combines strings bit by bit and stores the result.'],
+  ['bitpos', -3, oneKey, 'read', '2.8.7', bitpos, 'Finds the first one or zero in a string.'],
+  ['getbit', 3, oneKey, 'read', '2.2.0', getbit, 'Returns a bit of a string.'],
+  ['setbit', 4, oneKey, 'write', '2.2.0', setbit, 'Sets a bit of a string; creates the key when absent.'],
+])

@@ -1,0 +1,200 @@
+/** The hash commands. */
+import type { Bin } from '@dotdo/core/bytes'
+import { Failure } from '@dotdo/core/errors'
+import { REDIS_RANDOM_FIELDS_MAX } from '@dotdo/core/limits'
+import type { Tx } from '@dotdo/core/shard'
+import type { Command, Context } from '../command.ts'
+import * as hashes from '../engine/hashes.ts'
+import { addInt64, parseInt64 } from '../engine/integers.ts'
+import { parseLongDouble } from '../engine/long-double.ts'
+import { pick, randomField, scanFields } from '../engine/scan.ts'
+import { addFloats } from '../engine/strings.ts'
+import type { KeyRow } from '../tables.ts'
+import { OK, type Value } from '../value.ts'
+import { integerReply, syntaxError, toInt64, wrongArity } from './arguments.ts'
+import { oneKey, rows } from './rows.ts'
+import { cursorReply, parseScan, toCursor } from './scan-options.ts'
+
+type Argv = readonly Bin[]
+
+function hset(tx: Tx, argv: Argv, { db }: Context): Value {
+  if (argv.length % 2 !== 0) throw wrongArity('hset')
+  return hashes.setFields(tx, db, argv, 2)
+}
+
+function hmset(tx: Tx, argv: Argv, { db }: Context): Value {
+  if (argv.length % 2 !== 0) throw wrongArity('hmset')
+  hashes.setFields(tx, db, argv, 2)
+  return OK
+}
+
+function hsetnx(tx: Tx, argv: Argv, { db }: Context): Value {
+  const row = hashes.findHash(tx, db, argv[1] as Bin)
+  if (hashes.readField(tx, row, argv[2] as Bin) !== undefined) return 0
+  return hashes.setFields(tx, db, argv, 2)
+}
+
+function hget(tx: Tx, argv: Argv, { db }: Context): Value {
+  return hashes.readField(tx, hashes.findHash(tx, db, argv[1] as Bin), argv[2] as Bin) ?? null
+}
+
+function hmget(tx: Tx, argv: Argv, { db }: Context): Value {
+  const row = hashes.findHash(tx, db, argv[1] as Bin)
+  const values: Value[] = []
+  for (let i = 2; i < argv.length; i++) values.push(hashes.readField(tx, row, argv[i] as Bin) ?? null)
+  return values
+}
+
+function hgetall(tx: Tx, argv: Argv, { db }: Context): Value {
+  const row = hashes.findHash(tx, db, argv[1] as Bin)
+  return { map: row === undefined ? [] : hashes.readPairs(tx, row) }
+}
+
+function hkeys(tx: Tx, argv: Argv, { db }: Context): Value {
+  const row = hashes.findHash(tx, db, argv[1] as Bin)
+  return row === undefined ? [] : hashes.readNames(tx, row)
+}
+
+function hvals(tx: Tx, argv: Argv, { db }: Context): Value {
+  const row = hashes.findHash(tx, db, argv[1] as Bin)
+  return row === undefined ? [] : hashes.readPairs(tx, row).map(([, value]) => value)
+}
+
+function hlen(tx: Tx, argv: Argv, { db }: Context): Value {
+  return hashes.findHash(tx, db, argv[1] as Bin)?.size ?? 0
+}
+
+function hstrlen(tx: Tx, argv: Argv, { db }: Context): Value {
+  return hashes.readField(tx, hashes.findHash(tx, db, argv[1] as Bin), argv[2] as Bin)?.length ?? 0
+}
+
+function hexists(tx: Tx, argv: Argv, { db }: Context): Value {
+  return hashes.readField(tx, hashes.findHash(tx, db, argv[1] as Bin), argv[2] as Bin) === undefined ? 0 : 1
+}
+
+function hdel(tx: Tx, argv: Argv, { db }: Context): Value {
+  return hashes.removeNamedFields(tx, db, argv[1] as Bin, argv.slice(2))
+}
+
+function hincrby(tx: Tx, argv: Argv, { db }: Context): Value {
+  const [, key, field, by] = argv as [Bin, Bin, Bin, Bin]
+  const step = toInt64(by)
+  const value = parseInt64(hashes.readField(tx, hashes.findHash(tx, db, key), field) ?? '0')
+  if (value === undefined) throw new Failure('invalid', 'ERR hash value is not an integer')
+  const sum = addInt64(value, step)
+  if (sum === undefined) throw new Failure('invalid', 'ERR increment or decrement would overflow')
+  hashes.setFields(tx, db, ['', key, field, `${sum}`], 2)
+  return integerReply(sum)
+}
+
+function hincrbyfloat(tx: Tx, argv: Argv, { db }: Context): Value {
+  const [, key, field, by] = argv as [Bin, Bin, Bin, Bin]
+  const step = parseLongDouble(by)
+  if (step === undefined) throw new Failure('invalid', 'ERR value is not a valid float')
+  if (typeof step === 'string') throw new Failure('invalid', 'ERR value is NaN or Infinity')
+  const value = parseLongDouble(hashes.readField(tx, hashes.findHash(tx, db, key), field) ?? '0')
+  if (value === undefined) throw new Failure('invalid', 'ERR hash value is not a float')
+  const sum = addFloats(value, step)
+  hashes.setFields(tx, db, ['', key, field, sum], 2)
+  return sum
+}
+
+/** Whether to read a hash whole to choose from it: when it is small, or when sampling would read as many rows. */
+function worthReading(row: KeyRow, count: number): boolean {
+  return row.size <= 512 || count * 16 > row.size
+}
+
+/** Choose distinct fields, in random order. */
+function chooseDistinct(tx: Tx, row: KeyRow, count: number): hashes.Pair[] {
+  if (worthReading(row, count)) {
+    const all = hashes.readPairs(tx, row)
+    for (let i = 0; i < Math.min(count, all.length); i++) {
+      const other = i + (tx.random() % (all.length - i))
+      const chosen = all[other] as hashes.Pair
+      all[other] = all[i] as hashes.Pair
+      all[i] = chosen
+    }
+    return all.slice(0, count)
+  }
+  const chosen = new Map<Bin, hashes.Pair>()
+  while (chosen.size < count) {
+    const pair = randomField(tx, row)
+    chosen.set(pair[0], pair)
+  }
+  return [...chosen.values()]
+}
+
+/** Choose fields that may come more than once. */
+function chooseRepeated(tx: Tx, row: KeyRow, count: number): hashes.Pair[] {
+  if (count > REDIS_RANDOM_FIELDS_MAX) {
+    throw new Failure('limit', `ERR value is out of range: at most ${REDIS_RANDOM_FIELDS_MAX} fields at a time`)
+  }
+  const whole = worthReading(row, count) ? hashes.readPairs(tx, row) : undefined
+  return Array.from({ length: count }, () =>
+    whole === undefined ? randomField(tx, row) : (pick(tx, whole) as hashes.Pair),
+  )
+}
+
+function hrandfield(tx: Tx, argv: Argv, { db }: Context): Value {
+  const [, key, amount, withValues] = argv as [Bin, Bin, Bin?, Bin?]
+  if (amount === undefined) {
+    const row = hashes.findHash(tx, db, key)
+    return row === undefined ? null : (chooseRepeated(tx, row, 1)[0] as hashes.Pair)[0]
+  }
+  const count = toRandomCount(amount, withValues !== undefined)
+  if (argv.length > 4 || (withValues !== undefined && withValues.toUpperCase() !== 'WITHVALUES')) throw syntaxError()
+  const row = hashes.findHash(tx, db, key)
+  if (row === undefined || count === 0) return []
+  const pairs = count > 0 ? chooseDistinct(tx, row, count) : chooseRepeated(tx, row, -count)
+  return withValues === undefined ? pairs.map(([field]) => field) : { pairs }
+}
+
+/** @source redis 7.2 t_hash.c hrandfieldCommand: the bounds keep `count * 2` within 64 bits */
+function toRandomCount(amount: Bin, withValues: boolean): number {
+  const exact = toInt64(amount)
+  if (exact === -(2n ** 63n)) {
+    const range = `${-(2n ** 63n - 1n)} and ${2n ** 63n - 1n}`
+    throw new Failure('invalid', `ERR value is out of range, value must between ${range}`)
+  }
+  const count = Number(exact)
+  if (withValues && Math.abs(count) > 2 ** 62) throw new Failure('invalid', 'ERR value is out of range')
+  return count
+}
+
+/** Hashes up to this size are walked in one step, as Redis walks a listpack. */
+const SCAN_WHOLE = 128
+
+function hscan(tx: Tx, argv: Argv, { db }: Context): Value {
+  const cursor = toCursor(argv[2] as Bin)
+  const row = hashes.findHash(tx, db, argv[1] as Bin)
+  if (row === undefined) return ['0', []]
+  const { count, matches, noValues } = parseScan(argv, 3, ['noValues'])
+  const page = scanFields(tx, row, cursor, row.size <= SCAN_WHOLE ? SCAN_WHOLE + 1 : count)
+  const found: Bin[] = []
+  for (const [field, value] of page.items) {
+    if (!matches(field)) continue
+    found.push(field)
+    if (!noValues) found.push(value)
+  }
+  return cursorReply(page.next, found)
+}
+
+/** The hash commands. */
+export const hashCommands: readonly Command[] = rows('hash', [
+  ['hdel', -3, oneKey, 'write', '2.0.0', hdel, 'Removes fields, and the hash with its last one.'],
+  ['hexists', 3, oneKey, 'read', '2.0.0', hexists, 'Tells whether a field exists.'],
+  ['hget', 3, oneKey, 'read', '2.0.0', hget, 'Returns the value of a field.'],
+  ['hgetall', 2, oneKey, 'read', '2.0.0', hgetall, 'Returns all fields and values.'],
+  ['hincrby', 4, oneKey, 'write', '2.0.0', hincrby, 'Adds to the integer of a field; an absent one counts as 0.'],
+  ['hincrbyfloat', 4, oneKey, 'write', '2.6.0', hincrbyfloat, 'Adds to the floating point number of a field.'],
+  ['hkeys', 2, oneKey, 'read', '2.0.0', hkeys, 'Returns all fields.'],
+  ['hlen', 2, oneKey, 'read', '2.0.0', hlen, 'Returns the number of fields.'],
+  ['hmget', -3, oneKey, 'read', '2.0.0', hmget, 'Returns the values of fields.'],
+  ['hmset', -4, oneKey, 'write', '2.0.0', hmset, 'Sets fields: the old name of HSET.'],
+  ['hrandfield', -2, oneKey, 'read', '6.2.0', hrandfield, 'Returns fields chosen at random.'],
+  ['hscan', -3, oneKey, 'read', '2.8.0', hscan, 'Walks the fields and values of a hash.'],
+  ['hset', -4, oneKey, 'write', '2.0.0', hset, 'Sets fields; creates the hash when absent.'],
+  ['hsetnx', 4, oneKey, 'write', '2.0.0', hsetnx, 'Sets a field when it does not exist.'],
+  ['hstrlen', 3, oneKey, 'read', '3.2.0', hstrlen, 'Returns the length of the value of a field in bytes.'],
+  ['hvals', 2, oneKey, 'read', '2.0.0', hvals, 'Returns all values.'],
+])

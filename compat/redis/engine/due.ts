@@ -1,0 +1,36 @@
+/** What a shard remembers of the times at which its keys expire.
+ *
+ *  1. The index on `expires` sees rows that have reached SQL; newer ones wait in memory. What is remembered of those is one
+ *     number a slot, the earliest `expires` written since the shard was opened: the sweep settles slots that are due.
+ *  2. Remembered times are lower bounds: a write that was undone or overwritten wakes the sweep once for nothing.
+ *  3. When the shard has lost its memory, so has this: everything is settled once, then the index knows all. */
+import type { Tx, View } from '@dotdo/core/shard'
+
+/** What a shard remembers of the times it was given. */
+export interface Due {
+  /** Whether SQL has been asked since the shard was opened. */
+  opened: boolean
+  /** The earliest `expires` that SQL had when last asked. */
+  stored: number
+  /** The earliest of all; no key expires before it. */
+  earliest: number
+  /** The earliest `expires` written to a slot since it was last settled by the sweep. */
+  readonly slots: Map<number, number>
+}
+
+/** Get what is remembered. */
+export function dueOf(view: View): Due {
+  const known = view.memory.get('redis.expiry') as Due | undefined
+  if (known !== undefined) return known
+  const due: Due = { opened: false, stored: Infinity, earliest: Infinity, slots: new Map() }
+  view.memory.set('redis.expiry', due)
+  return due
+}
+
+/** Remember that a key of the slot expires. */
+export function noteExpiry(tx: Tx, slot: number, expires: number): void {
+  const due = dueOf(tx)
+  if (expires < due.earliest) due.earliest = expires
+  const known = due.slots.get(slot)
+  if (known === undefined || expires < known) due.slots.set(slot, expires)
+}

@@ -1,0 +1,91 @@
+/** Hashes: a key's row that counts, and a row a field. */
+import { type Bin, fromBin, toBin } from '@dotdo/core/bytes'
+import type { Tx, View } from '@dotdo/core/shard'
+import { type FieldRow, fields, type KeyRow, keys } from '../tables.ts'
+import { alive, checkSize, findKey, placeOf, probeKey, putKey, removeFields, wrongType } from './keys.ts'
+
+/** A field and its value. */
+export type Pair = readonly [Bin, Bin]
+
+/** Find a hash that is alive.
+ *  @throws type_mismatch when the key holds another type */
+export function findHash(view: View, db: number, key: Bin): KeyRow | undefined {
+  const row = findKey(view, db, key)
+  if (row !== undefined && row.type !== 'hash') throw wrongType()
+  return row
+}
+
+function findField(
+  view: View,
+  { slot, db, key }: Pick<KeyRow, 'slot' | 'db' | 'key'>,
+  field: Bin,
+): FieldRow | undefined {
+  return view.find(fields, { slot, db, key, hash: placeOf(field), field })
+}
+
+/** Read a field of a hash.
+ *  @returns undefined when there is no such hash or field */
+export function readField(view: View, row: KeyRow | undefined, field: Bin): Bin | undefined {
+  return row === undefined ? undefined : findField(view, row, field)?.value
+}
+
+/** Set fields of the hash at `key`, creating it when absent.
+ *  @param argv fields and values in turn, from index `from` on
+ *  @returns how many fields are new (overwritten ones do not count)
+ *  @throws type_mismatch when the key holds another type; limit when a value is too large
+ *  @source https://redis.io/docs/latest/commands/hset/ */
+export function setFields(tx: Tx, db: number, argv: readonly Bin[], from: number): number {
+  const key = argv[1] as Bin
+  const probe = probeKey(db, key)
+  const stored = tx.find(keys, probe)
+  const row = alive(tx, stored)
+  if (row !== undefined && row.type !== 'hash') throw wrongType()
+  const { slot } = probe
+  for (let i = from; i < argv.length; i += 2) {
+    checkSize(key, (argv[i] as Bin).length + (argv[i + 1] as Bin).length)
+  }
+  if (row === undefined && stored?.type === 'hash') removeFields(tx, stored)
+  let added = 0
+  for (let i = from; i < argv.length; i += 2) {
+    const field = argv[i] as Bin
+    const put: FieldRow = { slot, db, key, hash: placeOf(field), field, value: argv[i + 1] as Bin }
+    if (tx.find(fields, put) === undefined) added++
+    tx.put(fields, put)
+  }
+  if (row === undefined) putKey(tx, { ...probe, type: 'hash', value: null, size: added, expires: null })
+  else if (added > 0) putKey(tx, { ...row, size: row.size + added })
+  return added
+}
+
+/** Remove fields, and the hash with its last one.
+ *  @returns how many were there */
+export function removeNamedFields(tx: Tx, db: number, key: Bin, names: readonly Bin[]): number {
+  const row = findHash(tx, db, key)
+  if (row === undefined) return 0
+  const { slot } = row
+  let removed = 0
+  for (const field of names) if (tx.remove(fields, { slot, db, key, hash: placeOf(field), field })) removed++
+  if (removed === row.size) tx.remove(keys, row)
+  else if (removed > 0) putKey(tx, { ...row, size: row.size - removed })
+  return removed
+}
+
+/** Read all fields and values.
+ *  @cost one row a field, and the slot's dirty rows settled */
+export function readPairs(view: View, { slot, db, key }: KeyRow): Pair[] {
+  view.settle(fields, slot, slot)
+  const rows = view.raw(
+    'select field, value from redis_fields where slot = ? and db = ? and key = ?',
+    slot,
+    db,
+    fromBin(key),
+  )
+  return rows.map(([field, value]): Pair => [toBin(field as Uint8Array), toBin(value as Uint8Array)])
+}
+
+/** Read all field names. */
+export function readNames(view: View, { slot, db, key }: KeyRow): Bin[] {
+  view.settle(fields, slot, slot)
+  const rows = view.raw('select field from redis_fields where slot = ? and db = ? and key = ?', slot, db, fromBin(key))
+  return rows.map(([field]) => toBin(field as Uint8Array))
+}

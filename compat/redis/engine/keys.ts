@@ -1,0 +1,124 @@
+/** The life of a key: finding, storing, removing, copying.
+ *
+ *  1. A key whose time has come is absent to every read; its rows go when it is written or swept (expiry.ts).
+ *  2. Writers get the row as it is `stored`, expired or not: what replaces it must know what it leaves behind.
+ *  3. A command checks everything before its first write: `settle` is not undone with a call that fails later. */
+import { type Bin, fromBin, toBin } from '@dotdo/core/bytes'
+import { Failure } from '@dotdo/core/errors'
+import { SQL_ROW_BYTES_MAX } from '@dotdo/core/limits'
+import { crc16Slot, murmur3, type Tx, type View } from '@dotdo/core/shard'
+import { fields, type KeyRow, keys } from '../tables.ts'
+import { noteExpiry } from './due.ts'
+
+/** What names a key: the primary key of its row. */
+export type KeyProbe = Pick<KeyRow, 'slot' | 'db' | 'hash' | 'key'>
+
+/** Bytes a row takes besides its key and value: numbers, type, record header. */
+const rowOverheadBytes = 100
+
+/** Place a key in its slot, or a field in its hash: 31 bits, so that it takes four bytes in SQLite. */
+export function placeOf(name: Bin): number {
+  return murmur3(name) >>> 1
+}
+
+/** Name a key of a numbered database. */
+export function probeKey(db: number, key: Bin): KeyProbe {
+  return { slot: crc16Slot(key), db, hash: placeOf(key), key }
+}
+
+/** Make the failure of a command that works on another type than the key has. */
+export function wrongType(): Failure {
+  return new Failure('type_mismatch', 'WRONGTYPE Operation against a key holding the wrong kind of value')
+}
+
+/** Pass a stored row on when the key is alive. */
+export function alive(view: View, stored: KeyRow | undefined): KeyRow | undefined {
+  if (stored === undefined || (stored.expires !== null && stored.expires < view.nowMs)) return undefined
+  return stored
+}
+
+/** Find a key that is alive. */
+export function findKey(view: View, db: number, key: Bin): KeyRow | undefined {
+  return alive(view, view.find(keys, probeKey(db, key)))
+}
+
+/** Check that a value fits a row beside its key.
+ *  @throws limit */
+export function checkSize(key: Bin, valueBytes: number): void {
+  if (key.length + valueBytes + rowOverheadBytes <= SQL_ROW_BYTES_MAX) return
+  throw new Failure('limit', `ERR string exceeds maximum allowed size (${SQL_ROW_BYTES_MAX} bytes, its key included)`)
+}
+
+/** Store a key's row; whatever it replaces must hold no fields. */
+export function putKey(tx: Tx, row: KeyRow): void {
+  if (row.expires !== null) noteExpiry(tx, row.slot, row.expires)
+  tx.put(keys, row)
+}
+
+/** Store a string, replacing whatever the key holds.
+ *  @param stored the key's row as it is in the table
+ *  @throws limit when it is too large */
+export function putString(
+  tx: Tx,
+  probe: KeyProbe,
+  stored: KeyRow | undefined,
+  value: Bin,
+  expires: number | null = null,
+): void {
+  const { slot, db, hash, key } = probe
+  checkSize(key, value.length)
+  if (stored !== undefined && stored.type === 'hash') removeFields(tx, stored)
+  if (expires !== null) noteExpiry(tx, slot, expires)
+  tx.put(keys, { slot, db, hash, key, type: 'string', value, size: 0, expires })
+}
+
+const selectFields = 'select hash, field, value from redis_fields where slot = ? and db = ? and key = ?'
+
+/** Remove the fields of a hash, one by one: consumers see each go, and no savepoint is needed.
+ *  @cost a look-up and a log entry per field */
+export function removeFields(tx: Tx, { slot, db, key }: KeyRow): void {
+  tx.settle(fields, slot, slot)
+  for (const [hash, field] of tx.raw(selectFields, slot, db, fromBin(key))) {
+    tx.remove(fields, { slot, db, key, hash: hash as number, field: toBin(field as Uint8Array) })
+  }
+}
+
+/** Remove a key with all it holds. */
+export function removeKey(tx: Tx, stored: KeyRow): void {
+  if (stored.type === 'hash') removeFields(tx, stored)
+  const { slot, db, hash, key } = stored
+  tx.remove(keys, { slot, db, hash, key })
+}
+
+/** Set or take away when a key expires; a time that has come removes the key at once. */
+export function setExpires(tx: Tx, row: KeyRow, expires: number | null): void {
+  if (expires !== null && expires <= tx.nowMs) removeKey(tx, row)
+  else putKey(tx, { ...row, expires })
+}
+
+/** Copy a key, its expiry included, to another name; whatever is there is replaced.
+ *  @param stored the target's row as it is in the table */
+export function copyKey(tx: Tx, source: KeyRow, target: KeyProbe, stored: KeyRow | undefined): void {
+  checkSize(target.key, source.value?.length ?? 0)
+  let rows: readonly (readonly unknown[])[] = []
+  if (source.type === 'hash') {
+    tx.settle(fields, source.slot, source.slot)
+    rows = tx.raw(selectFields, source.slot, source.db, fromBin(source.key))
+    for (const [, field, value] of rows) {
+      checkSize(target.key, (field as Uint8Array).length + (value as Uint8Array).length)
+    }
+  }
+  if (stored?.type === 'hash') removeFields(tx, stored)
+  const { slot, db, hash, key } = target
+  putKey(tx, { ...source, slot, db, hash, key })
+  for (const [place, field, value] of rows) {
+    tx.put(fields, {
+      slot,
+      db,
+      key,
+      hash: place as number,
+      field: toBin(field as Uint8Array),
+      value: toBin(value as Uint8Array),
+    })
+  }
+}

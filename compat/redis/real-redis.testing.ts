@@ -1,0 +1,139 @@
+/** A real redis-server on a free port, to compare with. For tests only. */
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
+import { connect, createServer, type Socket } from 'node:net'
+import { toBin } from '@dotdo/core/bytes'
+import { temporaryFolder } from '../../core/host/node/testing.ts'
+import type { Reply } from './transcript.testing.ts'
+
+/** Find the version of the redis-server that is installed.
+ *  @returns undefined when there is none */
+export function installedVersion(): string | undefined {
+  const { stdout } = spawnSync('redis-server', ['--version'], { encoding: 'utf8' })
+  return /v=(\S+)/.exec(stdout ?? '')?.[1]
+}
+
+function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer()
+    server.on('error', reject)
+    server.listen(0, '127.0.0.1', () => {
+      const address = server.address()
+      server.close(() => resolve(typeof address === 'object' && address !== null ? address.port : 0))
+    })
+  })
+}
+
+/** Reads RESP3 replies, as many types as the compared commands answer. */
+class ReplyReader {
+  private text = ''
+  private at = 0
+
+  feed(chunk: Uint8Array): void {
+    this.text = this.text.slice(this.at) + toBin(chunk)
+    this.at = 0
+  }
+
+  /** @returns a whole reply, or undefined when more bytes must come */
+  next(): { reply: Reply } | undefined {
+    const start = this.at
+    try {
+      return { reply: this.value() }
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error
+      this.at = start
+      return undefined
+    }
+  }
+
+  private line(): string {
+    const end = this.text.indexOf('\r\n', this.at)
+    if (end < 0) throw new RangeError('more bytes must come')
+    const line = this.text.slice(this.at, end)
+    this.at = end + 2
+    return line
+  }
+
+  private bulk(size: number): string {
+    if (this.text.length < this.at + size + 2) throw new RangeError('more bytes must come')
+    const bulk = this.text.slice(this.at, this.at + size)
+    this.at += size + 2
+    return bulk
+  }
+
+  private value(): Reply {
+    const line = this.line()
+    const rest = line.slice(1)
+    switch (line[0]) {
+      case '+':
+        return { simple: rest }
+      case '-':
+        return { error: rest }
+      case ':':
+        return Number.isSafeInteger(Number(rest)) ? Number(rest) : { int64: rest }
+      case '_':
+        return null
+      case '$':
+        return this.bulk(Number(rest))
+      case '*':
+        return Array.from({ length: Number(rest) }, () => this.value())
+      case '%':
+        return { map: Array.from({ length: Number(rest) }, (): [Reply, Reply] => [this.value(), this.value()]) }
+    }
+    throw new Error(`a reply that no transcript knows: ${line}`)
+  }
+}
+
+/** A running redis-server and one connection to it. */
+export class RealRedis {
+  private readonly process: ChildProcess
+  private readonly socket: Socket
+  private readonly folder: ReturnType<typeof temporaryFolder>
+  private readonly reader = new ReplyReader()
+  private readonly waiting: ((reply: Reply) => void)[] = []
+
+  private constructor(process: ChildProcess, socket: Socket, folder: ReturnType<typeof temporaryFolder>) {
+    this.process = process
+    this.socket = socket
+    this.folder = folder
+    socket.on('data', (chunk) => {
+      this.reader.feed(chunk)
+      for (let next = this.reader.next(); next !== undefined; next = this.reader.next()) {
+        this.waiting.shift()?.(next.reply)
+      }
+    })
+  }
+
+  static async start(): Promise<RealRedis> {
+    const port = await freePort()
+    const folder = temporaryFolder()
+    const flags = ['--port', `${port}`, '--bind', '127.0.0.1', '--save', '', '--dir', folder.path]
+    const process = spawn('redis-server', flags, { stdio: ['ignore', 'pipe', 'inherit'] })
+    await new Promise<void>((resolve, reject) => {
+      process.on('exit', (code) => reject(new Error(`redis-server ended with ${code}`)))
+      process.stdout.on('data', (chunk: Buffer) => {
+        if (chunk.includes('Ready to accept connections')) resolve()
+      })
+    })
+    const socket = connect(port, '127.0.0.1')
+    await new Promise<void>((resolve, reject) => socket.once('connect', resolve).once('error', reject))
+    const real = new RealRedis(process, socket, folder)
+    await real.run('HELLO', '3')
+    return real
+  }
+
+  /** Run a command. */
+  run(...argv: readonly string[]): Promise<Reply> {
+    const bulks = argv.map((word) => `$${word.length}\r\n${word}\r\n`).join('')
+    this.socket.write(`*${argv.length}\r\n${bulks}`, 'latin1')
+    return new Promise((resolve) => this.waiting.push(resolve))
+  }
+
+  async stop(): Promise<void> {
+    this.process.removeAllListeners('exit')
+    const ended = new Promise((resolve) => this.process.once('exit', resolve))
+    this.socket.destroy()
+    this.process.kill()
+    await ended
+    this.folder.remove()
+  }
+}

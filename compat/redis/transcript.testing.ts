@@ -1,0 +1,136 @@
+/** Transcripts: requests and the replies that both dotdo and a real Redis give. For tests only.
+ *
+ *      # a comment; empty lines mean nothing
+ *      > SET key "a value with \x00 bytes"     a request: words, quoted as in redis-cli
+ *      < +OK                                   its reply
+ *      > HKEYS h
+ *      <~ ["a" "b"]                            the same elements in any order
+ *      > TTL key
+ *      <in 98 100                              an integer in a range
+ *      > RANDOMKEY
+ *      <of ["a" "b"]                           one of these
+ *      @since 7.4.0                            older servers skip the next request
+ *      @ours why                               only dotdo runs the next request
+ *      @redis why                              only Redis runs it
+ *
+ *  Replies are RESP3 on one line: `+simple`, `-ERR error`, `:1`, `"bulk"`, `nil`, `["array" :1]`, `{"map's key" "value"}`. */
+import type { Bin } from '@dotdo/core/bytes'
+import type { Value } from './value.ts'
+
+/** A reply: as a value of ours, or as the tester read it from a server. */
+export type Reply = Value
+
+/** How a reply is compared. */
+export type Comparison = '' | '~' | 'in' | 'of'
+
+/** A request with the reply that must come. */
+export interface Exchange {
+  readonly line: number
+  readonly argv: readonly Bin[]
+  readonly comparison: Comparison
+  readonly expected: string
+  readonly since?: string
+  readonly only?: 'ours' | 'redis'
+}
+
+/** Show bytes in quotes, as redis-cli does. */
+function quote(bin: Bin): string {
+  const escaped = bin.replace(/[\\"]|[^ -~]/g, (char) =>
+    char === '\\' || char === '"' ? `\\${char}` : `\\x${char.charCodeAt(0).toString(16).padStart(2, '0')}`,
+  )
+  return `"${escaped}"`
+}
+
+/** As Array.isArray, which does not see through readonly. */
+function isList(value: Reply): value is readonly Value[] {
+  return Array.isArray(value)
+}
+
+/** Show a reply on one line. */
+export function show(value: Reply): string {
+  if (value === null) return 'nil'
+  if (typeof value === 'number') return `:${value}`
+  if (typeof value === 'string') return quote(value)
+  if (isList(value)) return `[${value.map(show).join(' ')}]`
+  if ('int64' in value) return `:${value.int64}`
+  if ('simple' in value) return `+${value.simple}`
+  if ('error' in value) return `-${value.error}`
+  if ('nilArray' in value) return 'nil'
+  if ('map' in value) return `{${value.map.map(([name, item]) => `${show(name)} ${show(item)}`).join(' ')}}`
+  if ('pairs' in value) return `[${value.pairs.map((pair) => show(pair)).join(' ')}]`
+  throw new Error(`no transcript shows ${JSON.stringify(value)}`)
+}
+
+/** The elements of an array or map, each as text. */
+function elements(shown: string): string[] {
+  const parts = tokens(shown.slice(1, -1))
+  if (shown.startsWith('[')) return parts
+  return parts.flatMap((part, i) => (i % 2 === 0 ? [`${part} ${parts[i + 1]}`] : []))
+}
+
+/** Cut at spaces outside of quotes and brackets. */
+function tokens(text: string): string[] {
+  const found: string[] = []
+  let depth = 0
+  let token = ''
+  for (const [part] of text.matchAll(/"(?:\\.|[^"\\])*"|./gs)) {
+    if (part === ' ' && depth === 0) {
+      if (token !== '') found.push(token)
+      token = ''
+      continue
+    }
+    if (part === '[' || part === '{') depth++
+    if (part === ']' || part === '}') depth--
+    token += part
+  }
+  return token === '' ? found : [...found, token]
+}
+
+/** Whether a reply, shown, is what an exchange expects. */
+export function agrees({ comparison, expected }: Exchange, shown: string): boolean {
+  if (comparison === '') return shown === expected
+  if (comparison === 'of') return elements(expected).includes(shown)
+  if (comparison === 'in') {
+    const [low, high] = expected.split(' ').map(Number) as [number, number]
+    const value = Number(shown.slice(1))
+    return shown.startsWith(':') && value >= low && value <= high
+  }
+  const sorted = (text: string) => text[0] + elements(text).sort().join(' ')
+  return /^[[{]/.test(shown) && sorted(shown) === sorted(expected)
+}
+
+function unquote(word: string): Bin {
+  if (!word.startsWith('"')) return word
+  return word.slice(1, -1).replace(/\\x([0-9a-f]{2})|\\(.)/gi, (_, hex: string | undefined, char: string) => {
+    if (hex !== undefined) return String.fromCharCode(Number.parseInt(hex, 16))
+    return { n: '\n', r: '\r', t: '\t' }[char] ?? char
+  })
+}
+
+/** Cut a request into words. */
+function words(text: string): Bin[] {
+  return [...text.matchAll(/"(?:\\.|[^"\\])*"|\S+/g)].map(([word]) => unquote(word))
+}
+
+/** Read a transcript.
+ *  @throws Error naming the line that makes no sense */
+export function parseTranscript(text: string): Exchange[] {
+  const exchanges: Exchange[] = []
+  let condition: Pick<Exchange, 'since' | 'only'> = {}
+  let request: Bin[] | undefined
+  for (const [at, line] of text.split('\n').entries()) {
+    const [, mark, rest = ''] = /^(>|<(?:~|in|of)?|@since|@ours|@redis|#)(?: (.*))?$/.exec(line) ?? []
+    if (line.trim() === '' || mark === '#') continue
+    if (mark === '@since') condition = { since: rest }
+    else if (mark === '@ours' || mark === '@redis') condition = { only: mark.slice(1) as 'ours' | 'redis' }
+    else if (mark === '>' && request === undefined) request = words(rest)
+    else if (mark?.startsWith('<') && request !== undefined) {
+      const comparison = mark.slice(1) as Comparison
+      exchanges.push({ line: at + 1, argv: request, comparison, expected: rest, ...condition })
+      request = undefined
+      condition = {}
+    } else throw new Error(`line ${at + 1} makes no sense here: ${line}`)
+  }
+  if (request !== undefined) throw new Error(`the last request has no reply: ${request.join(' ')}`)
+  return exchanges
+}
