@@ -65,6 +65,7 @@ describe('alternate', () => {
       await expect(alternate({ ours: () => value, peer: () => 1, pairs: 1 })).rejects.toThrow(RangeError)
     }
     await expect(alternate({ ours: () => 1, peer: () => 1, pairs: 0 })).rejects.toThrow(RangeError)
+    for (const value of [0, -1, Number.NaN, Number.POSITIVE_INFINITY]) expect(() => exact(value, 1)).toThrow(RangeError)
   })
 })
 

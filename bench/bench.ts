@@ -103,8 +103,10 @@ export async function alternate(options: {
   }
 }
 
-/** Make a comparison of figures that are counted or computed, and so have no spread. */
+/** Make a comparison of figures that are counted or computed, and so have no spread.
+ *  @throws RangeError for a figure that is not a positive number: a bench that measured nothing */
 export function exact(ours: number, peer: number): Comparison {
+  if (!(ours > 0 && peer > 0 && ours + peer < Number.POSITIVE_INFINITY)) throw new RangeError(`${ours} against ${peer}`)
   const ratio = ours / peer
   return { ours, peer, ratio, spread: [ratio, ratio], samples: { ours: [ours], peer: [peer] } }
 }
