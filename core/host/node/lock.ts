@@ -3,24 +3,22 @@ import { join } from 'node:path'
 import { Failure } from '../../errors.ts'
 import { openSqlite } from './sqlite.ts'
 
+/** A folder that this process has taken is refused by name: POSIX locks do not keep a process from itself. */
 const held = new Set<string>()
 
 /** Take a data folder for this process.
  *  @returns a function that gives it up
- *  @throws conflict when a process (or this one) has it already */
+ *  @throws conflict when this process or another has it already */
 export function lockFolder(folder: string): () => void {
   const path = join(folder, 'lock.sqlite')
-  const refuse = () => new Failure('conflict', `${folder} is in use by another process`)
   if (held.has(path)) throw new Failure('conflict', `${folder} is open in this process already`)
   const sql = openSqlite(path, { durability: 'normal', exclusive: true })
-  try {
-    sql.all('create table if not exists holder (pid integer) strict')
+  // A write takes the lock; reading alone would leave the file to others.
+  sql.all('create table if not exists holder (pid integer) strict')
+  sql.transact(() => {
+    sql.all('delete from holder')
     sql.all('insert into holder (pid) values (?)', process.pid)
-    sql.all('delete from holder where pid <> ?', process.pid)
-  } catch (error) {
-    sql.close()
-    throw error instanceof Failure && error.code === 'storage' ? refuse() : error
-  }
+  })
   held.add(path)
   return () => {
     held.delete(path)

@@ -95,7 +95,8 @@ export class FileStore implements ShardStore {
     const { folder, durability, programs, clock, limits, onBug } = this.options
     const path = shardPath(folder, database, index)
     makeFolder(dirname(path))
-    const sql = openSqlite(path, { durability })
+    // The folder is locked, so this process alone reads the file: SQLite then needs no lock and no -shm file.
+    const sql = openSqlite(path, { durability, exclusive: true })
     const shard = new Shard({ sql, clock, programs, ...(limits && { limits }), ...(onBug && { onBug }) })
     this.open.set(key, { shard, sql })
     if (this.open.size > this.openMax) this.evict()
