@@ -1,7 +1,8 @@
 /** Failures in the words of Redis: the total table from codes to error replies.
  *
- *  Clients act on the first word: TRYAGAIN is sent again by cluster clients on their own, so it stands only where
- *  nothing happened. */
+ *  1. Failures of this dialect begin with their error word; to those of the core it is added here.
+ *  2. Clients act on that word. TRYAGAIN is sent again by cluster clients on their own, so it stands only where nothing
+ *     has happened. */
 import { type Bin, textToBin } from '@dotdo/core/bytes'
 import { type Code, Failure, toFailure } from '@dotdo/core/errors'
 import type { Value } from './value.ts'
@@ -9,9 +10,11 @@ import type { Value } from './value.ts'
 /** The reply when keys that must live together do not. */
 export const CROSSSLOT = "CROSSSLOT Keys in request don't hash to the same slot"
 
-/** Messages that begin with an error word of their own keep it. */
+const words = /^(ERR|WRONGTYPE|WRONGPASS|NOAUTH|NOPERM|NOPROTO|EXECABORT|CROSSSLOT|TRYAGAIN|UNAVAILABLE|MISCONF) /
+
+/** Messages that begin with an error word keep it. */
 function worded(word: string): (message: string) => string {
-  return (message) => (/^[A-Z]{2,} /.test(message) ? message : `${word} ${message}`)
+  return (message) => (words.test(message) ? message : `${word} ${message}`)
 }
 
 const table: Record<Code, (message: string) => string> = {

@@ -55,7 +55,7 @@ export class CommandIndex {
     if (row !== undefined) return row
     if (name.toLowerCase() === 'help') return this.help(container)
     const shown = name.slice(0, 128)
-    throw new Failure('invalid', `unknown subcommand '${shown}'. Try ${container.name.toUpperCase()} HELP.`)
+    throw new Failure('invalid', `ERR unknown subcommand '${shown}'. Try ${container.name.toUpperCase()} HELP.`)
   }
 
   /** Make the row of `<container> HELP` from the summaries of its subcommands. */
@@ -81,5 +81,5 @@ function unknownCommand(argv: readonly Bin[]): Failure {
     shown += `'${argument.slice(0, 128 - shown.length)}' `
   }
   const name = (argv[0] as Bin).slice(0, 128)
-  return new Failure('invalid', `unknown command '${name}', with args beginning with: ${shown}`)
+  return new Failure('invalid', `ERR unknown command '${name}', with args beginning with: ${shown}`)
 }

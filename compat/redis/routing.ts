@@ -154,7 +154,7 @@ const CURSOR_MAX = 2n ** 48n
  *  @returns the shard and its own cursor
  *  @throws invalid when it is not a number below 2^64 */
 export function readCursor(cursor: Bin): { shard: number; cursor: Bin } {
-  if (!/^\d{1,20}$/.test(cursor) || BigInt(cursor) >= 2n ** 64n) throw new Failure('invalid', 'invalid cursor')
+  if (!/^\d{1,20}$/.test(cursor) || BigInt(cursor) >= 2n ** 64n) throw new Failure('invalid', 'ERR invalid cursor')
   const value = BigInt(cursor)
   return { shard: Number(value % CURSOR_SHARDS), cursor: String(value / CURSOR_SHARDS) }
 }

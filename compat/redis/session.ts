@@ -114,6 +114,7 @@ export class Session {
   closing = false
   /** Settles when everything received so far has been run and written. */
   busy: Promise<void> = Promise.resolve()
+  /** Whether `run` is under way; it stays so once the connection is over. */
   private active = false
   private readonly decoder = new RequestDecoder()
   private readonly writer = new ReplyWriter()
@@ -162,6 +163,10 @@ export class Session {
     this.transport.abort()
   }
 
+  private abandon(): undefined {
+    this.kill()
+  }
+
   /** How many bytes of requests wait here. */
   get queuedInputBytes(): number {
     return this.waitingBytes + this.decoder.heldBytes
@@ -208,7 +213,7 @@ export class Session {
     // The engine stores keys under their CRC16 slots; another placement would look for them elsewhere.
     throw new Failure(
       'unsupported',
-      `database ${name} is sharded by ${kind} of ${keys} keys; Redis needs hash by crc16`,
+      `ERR database ${name} is sharded by ${kind} of ${keys} keys; Redis needs hash by crc16`,
     )
   }
 
@@ -240,7 +245,6 @@ export class Session {
       this.server.onBug(error)
       this.kill()
     }
-    this.active = false
   }
 
   private async run(): Promise<void> {
@@ -262,12 +266,16 @@ export class Session {
         } else if (this.batchSize > 0) {
           const flushing = this.flush()
           if (flushing) await flushing
-        } else break
+        } else {
+          // In the same turn as the look at `chunks`: a promise's turn later, one could have come and be left lying.
+          this.active = false
+          return
+        }
       }
     }
     const flushing = this.flush()
     if (flushing) await flushing
-    if (!this.closing || this.ended) return
+    if (this.ended) return
     this.end()
     this.transport.close()
   }
@@ -293,11 +301,13 @@ export class Session {
       server.counters.commands += 1
       row = server.commands.find(argv)
       if (!state.authenticated && !row.noAuth) throw new Failure('unauthenticated', 'authentication required')
-      if (multi && row.noMulti) throw new Failure('invalid', 'Command not allowed inside a transaction')
+      if (multi && row.noMulti) throw new Failure('invalid', 'ERR Command not allowed inside a transaction')
       state.lastCommand = row.name
       if (multi && !row.immediate) return enqueue(multi, row, argv)
     } catch (error) {
       if (multi) multi.broken = true
+      // A browser was made to talk to us: what follows in its request must not be run (CVE-2016-10517).
+      if (/^(post|host:)$/i.test(argv[0] as Bin)) return this.abandon()
       throw error
     }
     return this.perform(row, argv)
@@ -359,7 +369,7 @@ function enqueue(multi: Transaction, row: Row, argv: readonly Bin[]): Value {
   let sizeBytes = 0
   for (const argument of argv) sizeBytes += argument.length
   if (multi.sizeBytes + sizeBytes > REDIS_REQUEST_BYTES_MAX) {
-    throw new Failure('limit', `MULTI holds more than ${REDIS_REQUEST_BYTES_MAX} bytes of commands`)
+    throw new Failure('limit', `ERR MULTI holds more than ${REDIS_REQUEST_BYTES_MAX} bytes of commands`)
   }
   multi.sizeBytes += sizeBytes
   multi.queue.push({ row, argv })

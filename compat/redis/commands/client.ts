@@ -50,7 +50,7 @@ function describeAll(sessions: Iterable<Session>, nowMs: number): Value {
 function isNormalType(type: Bin): boolean {
   const name = type.toLowerCase()
   if (!['normal', 'master', 'replica', 'slave', 'pubsub'].includes(name)) {
-    throw new Failure('invalid', `Unknown client type '${type}'`)
+    throw new Failure('invalid', `ERR Unknown client type '${type}'`)
   }
   return name === 'normal'
 }
@@ -64,7 +64,7 @@ const list: Reader = (session, argv) => {
     return describeAll(isNormalType(values[0] as Bin) ? server.sessions.values() : [], nowMs)
   }
   if (!/^id$/i.test(by) || values.length === 0) throw syntaxError()
-  const ids = values.map((value) => readInteger(value, 'Invalid client ID'))
+  const ids = values.map((value) => readInteger(value, 'ERR Invalid client ID'))
   const found = ids.map((id) => server.sessions.get(id)).filter((known) => known !== undefined)
   return describeAll(found, nowMs)
 }
@@ -79,8 +79,8 @@ function readFilters(session: Session, filters: readonly Bin[]): (other: Session
     const value = filters[at + 1] as Bin
     const filter = (filters[at] as Bin).toLowerCase()
     if (filter === 'id') {
-      const id = readInteger(value, 'client-id should be greater than 0')
-      if (id < 1) throw new Failure('invalid', 'client-id should be greater than 0')
+      const id = readInteger(value, 'ERR client-id should be greater than 0')
+      if (id < 1) throw new Failure('invalid', 'ERR client-id should be greater than 0')
       tests.push(({ state }) => state.id === id)
     } else if (filter === 'type') {
       const normal = isNormalType(value)
@@ -104,7 +104,7 @@ const kill: Reader = (session, argv) => {
   const [, , ...filters] = argv
   if (filters.length === 1) {
     const other = [...sessions.values()].find(({ state }) => state.address === filters[0])
-    if (other === undefined) throw new Failure('invalid', 'No such client')
+    if (other === undefined) throw new Failure('invalid', 'ERR No such client')
     closeSession(session, other)
     return OK
   }
@@ -115,9 +115,9 @@ const kill: Reader = (session, argv) => {
 
 const setInfo: Reader = ({ state }, [, , attribute = '', value = '']) => {
   const name = attribute.toLowerCase()
-  if (name !== 'lib-name' && name !== 'lib-ver') throw new Failure('invalid', `Unrecognized option '${attribute}'`)
+  if (name !== 'lib-name' && name !== 'lib-ver') throw new Failure('invalid', `ERR Unrecognized option '${attribute}'`)
   if (!isPlainName(value)) {
-    throw new Failure('invalid', `${attribute} cannot contain spaces, newlines or special characters.`)
+    throw new Failure('invalid', `ERR ${attribute} cannot contain spaces, newlines or special characters.`)
   }
   if (name === 'lib-name') state.libraryName = value
   else state.libraryVersion = value
@@ -143,7 +143,7 @@ function readSwitch([, , wanted = '']: readonly Bin[]): boolean {
 const unblock: Reader = (_session, argv) => {
   readInteger(argv[2] as Bin)
   if (argv.length > 4 || (argv[3] !== undefined && !/^(timeout|error)$/i.test(argv[3]))) {
-    throw new Failure('invalid', 'CLIENT UNBLOCK reason should be TIMEOUT or ERROR')
+    throw new Failure('invalid', 'ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR')
   }
   // No command blocks, so no client is ever blocked.
   return 0
@@ -151,16 +151,16 @@ const unblock: Reader = (_session, argv) => {
 
 const tracking: Reader = (_session, argv) => {
   if (!readSwitch(argv)) return OK
-  throw new Failure('unsupported', 'CLIENT TRACKING is not supported: this server sends no invalidations')
+  throw new Failure('unsupported', 'ERR CLIENT TRACKING is not supported: this server sends no invalidations')
 }
 
 const caching: Reader = () => {
   const needed = 'called only when the client is in tracking mode with OPTIN or OPTOUT mode enabled'
-  throw new Failure('invalid', `CLIENT CACHING can be ${needed}`)
+  throw new Failure('invalid', `ERR CLIENT CACHING can be ${needed}`)
 }
 
 const pause: Reader = () => {
-  throw new Failure('unsupported', 'CLIENT PAUSE and UNPAUSE are not supported')
+  throw new Failure('unsupported', 'ERR CLIENT PAUSE and UNPAUSE are not supported')
 }
 
 const trackingInfo: Value = {

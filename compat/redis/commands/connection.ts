@@ -14,15 +14,15 @@ export function isPlainName(name: Bin): boolean {
 
 /** Read an integer argument.
  *  @throws invalid with `message` when it is none within 2^53 */
-export function readInteger(argument: Bin, message = 'value is not an integer or out of range'): number {
+export function readInteger(argument: Bin, message = 'ERR value is not an integer or out of range'): number {
   const value = Number(argument)
   if (!/^(0|-?[1-9]\d{0,15})$/.test(argument) || !Number.isSafeInteger(value)) throw new Failure('invalid', message)
   return value
 }
 
-const badName = 'Client names cannot contain spaces, newlines or special characters.'
+const badName = 'ERR Client names cannot contain spaces, newlines or special characters.'
 const noPassword =
-  'AUTH <password> called without any password configured for the default user. ' +
+  'ERR AUTH <password> called without any password configured for the default user. ' +
   'Are you sure your configuration is correct?'
 const helloFirst =
   'NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> <pass> ' +
@@ -69,7 +69,7 @@ function readHello(argv: readonly Bin[]): HelloOptions {
       options.name = argv[at + 1] as Bin
       if (!isPlainName(options.name)) throw new Failure('invalid', badName)
       at += 2
-    } else throw new Failure('invalid', `Syntax error in HELLO option '${option}'`)
+    } else throw new Failure('invalid', `ERR Syntax error in HELLO option '${option}'`)
   }
   return options
 }
@@ -78,7 +78,7 @@ function hello(session: Session, argv: readonly Bin[]): Value {
   const { state } = session
   let { protocol } = state
   if (argv.length > 1) {
-    const wanted = readInteger(argv[1] as Bin, 'Protocol version is not an integer or out of range')
+    const wanted = readInteger(argv[1] as Bin, 'ERR Protocol version is not an integer or out of range')
     if (wanted !== 2 && wanted !== 3) throw new Failure('invalid', 'NOPROTO unsupported protocol version')
     protocol = wanted
   }
@@ -133,18 +133,18 @@ function select(session: Session, [, wanted = '']: readonly Bin[]): Answer {
   const { state } = session
   if (/^-?\d+$/.test(wanted)) {
     const db = readInteger(wanted)
-    if (db < 0 || db > 15) throw new Failure('invalid', 'DB index is out of range')
+    if (db < 0 || db > 15) throw new Failure('invalid', 'ERR DB index is out of range')
     state.db = db
     return OK
   }
   // The fabric's rule for names; what breaks it is met with Redis' own words.
   if (!/^[a-z0-9][a-z0-9._-]{0,62}$/.test(wanted)) {
-    throw new Failure('invalid', 'value is not an integer or out of range')
+    throw new Failure('invalid', 'ERR value is not an integer or out of range')
   }
   if (state.multi !== undefined || state.watches.length > 0) {
     throw new Failure(
       'invalid',
-      'SELECT of another database by name is not allowed inside MULTI or while keys are watched',
+      'ERR SELECT of another database by name is not allowed inside MULTI or while keys are watched',
     )
   }
   return session.useDatabase(wanted).then(() => OK)

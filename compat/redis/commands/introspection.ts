@@ -102,7 +102,7 @@ function info(session: Session, [, , ...names]: readonly Bin[]): Value {
   if (names.length === 0) return command(session)
   return names.map((name) => {
     const row = commands.named(name)
-    return row === undefined ? { nilArray: true } : describe(row, commands)
+    return row === undefined ? null : describe(row, commands)
   })
 }
 
@@ -131,11 +131,11 @@ function keysOf({ server }: Session, argv: readonly Bin[]): { row: Row; keys: Bi
     row = server.commands.find(argv)
   } catch (error) {
     const known = server.commands.named(argv[0] as Bin) !== undefined
-    if (!known) throw new Failure('invalid', 'Invalid command specified', undefined, error)
-    throw new Failure('invalid', 'Invalid number of arguments specified for command', undefined, error)
+    if (!known) throw new Failure('invalid', 'ERR Invalid command specified', undefined, error)
+    throw new Failure('invalid', 'ERR Invalid number of arguments specified for command', undefined, error)
   }
   const places = findKeys(row, argv)
-  if (places.length === 0) throw new Failure('invalid', 'The command has no key arguments')
+  if (places.length === 0) throw new Failure('invalid', 'ERR The command has no key arguments')
   return { row, keys: places.map((at) => argv[at] as Bin) }
 }
 

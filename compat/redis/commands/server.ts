@@ -147,10 +147,10 @@ function configGet({ server }: Session, [, , ...patterns]: readonly Bin[]): Valu
 
 function configSet({ server }: Session, [, , name = '']: readonly Bin[]): never {
   if (!Object.hasOwn(settings(server), name.toLowerCase())) {
-    throw new Failure('invalid', `Unknown option or number of arguments for CONFIG SET - '${name}'`)
+    throw new Failure('invalid', `ERR Unknown option or number of arguments for CONFIG SET - '${name}'`)
   }
   const why = "can't set immutable config"
-  throw new Failure('invalid', `CONFIG SET failed (possibly related to argument '${name}') - ${why}`)
+  throw new Failure('invalid', `ERR CONFIG SET failed (possibly related to argument '${name}') - ${why}`)
 }
 
 function configResetStat({ server }: Session): Value {
@@ -159,7 +159,7 @@ function configResetStat({ server }: Session): Value {
 }
 
 function configRewrite(): never {
-  throw new Failure('invalid', 'The server is running without a config file')
+  throw new Failure('invalid', 'ERR The server is running without a config file')
 }
 
 function time({ server }: Session): Value {

@@ -16,13 +16,13 @@ import type { Answer, Queued, Row, Session, Transaction, Watch } from '../sessio
 import { OK, type Value } from '../value.ts'
 
 function multi({ state }: Session): Value {
-  if (state.multi) throw new Failure('invalid', 'MULTI calls can not be nested')
+  if (state.multi) throw new Failure('invalid', 'ERR MULTI calls can not be nested')
   state.multi = { queue: [], broken: false, sizeBytes: 0 }
   return OK
 }
 
 function discard({ state }: Session): Value {
-  if (!state.multi) throw new Failure('invalid', 'DISCARD without MULTI')
+  if (!state.multi) throw new Failure('invalid', 'ERR DISCARD without MULTI')
   state.multi = undefined
   state.watches = []
   return OK
@@ -30,7 +30,7 @@ function discard({ state }: Session): Value {
 
 function watch(session: Session, argv: readonly Bin[]): Answer {
   const { state } = session
-  if (state.multi) throw new Failure('invalid', 'WATCH inside MULTI is not allowed')
+  if (state.multi) throw new Failure('invalid', 'ERR WATCH inside MULTI is not allowed')
   return session.withPlan((plan, { map }) => {
     const { db } = state
     const known = (key: Bin) => state.watches.some((other) => other.key === key && other.db === db)
@@ -55,7 +55,7 @@ function unwatch({ state }: Session): Value {
 function exec(session: Session): Answer {
   const { state } = session
   const { multi: transaction, watches } = state
-  if (!transaction) throw new Failure('invalid', 'EXEC without MULTI')
+  if (!transaction) throw new Failure('invalid', 'ERR EXEC without MULTI')
   state.multi = undefined
   state.watches = []
   if (transaction.broken) {
