@@ -115,3 +115,24 @@ export const FEED_COLLECTIONS_MAX = 100
 export const FEED_PATTERN_CHARS_MAX = 1_000
 /** Milliseconds that connections have to take their last replies when a server stops; the rest is for closing files. */
 export const DRAIN_MS_MAX = 5_000
+/** Clean and dirty rows a shard keeps in memory in a Durable Object, per generation: an isolate has 128 MB, and several
+ *  objects share one. */
+export const WORKERS_CACHED_ROWS_MAX = 30_000
+/** Bytes of rows a shard keeps in memory in a Durable Object, per generation. */
+export const WORKERS_CACHED_BYTES_MAX = 8 * 1024 * 1024
+/** Dirty rows of a shard in a Durable Object before they are written to their tables. */
+export const WORKERS_DIRTY_ROWS_MAX = 20_000
+/** Bytes of redo a shard in a Durable Object may hold: it is replayed whenever the object was evicted. */
+export const WORKERS_REDO_BYTES_MAX = 4 * 1024 * 1024
+/** Bytes of calls or replies gathered into one RPC: a quarter of the 32 MiB that workerd allows, as sizes are estimates. */
+export const WORKERS_RPC_BYTES = 8 * 1024 * 1024
+/** Bytes of one call or one reply that crosses an RPC: below the 32 MiB of one RPC. */
+export const WORKERS_CALL_BYTES_MAX = 30 * 1024 * 1024
+/** Milliseconds an alarm comes after its time: timers in memory come first, so that an alarm costs a write a second at most. */
+export const WORKERS_ALARM_LATE_MS = 1_000
+/** Bytes a tunnel sends ahead of what the other end has taken: hides a round trip of 100 ms at 10 MB/s. */
+export const TUNNEL_WINDOW_BYTES = 1024 * 1024
+/** Bytes of one WebSocket frame of a tunnel: small against the window, large against the cost of a frame. */
+export const TUNNEL_FRAME_BYTES_MAX = 256 * 1024
+/** Milliseconds a tunnel may take to open: a Worker's cold start, and a Durable Object's. */
+export const TUNNEL_OPEN_MS_MAX = 15_000

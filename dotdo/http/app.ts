@@ -1,0 +1,66 @@
+/** The HTTP app, the same in Node and in a Worker: nothing here knows the platform, what is the host's is handed in.
+ *
+ *      GET  /health                      open to all
+ *      GET  /metrics                     where the host counts
+ *      *    /databases...                databases.ts
+ *
+ *  1. Every answer but a stream is JSON; an error is `{ error: { code, message } }` with the status errors.ts gives it.
+ *  2. With `authenticate`, everything but /health wants the password.
+ *  3. A new part of the app is a file here with a function that makes its routes, and one line below. */
+import { Failure } from '@dotdo/core/errors'
+import type { Clock, Fabric, ShardOptions } from '@dotdo/core/shard'
+import { Hono } from 'hono'
+import { methodNotAllowed } from 'hono/method-not-allowed'
+import { type Authenticate, requireLoopbackHost, requirePassword } from './credentials.ts'
+import { databasesRoutes } from './databases.ts'
+import { answerError, answerFailure } from './errors.ts'
+import { type HealthCheck, healthRoute } from './health.ts'
+import { type MetricsText, metricsRoute } from './metrics.ts'
+
+/** What the app is made of. */
+export interface AppParts {
+  readonly fabric: Fabric
+  readonly clock: Clock
+  /** The version of dotdo. */
+  readonly version: string
+  /** When the server began, in ms since 1970. */
+  readonly startedMs: number
+  /** How databases are made when a request does not say. */
+  readonly defaults: ShardOptions
+  /** Checks passwords; without it nobody is asked for one. */
+  readonly authenticate?: Authenticate
+  /** Serve only requests that call us by a loopback name; for servers without a password on the user's own machine. */
+  readonly loopbackOnly?: boolean
+  /** What /health looks at besides the catalog. */
+  readonly checks?: Readonly<Record<string, HealthCheck>>
+  /** What the host has counted; without it there is no /metrics. */
+  metrics?(): Promise<MetricsText>
+  /** Told of failures that are bugs of ours. */
+  onBug?(error: unknown): void
+}
+
+/** Make the app. Serve it with `app.fetch`. */
+export function createApp(parts: AppParts): Hono {
+  const { fabric, clock, version, startedMs, defaults, authenticate, onBug = () => undefined } = parts
+  const app = new Hono()
+  if (parts.loopbackOnly) app.use(requireLoopbackHost())
+  const checks = { catalog: () => fabric.list('', 1), ...parts.checks }
+  app.get('/health', healthRoute({ version, startedMs, clock, checks }))
+  if (authenticate !== undefined) app.use(requirePassword(authenticate))
+  app.use(
+    methodNotAllowed({
+      app,
+      onMethodNotAllowed(context, methods) {
+        const allowed = methods.join(', ')
+        context.header('Allow', allowed)
+        const message = `${context.req.method} is not supported at ${context.req.path}; ${allowed} are`
+        return answerFailure(context, new Failure('unsupported', message), 405)
+      },
+    }),
+  )
+  if (parts.metrics !== undefined) app.get('/metrics', metricsRoute(parts.metrics))
+  app.route('/databases', databasesRoutes({ fabric, defaults }))
+  app.notFound((context) => answerFailure(context, new Failure('not_found', `nothing is at ${context.req.path}`)))
+  app.onError((error, context) => answerError(context, error, onBug))
+  return app
+}

@@ -1,0 +1,184 @@
+/** The server in Node: a fabric on a folder, a TCP port a dialect, one HTTP port. Node only.
+ *
+ *  1. Nothing listens before the folder is locked and the catalog answers.
+ *  2. The ready file is written last and removed first.
+ *  3. Stopping: no new connections, what was received is answered, files are closed, all within SHUTDOWN_MS_MAX. */
+import { resolve } from 'node:path'
+import { Failure } from '@dotdo/core/errors'
+import { type NodeFabric, nodeClock, openFabric } from '@dotdo/core/host/node'
+import { DRAIN_MS_MAX } from '@dotdo/core/limits'
+import type { ShardOptions } from '@dotdo/core/shard'
+import type { Logger } from 'pino'
+import { Counter, type Registry } from 'prom-client'
+import { createApp } from '../http/app.ts'
+import { programs } from '../programs.ts'
+import { checkPassword } from './credentials.ts'
+import { type Dialect, dialects } from './dialects.ts'
+import { listenHttp } from './http.ts'
+import { type Listener, listen } from './listen.ts'
+import { addGauge, createRegistry } from './metrics.ts'
+import { removeReadyFile, writeReadyFile } from './ready-file.ts'
+import type { Settings } from './settings.ts'
+
+/** What the process brings. */
+export interface ServeParts {
+  readonly version: string
+  readonly log: Logger
+  /** The built module that runs shards in a worker thread. */
+  readonly threadEntry: URL
+}
+
+/** The content of the ready file: the process, and the port of each listener by name. */
+export interface Ready {
+  pid: number
+  [listener: string]: { port: number } | number
+}
+
+/** A server that listens. */
+export interface RunningServer {
+  readonly ready: Ready
+  /** Ports by name, `http` among them. */
+  readonly ports: ReadonlyMap<string, number>
+  /** Stop gracefully. Clients that take longer than DRAIN_MS_MAX are cut off. */
+  close(): Promise<void>
+}
+
+/** A server while it starts: what there is to stop. */
+interface Parts {
+  readonly settings: Settings
+  readonly version: string
+  readonly log: Logger
+  readonly fabric: NodeFabric
+  readonly defaults: ShardOptions
+  readonly startedMs: number
+  readonly authenticate?: (user: string, password: string) => boolean
+  readonly registry: Registry
+  readonly listeners: Map<string, Listener>
+  onBug(error: unknown): void
+}
+
+/** Say why a port cannot be had. */
+function listenFailure(error: unknown, name: string, { host, port }: { host: string; port: number }): unknown {
+  const { code } = error as NodeJS.ErrnoException
+  const at = `${host} port ${port}`
+  const said: Record<string, string> = {
+    EADDRINUSE: `${at} is taken; choose another with --${name}, or any free one with --${name} 0`,
+    EACCES: `${at} needs rights that this user has not; choose one above 1023 with --${name}`,
+    EADDRNOTAVAIL: `${host} is not an address of this machine`,
+    ENOTFOUND: `${host} is not an address of this machine, nor a name of one`,
+    EAI_AGAIN: `${host} is not an address, and cannot be looked up now`,
+  }
+  const message = said[code ?? '']
+  return message === undefined ? error : new Failure('unavailable', message, undefined, error)
+}
+
+async function startDialect(parts: Parts, dialect: Dialect): Promise<void> {
+  const { settings, listeners, log, onBug } = parts
+  const { name, connectionsMax } = dialect
+  const port = settings.ports[name]
+  if (port === undefined || port === 'off') return
+  const { durability } = settings
+  const server = dialect.start({ ...parts, clock: nodeClock, durability })
+  const address = { host: settings.host, port }
+  const onBroken = (client: string, err: Error) => log.debug({ dialect: name, client, err }, 'connection broke')
+  try {
+    listeners.set(name, await listen(server, { ...address, connectionsMax, onBroken, onBug }))
+  } catch (error) {
+    throw listenFailure(error, name, address)
+  }
+}
+
+async function startHttp(parts: Parts): Promise<void> {
+  const { settings, listeners, authenticate, registry } = parts
+  const { host, http: port } = settings
+  if (port === 'off') return
+  const app = createApp({
+    ...parts,
+    clock: nodeClock,
+    loopbackOnly: authenticate === undefined,
+    metrics: async () => ({ contentType: registry.contentType, text: await registry.metrics() }),
+  })
+  try {
+    listeners.set('http', await listenHttp(app, { host, port }))
+  } catch (error) {
+    throw listenFailure(error, 'http', { host, port })
+  }
+}
+
+function openParts(settings: Settings, { version, log, fabric, defaults, onBug, registry }: Opening): Parts {
+  const { password } = settings
+  const listeners = new Map<string, Listener>()
+  const authenticate = password === undefined ? {} : { authenticate: checkPassword(password) }
+  const names = ['http', ...dialects.map(({ name }) => name)]
+  const startedMs = nodeClock.nowMs()
+  addGauge(registry, {
+    name: 'dotdo_connections',
+    help: 'Connections open now, by listener.',
+    read: () => names.map((listener) => [{ listener }, listeners.get(listener)?.connections ?? 0]),
+  })
+  return { settings, version, log, fabric, defaults, startedMs, ...authenticate, registry, listeners, onBug }
+}
+
+interface Opening {
+  version: string
+  log: Logger
+  fabric: NodeFabric
+  defaults: ShardOptions
+  registry: Registry
+  onBug(error: unknown): void
+}
+
+async function stop({ fabric, listeners, log }: Parts): Promise<void> {
+  const open = [...listeners.values()]
+  const cancel = nodeClock.after(DRAIN_MS_MAX, () => {
+    log.warn({ afterMs: DRAIN_MS_MAX }, 'cutting off connections that are not done')
+    for (const listener of open) listener.abort()
+  })
+  try {
+    await Promise.all(open.map((listener) => listener.close()))
+  } finally {
+    cancel()
+    await fabric.close()
+  }
+}
+
+/** Start a server.
+ *  @throws conflict when the folder is in use; unavailable when a port cannot be had; what the system says of the folder */
+export async function startServer(settings: Settings, host: ServeParts): Promise<RunningServer> {
+  const { version, log, threadEntry } = host
+  const { shards, threads, durability, readyFile } = settings
+  const registry = createRegistry()
+  const bugs = new Counter({ name: 'dotdo_bugs_total', help: 'Failures that are bugs.', registers: [registry] })
+  const onBug = (error: unknown) => {
+    bugs.inc()
+    log.error({ err: error }, 'a bug of dotdo; the request was answered with an error')
+  }
+  const defaults: ShardOptions = { partitioner: 'crc16', count: shards }
+  const data = resolve(settings.data)
+  const fabric = await openFabric({ data, programs, durability, threads, threadEntry, defaults, onBug }).catch(
+    (error) => {
+      if (!(error instanceof Failure && error.code === 'conflict')) throw error
+      throw new Failure('conflict', `${data} is in use by another process; choose another folder with --data`)
+    },
+  )
+  const parts = openParts(settings, { version, log, fabric, defaults, registry, onBug })
+  try {
+    await fabric.list('', 1)
+    // One of an earlier run that was killed: whoever waits for this server must not read it.
+    if (readyFile !== undefined) removeReadyFile(readyFile)
+    for (const dialect of dialects) await startDialect(parts, dialect)
+    await startHttp(parts)
+    const ports = new Map([...parts.listeners].map(([name, { port }]) => [name, port]))
+    const listening = Object.fromEntries([...ports].map(([name, port]) => [name, { port }]))
+    const ready: Ready = { pid: process.pid, ...listening }
+    if (readyFile !== undefined) writeReadyFile(readyFile, ready)
+    const close = () => {
+      if (readyFile !== undefined) removeReadyFile(readyFile)
+      return stop(parts)
+    }
+    return { ready, ports, close }
+  } catch (error) {
+    await stop(parts)
+    throw error
+  }
+}
