@@ -124,11 +124,11 @@ export const WORKERS_CACHED_BYTES_MAX = 8 * 1024 * 1024
 export const WORKERS_DIRTY_ROWS_MAX = 20_000
 /** Bytes of redo a shard in a Durable Object may hold: it is replayed whenever the object was evicted. */
 export const WORKERS_REDO_BYTES_MAX = 4 * 1024 * 1024
-/** Bytes of calls or replies gathered into one RPC: a quarter of the 32 MiB that workerd allows, as sizes are estimates. */
+/** Bytes of calls or replies gathered into one RPC: a quarter of workerd's 32 MiB, as sizes are estimates. */
 export const WORKERS_RPC_BYTES = 8 * 1024 * 1024
 /** Bytes of one call or one reply that crosses an RPC: below the 32 MiB of one RPC. */
 export const WORKERS_CALL_BYTES_MAX = 30 * 1024 * 1024
-/** Milliseconds an alarm comes after its time: timers in memory come first, so that an alarm costs a write a second at most. */
+/** Milliseconds an alarm comes after its time: timers in memory come first, so alarms cost a write a second at most. */
 export const WORKERS_ALARM_LATE_MS = 1_000
 /** Bytes a tunnel sends ahead of what the other end has taken: hides a round trip of 100 ms at 10 MB/s. */
 export const TUNNEL_WINDOW_BYTES = 1024 * 1024
@@ -136,3 +136,9 @@ export const TUNNEL_WINDOW_BYTES = 1024 * 1024
 export const TUNNEL_FRAME_BYTES_MAX = 256 * 1024
 /** Milliseconds a tunnel may take to open: a Worker's cold start, and a Durable Object's. */
 export const TUNNEL_OPEN_MS_MAX = 15_000
+/** Bytes after which a piece of a slot's copy ends: small enough for a message, large enough to keep a disk busy. */
+export const COPY_BYTES_MAX = 1_000_000
+/** Rows of one piece of a slot's copy. */
+export const COPY_ROWS_MAX = 5_000
+/** Slots whose rows are discarded in one transaction after a move. */
+export const DISCARD_SLOTS_MAX = 64

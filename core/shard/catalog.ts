@@ -5,6 +5,7 @@ import { drizzle } from 'drizzle-orm/durable-sqlite'
 import { integer, sqliteTable, text } from 'drizzle-orm/sqlite-core'
 import { Failure } from '../errors.ts'
 import type { MapData } from './map.ts'
+import type { MoveState } from './move.ts'
 import type { Call, Program, Tx } from './program.ts'
 import type { SqlValue } from './sql.ts'
 import { table } from './table.ts'
@@ -17,6 +18,8 @@ export interface CatalogEntry {
   name: string
   map: MapData
   createdMs: number
+  /** The move under way, as it was kept last. */
+  move?: MoveState
 }
 
 /** Arguments by call name; the answers are named beside them. */
@@ -29,21 +32,32 @@ export interface CatalogCalls {
   find: { name: string }
   /** Answers CatalogEntry[], by name. */
   list: { after: string; limit: number }
-  /** Keep a newer map. Answers null. */
+  /** Keep a newer map, and forget the move that led to it. Answers null. */
   publish: { name: string; map: MapData }
+  /** Keep a move that begins. Answers null. */
+  begin: { name: string; move: MoveState }
+  /** Keep how far a move is; an older state than the one kept changes nothing. Answers null. */
+  advance: { name: string; move: MoveState }
 }
 
 /** A row of the catalog. */
-type DatabaseRow = { name: string; epoch: number; shards: number; map: string; created: number }
+type DatabaseRow = {
+  name: string
+  epoch: number
+  shards: number
+  map: string
+  created: number
+  move: string | null
+}
 
 /** The catalog's table, as the shard knows it. */
 export const databasesTable = table<DatabaseRow>({
   name: 'databases',
   collection: 'databases',
-  columns: { name: 'text', epoch: 'integer', shards: 'integer', map: 'text', created: 'integer' },
+  columns: { name: 'text', epoch: 'integer', shards: 'integer', map: 'text', created: 'integer', move: 'text?' },
   primaryKey: ['name'],
   withoutRowid: true,
-  document: (row) => ({ ...row, map: JSON.parse(row.map) }),
+  document: (row) => ({ ...row, map: JSON.parse(row.map), move: row.move && JSON.parse(row.move) }),
   documentId: (key) => String(key.name),
 })
 
@@ -54,6 +68,7 @@ const databases = sqliteTable('databases', {
   shards: integer().notNull(),
   map: text().notNull(),
   created: integer().notNull(),
+  move: text(),
 })
 
 /** Present a Tx in the shape of a Durable Object's storage, which drizzle's driver takes. */
@@ -101,14 +116,47 @@ const handlers: { [Name in keyof CatalogCalls]: (tx: Tx, args: CatalogCalls[Name
       .map(toEntry)
   },
   publish(tx, { name, map }) {
-    const known = find(tx, name)
-    if (known === null) throw new Failure('not_found', `no database ${name}`)
-    if (map.epoch <= known.map.epoch) {
-      throw new Failure('conflict', `the map of ${name} is at epoch ${known.map.epoch}; ${map.epoch} is not newer`)
+    const entry = existing(tx, name)
+    const { map: known, move, createdMs } = entry
+    // A reply that was lost makes its caller ask again.
+    if (map.epoch === known.epoch && JSON.stringify(map) === JSON.stringify(known)) return null
+    if (map.epoch <= known.epoch) {
+      throw new Failure('conflict', `the map of ${name} is at epoch ${known.epoch}; ${map.epoch} is not newer`)
     }
-    tx.put(databasesTable, rowOf({ name, map, createdMs: known.createdMs }))
+    if (move !== undefined && move.epoch !== map.epoch) throw moveUnderWay(entry)
+    tx.put(databasesTable, rowOf({ name, map, createdMs }))
     return null
   },
+  begin(tx, { name, move }) {
+    const entry = existing(tx, name)
+    if (entry.move !== undefined) throw moveUnderWay(entry)
+    if (move.epoch !== entry.map.epoch + 1) {
+      throw new Failure('conflict', `a move to epoch ${move.epoch} does not begin at epoch ${entry.map.epoch}`)
+    }
+    tx.put(databasesTable, rowOf({ ...entry, move }))
+    return null
+  },
+  advance(tx, { name, move }) {
+    const entry = existing(tx, name)
+    const known = entry.move
+    if (known?.epoch !== move.epoch) {
+      // The move is done and forgotten; only a late message still speaks of it.
+      if (move.epoch <= entry.map.epoch) return null
+      throw new Failure('conflict', `no move of ${name} to epoch ${move.epoch} was begun`)
+    }
+    if (move.version > known.version) tx.put(databasesTable, rowOf({ ...entry, move }))
+    return null
+  },
+}
+
+function existing(tx: Tx, name: string): CatalogEntry {
+  const entry = find(tx, name)
+  if (entry === null) throw new Failure('not_found', `no database ${name}`)
+  return entry
+}
+
+function moveUnderWay({ name, move }: CatalogEntry): Failure {
+  return new Failure('conflict', `a move of ${name} to epoch ${move?.epoch} is under way; it must be finished first`)
 }
 
 function find(tx: Tx, name: string): CatalogEntry | null {
@@ -122,10 +170,14 @@ function insert(tx: Tx, { name, map, nowMs }: CatalogCalls['create']): CatalogEn
   return entry
 }
 
-function rowOf({ name, map, createdMs }: CatalogEntry): DatabaseRow {
-  return { name, epoch: map.epoch, shards: map.count, map: JSON.stringify(map), created: createdMs }
+function rowOf({ name, map, createdMs, move }: CatalogEntry): DatabaseRow {
+  const kept = move === undefined ? null : JSON.stringify(move)
+  return { name, epoch: map.epoch, shards: map.count, map: JSON.stringify(map), created: createdMs, move: kept }
 }
 
 function toEntry(row: DatabaseRow): CatalogEntry {
-  return { name: row.name, map: JSON.parse(row.map) as MapData, createdMs: row.created }
+  const { name, created: createdMs } = row
+  const entry: CatalogEntry = { name, map: JSON.parse(row.map) as MapData, createdMs }
+  if (row.move !== null) entry.move = JSON.parse(row.move) as MoveState
+  return entry
 }

@@ -101,13 +101,17 @@ describe('a plan', () => {
       router.call({ program: SYSTEM, name, args }, { shard })
     await router.call(get(gone[0]?.[0] as number), { slot: gone[0]?.[0] as number })
     await system(2, 'assign', { epoch: 1, slots: [] })
-    await system(2, 'prepare', { epoch: next.epoch })
+    await system(2, 'prepare', { epoch: next.epoch, slots: gone })
     for (const shard of [0, 1]) {
       const slots = gone.filter(([from]) => stale.shardOf(from) === shard)
       await system(shard, 'assign', { epoch: 1, slots: stale.slotsOf(shard) })
       if (slots.length > 0) await system(shard, 'fence', { epoch: next.epoch, slots, to: 2 })
     }
-    await system(2, 'activate', { epoch: next.epoch, slots: gone })
+    await system(2, 'activate', { epoch: next.epoch })
+    for (const shard of [0, 1]) {
+      const slots = gone.filter(([from]) => stale.shardOf(from) === shard)
+      if (slots.length > 0) await system(shard, 'discard', { epoch: next.epoch, slots })
+    }
     await fabric.publish('x', next.toData())
     // What this router knows is old again: it must find out by itself.
     map.epoch = stale.epoch

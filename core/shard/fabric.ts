@@ -3,7 +3,8 @@ import { Failure } from '../errors.ts'
 import { OPEN_DATABASES_MAX } from '../limits.ts'
 import { CATALOG, type CatalogCalls, type CatalogEntry } from './catalog.ts'
 import type { Clock } from './clock.ts'
-import { type MapData, type MapDelta, ShardMap } from './map.ts'
+import { type MapData, type MapDelta, ShardMap, type SlotMove } from './map.ts'
+import { planMove, runMove } from './move.ts'
 import type { Call } from './program.ts'
 import { type Plan, Router, type ShardClient, unwrap } from './router.ts'
 import { type CustomRoutes, type ShardOptions, shard } from './strategy.ts'
@@ -141,6 +142,30 @@ export class Fabric {
     await this.ask('publish', { name, map })
     const database = await this.open.get(name)
     database?.map.apply(wholeDelta(map))
+  }
+
+  /** Move slots of a database to other shards, as `planResize` or `reassign` say. Clients follow by themselves.
+   *  @param plan makes the moves, and the map when they are done, from the map as it is
+   *  @throws conflict while another move is under way; anything else leaves the move to `resumeMove` */
+  async move(name: string, plan: (map: ShardMap) => { moves: readonly SlotMove[]; map: ShardMap }): Promise<void> {
+    const entry = await this.find(name)
+    if (entry === undefined) throw new Failure('not_found', `no database ${name}`)
+    const map = ShardMap.fromData(entry.map, this.routes)
+    await this.ask('begin', { name, move: planMove(map, plan(map)) })
+    await this.resumeMove(name)
+  }
+
+  /** Go on with the move of a database that is under way, wherever it was left.
+   *  @returns false when there is none */
+  async resumeMove(name: string): Promise<boolean> {
+    const move = (await this.find(name))?.move
+    if (move === undefined) return false
+    await runMove(move, {
+      client: (shard) => this.placement.client(name, shard),
+      save: async (move) => void (await this.ask('advance', { name, move })),
+      publish: ({ map }) => this.publish(name, map),
+    })
+    return true
   }
 
   private async ask<Name extends keyof CatalogCalls>(name: Name, args: CatalogCalls[Name]): Promise<unknown> {

@@ -3,8 +3,10 @@
  *  1. A call for a slot that is not owned is answered `moved`, with what is known of where it went.
  *  2. A call to the shard as a whole is answered only at the shard's own epoch; an older caller must look again, or a
  *     scatter could miss or double the rows of slots that moved meanwhile.
- *  3. A shard that prepares to take slots refuses calls at the coming epoch until it has activated them.
- *  4. A fence is durable before the source is read for the last time; a slot is served again only after `activate`. */
+ *  3. While rows are here whose slots are not owned (they arrive, or were fenced and are not discarded yet), calls to the
+ *     shard as a whole are refused at every epoch: no program need know of such rows.
+ *  4. A fence is durable before the source is read for the last time; a slot is served again only after `activate`.
+ *  5. Each step names its epoch and may be told again, also late: it is done once, and does nothing or is refused after. */
 import { Failure } from '../errors.ts'
 import { SLOT_COUNT } from '../limits.ts'
 import type { MapDelta, SlotRange } from './map.ts'
@@ -16,8 +18,10 @@ export interface OwnershipData {
   slots: SlotRange[]
   /** Runs that were fenced: where they went, and at which epoch. */
   gone: (readonly [from: number, to: number, shard: number, epoch: number])[]
-  /** The epoch at which slots are about to arrive. */
-  awaiting?: number
+  /** Slots that are about to arrive, and the epoch at which they will be served. */
+  awaiting?: { readonly epoch: number; readonly slots: readonly SlotRange[] }
+  /** Slots that were fenced and whose rows are still here, and the epoch of their fence. */
+  leaving?: { readonly epoch: number; readonly slots: readonly SlotRange[] }
 }
 
 /** The slots of one shard. */
@@ -50,25 +54,17 @@ export class Ownership {
     const { data } = this
     if (data === undefined) return new Failure('unassigned', 'this shard has not been told which slots it owns')
     if (call.slot >= 0 ? this.owned[call.slot] === 1 : this.complete(call.epoch, data)) return undefined
-    const slots = data.gone
-      .filter(([from, to]) => call.slot < 0 || (call.slot >= from && call.slot <= to))
-      .map(([from, to, shard]) => [from, to, shard] as [number, number, number])
+    const slots = data.gone.filter(([from, to]) => call.slot < 0 || (call.slot >= from && call.slot <= to))
     const delta: MapDelta = { epoch: data.epoch, slots }
     return new Failure('moved', `slot ${call.slot} is not served here at epoch ${data.epoch}`, delta)
   }
 
   private complete(epoch: number, data: OwnershipData): boolean {
-    return epoch >= data.epoch && (data.awaiting === undefined || epoch < data.awaiting)
+    return epoch >= data.epoch && data.awaiting === undefined && data.leaving === undefined
   }
 
-  /** Get ready to take slots at an epoch.
-   *  @returns what to keep
-   *  @throws conflict when the epoch is not newer */
-  prepare(epoch: number): OwnershipData {
-    const data = this.data ?? { epoch: 0, slots: [], gone: [] }
-    if (epoch <= data.epoch)
-      throw new Failure('conflict', `preparing epoch ${epoch}, which is not newer than ${data.epoch}`)
-    return { ...data, awaiting: epoch }
+  private owns(slots: readonly SlotRange[]): boolean {
+    return slots.every(([from, to]) => !this.owned.subarray(from, to + 1).includes(0))
   }
 
   /** Take the first assignment; later ones change nothing.
@@ -78,33 +74,89 @@ export class Ownership {
     return { epoch, slots: [...slots], gone: [] }
   }
 
-  /** Stop serving slots, for good.
-   *  @returns what to keep
-   *  @throws conflict when a slot is not owned here, or the epoch is not newer */
-  fence(epoch: number, slots: readonly SlotRange[], to: number): OwnershipData {
-    const data = this.data ?? { epoch: 0, slots: [], gone: [] }
-    if (epoch <= data.epoch) throw new Failure('conflict', `a fence at epoch ${epoch} is not newer than ${data.epoch}`)
-    const left = this.owned.slice()
-    for (const [from, end] of slots) {
-      if (left.subarray(from, end + 1).includes(0)) {
-        throw new Failure('conflict', `slots ${from} to ${end} are not all owned here`)
-      }
-      left.fill(0, from, end + 1)
+  /** Get ready to take slots at an epoch.
+   *  @returns what to keep, or undefined when that is known
+   *  @throws conflict when the epoch is not newer, when a slot is served here, or while another move is under way here */
+  prepare(epoch: number, slots: readonly SlotRange[]): OwnershipData | undefined {
+    const data = this.known()
+    if (data.awaiting?.epoch === epoch) return undefined
+    if (epoch <= data.epoch)
+      throw new Failure('conflict', `preparing epoch ${epoch}, which is not newer than ${data.epoch}`)
+    this.refuseSecond(data)
+    if (slots.some(([from, to]) => this.owned.subarray(from, to + 1).includes(1))) {
+      throw new Failure('conflict', 'slots that are served here cannot arrive')
     }
-    const gone = [...data.gone, ...slots.map(([from, end]) => [from, end, to, epoch] as const)]
-    return { epoch, slots: runsOf(left), gone }
+    return { ...data, awaiting: { epoch, slots } }
   }
 
-  /** Start serving slots that were copied here.
-   *  @returns what to keep
-   *  @throws conflict when the epoch is older than the shard's */
-  activate(epoch: number, slots: readonly SlotRange[]): OwnershipData {
-    const data = this.data ?? { epoch: 0, slots: [], gone: [] }
-    if (epoch < data.epoch) throw new Failure('conflict', `activation at epoch ${epoch} is older than ${data.epoch}`)
+  /** Stop serving slots, for good.
+   *  @returns what to keep, or undefined when they are fenced
+   *  @throws conflict when a slot is not owned here, when the epoch is not newer, or while another move is under way here */
+  fence(epoch: number, slots: readonly SlotRange[], to: number): OwnershipData | undefined {
+    const data = this.known()
+    const isGone = ([from, end]: SlotRange) =>
+      data.gone.some((run) => run[0] === from && run[1] === end && run[2] === to && run[3] === epoch)
+    if (slots.every(isGone)) return undefined
+    const another = data.leaving !== undefined && data.leaving.epoch === epoch
+    if (epoch <= data.epoch && !another)
+      throw new Failure('conflict', `a fence at epoch ${epoch} is not newer than ${data.epoch}`)
+    if (!another) this.refuseSecond(data)
+    if (!this.owns(slots)) throw new Failure('conflict', `slots ${slots.join(' ')} are not all owned here`)
     const left = this.owned.slice()
-    for (const [from, to] of slots) left.fill(1, from, to + 1)
-    const back = ([from, to]: readonly [number, number, ...unknown[]]) => slots.some(([a, b]) => from >= a && to <= b)
-    return { epoch, slots: runsOf(left), gone: data.gone.filter((run) => !back(run)) }
+    for (const [from, end] of slots) left.fill(0, from, end + 1)
+    const gone = [...data.gone, ...slots.map(([from, end]) => [from, end, to, epoch] as const)]
+    const leaving = { epoch, slots: [...(data.leaving?.slots ?? []), ...slots] }
+    return { epoch, slots: runsOf(left), gone, leaving }
+  }
+
+  /** Check that rows may be stored for slots that are about to arrive at an epoch.
+   *  @throws conflict when that is not what is awaited: the rows come late */
+  admit(epoch: number, slots: Iterable<number>): void {
+    const { awaiting } = this.known()
+    if (awaiting?.epoch !== epoch) throw new Failure('conflict', `no rows are awaited for epoch ${epoch}`)
+    for (const slot of slots) {
+      if (awaiting.slots.some(([from, to]) => slot >= from && slot <= to)) continue
+      throw new Failure('conflict', `slot ${slot} is not awaited for epoch ${epoch}`)
+    }
+  }
+
+  /** Start serving the slots that were awaited.
+   *  @returns what to keep, or undefined when they are served
+   *  @throws conflict when none are awaited for that epoch */
+  activate(epoch: number): OwnershipData | undefined {
+    const { awaiting, ...data } = this.known()
+    if (awaiting === undefined && epoch === data.epoch) return undefined
+    if (awaiting?.epoch !== epoch) throw new Failure('conflict', `no slots are awaited for epoch ${epoch}`)
+    const left = this.owned.slice()
+    for (const [from, to] of awaiting.slots) left.fill(1, from, to + 1)
+    const back = ([from, to]: readonly [number, number, ...unknown[]]) =>
+      awaiting.slots.some(([a, b]) => from >= a && to <= b)
+    return { ...data, epoch, slots: runsOf(left), gone: data.gone.filter((run) => !back(run)) }
+  }
+
+  /** Forget that rows of fenced slots are here; the caller removes them.
+   *  @returns what to keep, or undefined when they are not here: then there is nothing to remove */
+  discard(epoch: number, slots: readonly SlotRange[]): OwnershipData | undefined {
+    const { leaving, ...data } = this.known()
+    if (leaving?.epoch !== epoch) return undefined
+    const left = new Uint8Array(SLOT_COUNT)
+    for (const [from, to] of leaving.slots) left.fill(1, from, to + 1)
+    if (!slots.every(([from, to]) => !left.subarray(from, to + 1).includes(0))) return undefined
+    for (const [from, to] of slots) left.fill(0, from, to + 1)
+    const rest = runsOf(left)
+    return rest.length === 0 ? data : { ...data, leaving: { epoch, slots: rest } }
+  }
+
+  private known(): OwnershipData {
+    // A move knows the map it starts from, and assigns first: else slots that stay would never be assigned.
+    if (this.data === undefined) throw new Failure('unassigned', 'this shard has not been told which slots it owns')
+    return this.data
+  }
+
+  private refuseSecond({ awaiting, leaving }: OwnershipData): void {
+    const under = awaiting ?? leaving
+    if (under === undefined) return
+    throw new Failure('conflict', `the move of epoch ${under.epoch} is under way here; finish it first`)
   }
 }
 

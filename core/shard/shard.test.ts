@@ -218,7 +218,7 @@ describe('ownership', () => {
     await open?.system('assign', { epoch: 9, slots: [] })
     expect((await open?.system('status', null)) as ShardStatus).toMatchObject({ slots: 16_384 })
     await open?.system('fence', { epoch: 2, slots: [[1, 1]], to: 3 })
-    const moved = { code: 'moved', detail: { epoch: 2, slots: [[1, 1, 3]] } }
+    const moved = { code: 'moved', detail: { epoch: 2, slots: [[1, 1, 3, 2]] } }
     expect(await shard.submit([call('add')])).toMatchObject([moved])
     await crash()
     expect(await run('add')).toMatchObject([moved])
@@ -229,19 +229,23 @@ describe('ownership', () => {
     const { shard } = await start()
     const all = (epoch: number): Call => ({ ...call('list'), slot: -1, epoch })
     expect(await shard.submit([all(1), all(2)])).toEqual([[], []])
-    await open?.system('prepare', { epoch: 3 })
-    expect(await shard.submit([all(2), all(3)])).toMatchObject([[], { code: 'moved' }])
-    await open?.system('activate', { epoch: 3, slots: [] })
+    await open?.system('fence', { epoch: 2, slots: [[7, 9]], to: 1 })
+    expect(await shard.submit([all(1), all(2)])).toMatchObject([{ code: 'moved' }, { code: 'moved' }])
+    await open?.system('discard', { epoch: 2, slots: [[7, 9]] })
+    expect(await shard.submit([all(1), all(2)])).toMatchObject([{ code: 'moved' }, []])
+    await open?.system('prepare', { epoch: 3, slots: [[7, 9]] })
+    expect(await shard.submit([all(2), all(3)])).toMatchObject([{ code: 'moved' }, { code: 'moved' }])
+    await open?.system('activate', { epoch: 3 })
     expect(await shard.submit([all(2), all(3)])).toMatchObject([{ code: 'moved' }, []])
   })
 
   test('copies a slot in key order, in pieces', async () => {
     await start()
     for (const key of ['c', 'a', 'b']) await run('add', { key })
-    const first = (await open?.system('copy', { table: 'test_counters', slot: 1, limit: 2 })) as CopyReply
+    const first = (await open?.system('copy', { table: 'test_counters', slots: [1, 1], limit: 2 })) as CopyReply
     expect([first.rows.map(({ key }) => key), first.more]).toEqual([['a', 'b'], true])
     const after = first.rows[1] as CopyReply['rows'][0]
-    const rest = (await open?.system('copy', { table: 'test_counters', slot: 1, after, limit: 2 })) as CopyReply
+    const rest = (await open?.system('copy', { table: 'test_counters', slots: [1, 1], after, limit: 2 })) as CopyReply
     expect([rest.rows.map(({ key }) => key), rest.more]).toEqual([['c'], false])
   })
 })

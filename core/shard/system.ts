@@ -1,12 +1,11 @@
 /** Calls to a shard as such: what it owns, its log, its state, and the copying of slots to another shard.
  *  They are answered whatever the shard owns. */
 import { Failure } from '../errors.ts'
-import { CHANGES_PER_READ_MAX } from '../limits.ts'
+import { CHANGES_PER_READ_MAX, COPY_BYTES_MAX } from '../limits.ts'
 import type { Capture, Entry } from './log.ts'
 import type { SlotRange } from './map.ts'
 import { Ownership, type OwnershipData } from './ownership.ts'
 import type { Call, Op, Position, Program, Tx } from './program.ts'
-import type { SqlValue } from './sql.ts'
 import type { Row, Table } from './table.ts'
 import type { ShardTx } from './tx.ts'
 
@@ -59,6 +58,8 @@ export interface ShardStatus {
   dirtyRows: number
   redoBytes: number
   captures: [string, Capture][]
+  /** The tables whose rows move with their slots. */
+  tables: string[]
 }
 
 /** One run of rows on its way to another shard. */
@@ -72,18 +73,18 @@ export interface CopyReply {
 export interface SystemCalls {
   /** First word to a new shard. Answers OwnershipData. */
   assign: { epoch: number; slots: SlotRange[] }
-  /** Before slots arrive: refuse shard-wide calls at that epoch until `activate`. Answers null. */
-  prepare: { epoch: number }
+  /** Before slots arrive: refuse shard-wide calls until `activate`. Answers null. */
+  prepare: { epoch: number; slots: SlotRange[] }
   /** Stop serving slots that go to shard `to`. Answers the last Position that names them. */
   fence: { epoch: number; slots: SlotRange[]; to: number }
-  /** Read rows of a slot in key order. Answers CopyReply. */
-  copy: { table: string; slot: number; after?: Row; limit: number }
-  /** Store copied rows. Answers null. */
-  import: { table: string; rows: Row[] }
-  /** Serve slots from now on. Answers null. */
-  activate: { epoch: number; slots: SlotRange[] }
-  /** Remove rows of fenced slots. Answers null. */
-  discard: { slot: number }
+  /** Read rows of a run of slots in key order. Answers CopyReply. */
+  copy: { table: string; slots: SlotRange; after?: Row; limit: number }
+  /** Store copied rows of slots that were prepared for that epoch. Answers null. */
+  import: { epoch: number; table: string; rows: Row[] }
+  /** Serve the slots that were prepared. Answers null. */
+  activate: { epoch: number }
+  /** Remove rows of slots that were fenced at that epoch; runs that lie within those of the fence. Answers null. */
+  discard: { epoch: number; slots: SlotRange[] }
   /** Set what the log keeps of a collection; with `raise`, a lower level changes nothing. Answers null. */
   capture: { collection: string; level: Capture; raise?: boolean }
   /** Read the log. Answers ChangesReply. */
@@ -106,23 +107,29 @@ export const systemProgram: Program = {
 
 const handlers: { [Name in keyof SystemCalls]: (tx: ShardTx, args: SystemCalls[Name]) => unknown } = {
   assign: (tx, { epoch, slots }) => keep(tx, tx.state.ownership.assign(epoch, slots)),
-  prepare: (tx, { epoch }) => keep(tx, tx.state.ownership.prepare(epoch)),
+  prepare: (tx, { epoch, slots }) => keep(tx, tx.state.ownership.prepare(epoch, slots)),
   fence(tx, { epoch, slots, to }) {
     keep(tx, tx.state.ownership.fence(epoch, slots, to))
     return tx.position
   },
-  copy: (tx, { table, slot, after, limit }) => copy(tx, declared(tx, table), slot, after, limit),
-  import(tx, { table, rows }) {
+  copy: (tx, args) => copy(tx, declared(tx, args.table), args),
+  import(tx, { epoch, table, rows }) {
     const target = declared(tx, table)
+    tx.state.ownership.admit(
+      epoch,
+      rows.map(({ slot }) => Number(slot)),
+    )
     for (const row of rows) tx.put(target, row)
     return null
   },
-  activate: (tx, { epoch, slots }) => keep(tx, tx.state.ownership.activate(epoch, slots)),
-  discard(tx, { slot }) {
-    for (const table of tx.state.tables) {
-      if (table.primaryKey[0] === 'slot') tx.truncate(table, { slot })
+  activate: (tx, { epoch }) => keep(tx, tx.state.ownership.activate(epoch)),
+  discard(tx, { epoch, slots }) {
+    const data = tx.state.ownership.discard(epoch, slots)
+    if (data === undefined) return null
+    for (const table of moving(tx)) {
+      for (const [from, to] of slots) for (let slot = from; slot <= to; slot++) tx.truncate(table, { slot })
     }
-    return null
+    return keep(tx, data)
   },
   capture,
   changes,
@@ -136,6 +143,7 @@ const handlers: { [Name in keyof SystemCalls]: (tx: ShardTx, args: SystemCalls[N
       dirtyRows: state.dirtyRows,
       redoBytes: state.log.redoBytes,
       captures: [...state.captures],
+      tables: moving(tx).map(({ name }) => name),
     }
   },
 }
@@ -153,17 +161,28 @@ function declared(tx: ShardTx, name: string): Table {
   return table
 }
 
-function copy(tx: ShardTx, table: Table, slot: number, after: Row | undefined, limit: number): CopyReply {
-  tx.settle(table, slot, slot)
+/** The tables whose rows go where their slot goes. */
+function moving(tx: ShardTx): Table[] {
+  return tx.state.tables.filter(({ primaryKey }) => primaryKey[0] === 'slot')
+}
+
+function copy(tx: ShardTx, table: Table, { slots: [from, to], after, limit }: SystemCalls['copy']): CopyReply {
+  tx.settle(table, from, to)
   const { sql } = tx.state.of(table)
   const key = table.primaryKey
   const names = Object.keys(table.columns).join(', ')
-  const order = `order by ${key.join(', ')} limit ?`
-  const past =
-    after === undefined ? 'slot = ?' : `slot = ? and (${key.join(', ')}) > (${key.map(() => '?').join(', ')})`
-  const values: SqlValue[] = after === undefined ? [slot] : [slot, ...sql.keyValues(after)]
-  const found = tx.all(`select ${names} from ${table.name} where ${past} ${order}`, ...values, limit + 1)
-  return { rows: found.slice(0, limit).map((row) => sql.fromSql(row)), more: found.length > limit }
+  const past = after === undefined ? '' : ` and (${key.join(', ')}) > (${key.map(() => '?').join(', ')})`
+  const statement = `select ${names} from ${table.name} where slot between ? and ?${past} order by ${key.join(', ')}`
+  const rows: Row[] = []
+  let sizeBytes = 0
+  for (const found of tx.iterate(statement, from, to, ...(after === undefined ? [] : sql.keyValues(after)))) {
+    // At least one row, however large: else there would be no progress.
+    if (rows.length >= limit || sizeBytes > COPY_BYTES_MAX) return { rows, more: true }
+    const row = sql.fromSql(found)
+    for (const value of Object.values(row)) sizeBytes += typeof value === 'number' ? 8 : (value?.length ?? 0)
+    rows.push(row)
+  }
+  return { rows, more: false }
 }
 
 const captureLevels: readonly Capture[] = ['key', 'after', 'full']

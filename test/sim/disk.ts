@@ -4,10 +4,11 @@
  *     before or just after the commit.
  *  2. A full disk is SQLite's own: the file may not grow.
  *  3. What was committed outlives every crash. */
+
+import type { Connection } from '../../core/host/node/driver.ts'
 import { connect } from '../../core/host/node/sqlite.ts'
 import type { CheckedStatement } from '../../core/shard/sql-check.ts'
 import type { PreparedSql, SqlDriver } from '../../core/shard/sql-driver.ts'
-import type { Connection } from '../../core/host/node/driver.ts'
 
 /** What strikes the next outermost transaction. */
 export type Fault =

@@ -7,7 +7,7 @@ import { Failure, fromWire } from '../../core/errors.ts'
 import type { Capture } from '../../core/shard/log.ts'
 import type { Call } from '../../core/shard/program.ts'
 import type { ShardLimits } from '../../core/shard/shard.ts'
-import { type ChangesReply, SYSTEM, type ShardStatus } from '../../core/shard/system.ts'
+import { type ChangesReply, type ShardStatus, SYSTEM } from '../../core/shard/system.ts'
 import type { Fault } from './disk.ts'
 import { Machine, Network } from './machine.ts'
 import { type Model, replay, type Sent } from './model.ts'
@@ -129,7 +129,8 @@ class Run {
   }
 
   private async sendBatch(name: string, client: ReturnType<Network['client']>, batch: readonly Sent[]): Promise<void> {
-    const what = (one: Sent) => `${one.args.id || 'read'}${one.args.sql ? '' : ' (no sql)'} ${JSON.stringify(one.args.steps)}`
+    const what = (one: Sent) =>
+      `${one.args.id || 'read'}${one.args.sql ? '' : ' (no sql)'} ${JSON.stringify(one.args.steps)}`
     this.world.trace(name, () => `sends ${batch.map(what).join('; ')}`)
     try {
       const replies = await client.submit(batch.map(({ call }) => call))
