@@ -3,7 +3,7 @@
  *  1. An operation says no more than the log knows: `insert` and `update` need the document from before (capture level
  *     `full`); without it a stored row is a `put`.
  *  2. `truncate` says that every row of the collection, on this shard, that agreed with some key prefix is gone. Rows that
- *     leave a shard because their slot moved are no change to anybody, and are not shown. */
+ *     leave a shard or come to one because their slot moved are no change to anybody, and are not shown. */
 import type { ChangeRecord } from '../shard/system.ts'
 
 /** What happened to a document. */
@@ -50,8 +50,8 @@ export interface ChangeEvent {
 }
 
 /** Say whether a record is a change to somebody's data, and not to where it is kept. */
-export function isPublic({ op, slot }: ChangeRecord): boolean {
-  return !(op === 'truncate' && slot >= 0)
+export function isPublic({ op, slot, moved }: ChangeRecord): boolean {
+  return !moved && !(op === 'truncate' && slot >= 0)
 }
 
 /** Name what a record's change did, as far as the log knows. */

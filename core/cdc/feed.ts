@@ -25,7 +25,7 @@ import type { Position } from '../shard/program.ts'
 import type { ChangeRecord } from '../shard/system.ts'
 import { type ChangeEvent, toEvent } from './event.ts'
 import { compileFilter, type Filter } from './filter.ts'
-import { follow, Patience } from './follow.ts'
+import { follow, Patience, StopSwitch } from './follow.ts'
 import { Lane } from './lane.ts'
 import type { FeedSource } from './source.ts'
 import { decodeToken, encodeToken } from './token.ts'
@@ -169,7 +169,7 @@ export class Feed implements AsyncIterableIterator<FeedItem> {
   private readonly keeps: (record: ChangeRecord) => boolean
   private readonly lanes: Lane[]
   private readonly batchMax: number
-  private readonly stop = new AbortController()
+  private readonly stop = new StopSwitch()
   private waiters = new Set<() => void>()
   /** Changes up to this epoch may be handed out. */
   private epoch: number
@@ -184,7 +184,7 @@ export class Feed implements AsyncIterableIterator<FeedItem> {
 
   /** Made by `openFeed`. */
   constructor({ source, options, lanes, epoch }: FeedParts) {
-    const { clock, filter = {}, follow: endless = true, heartbeatMs = FEED_HEARTBEAT_MS } = options
+    const { clock, filter = {}, follow: endless = true } = options
     this.source = source
     this.options = options
     this.clock = clock
@@ -194,7 +194,7 @@ export class Feed implements AsyncIterableIterator<FeedItem> {
     const share = Math.floor(FEED_BUFFERED_CHANGES_MAX / (2 * lanes.length))
     this.batchMax = Math.min(FOLLOW_BATCH_MAX, Math.max(1, share))
     // An endless feed begins with a heartbeat: its consumer then holds a token, whatever happens next.
-    this.quietSinceMs = endless ? Number.NEGATIVE_INFINITY : clock.nowMs() + heartbeatMs - heartbeatMs
+    this.quietSinceMs = endless ? Number.NEGATIVE_INFINITY : clock.nowMs()
     for (const lane of lanes) this.run(lane)
     if (endless) this.growLater()
   }
@@ -216,8 +216,9 @@ export class Feed implements AsyncIterableIterator<FeedItem> {
         return items
       }
       if (this.failed !== undefined) throw await this.end(this.failed)
-      if (this.finished) this.close()
-      else if (this.barrier === undefined && this.lanes.some((lane) => lane.isHeld(this.epoch))) await this.meetEpoch()
+      const heldEpoch = this.heldEpoch()
+      if (heldEpoch < (this.barrier?.epoch ?? Number.POSITIVE_INFINITY)) await this.meetEpoch(heldEpoch)
+      else if (this.finished) this.close()
       else await this.sleep(dueMs)
     }
     return []
@@ -261,7 +262,7 @@ export class Feed implements AsyncIterableIterator<FeedItem> {
     }
     const { clock, batchMax } = this
     const filtered = collections !== undefined
-    const how = { clock, stop: this.stop.signal, batchMax, filtered, patienceMs: FEED_PATIENCE_MS }
+    const how = { clock, stop: this.stop, batchMax, filtered, patienceMs: FEED_PATIENCE_MS }
     follow(this.source.shard(lane.index, collections), bookmark, deliver, how).catch((error: unknown) => {
       this.fail(error, lane)
     })
@@ -310,10 +311,17 @@ export class Feed implements AsyncIterableIterator<FeedItem> {
     return true
   }
 
-  /** Find out how far every shard must be drained before the earliest epoch that changes are held for. */
-  private async meetEpoch(): Promise<void> {
-    const held = this.lanes.filter((lane) => lane.isHeld(this.epoch))
-    const epoch = Math.min(...held.map((lane) => lane.head?.epoch ?? Number.POSITIVE_INFINITY))
+  /** The earliest epoch that changes are held for. */
+  private heldEpoch(): number {
+    let earliest = Number.POSITIVE_INFINITY
+    for (const { head } of this.lanes) {
+      if (head !== undefined && head.epoch > this.epoch && head.epoch < earliest) earliest = head.epoch
+    }
+    return earliest
+  }
+
+  /** Find out how far every shard must be drained before changes of an epoch. */
+  private async meetEpoch(epoch: number): Promise<void> {
     const ends = new Map<Lane, number>()
     try {
       await this.patience().retry(() => this.grow())
@@ -331,7 +339,7 @@ export class Feed implements AsyncIterableIterator<FeedItem> {
   }
 
   private patience(): Patience {
-    return new Patience({ clock: this.clock, stop: this.stop.signal, patienceMs: FEED_PATIENCE_MS })
+    return new Patience({ clock: this.clock, stop: this.stop, patienceMs: FEED_PATIENCE_MS })
   }
 
   /** Whether the end that was the present one at the start has been reached, or cannot be in the right order. */
@@ -347,7 +355,7 @@ export class Feed implements AsyncIterableIterator<FeedItem> {
         // What passes is tried again next time.
         if (!(error instanceof Failure && error.retryable)) this.fail(error, undefined)
       }
-      if (!this.stop.signal.aborted) this.growLater()
+      if (!this.stop.aborted) this.growLater()
     })
   }
 
@@ -365,7 +373,7 @@ export class Feed implements AsyncIterableIterator<FeedItem> {
     for (let index = this.lanes.length; index < this.source.count(); index = this.lanes.length) {
       if (capture !== 'key') await this.source.raise(index, filter.collections ?? [], capture)
       const lane = new Lane(index, await placeOf(this.source, index, 'start'), endless ? undefined : 0)
-      if (this.stop.signal.aborted) return
+      if (this.stop.aborted) return
       this.lanes.push(lane)
       this.run(lane)
     }

@@ -43,6 +43,27 @@ export interface Stop {
   removeEventListener(type: 'abort', listener: () => void): void
 }
 
+/** A Stop of our own: a feed of a thousand shards hangs as many listeners on it, of which an AbortSignal would warn. */
+export class StopSwitch implements Stop {
+  aborted = false
+  private listeners = new Set<() => void>()
+
+  /** Tell everybody to end. */
+  abort(): void {
+    this.aborted = true
+    for (const listener of this.listeners) listener()
+    this.listeners.clear()
+  }
+
+  addEventListener(_type: 'abort', listener: () => void): void {
+    this.listeners.add(listener)
+  }
+
+  removeEventListener(_type: 'abort', listener: () => void): void {
+    this.listeners.delete(listener)
+  }
+}
+
 /** How to follow. */
 export interface FollowOptions {
   clock: Clock

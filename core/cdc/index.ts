@@ -15,6 +15,15 @@ export {
 } from './event.ts'
 export { Feed, type FeedItem, type FeedOptions, type HistoryLost, openFeed } from './feed.ts'
 export { compileFilter, compileGlob, type Filter } from './filter.ts'
-export { type Batch, type Bookmark, type FollowOptions, follow, Patience, type Source, type Stop } from './follow.ts'
+export {
+  type Batch,
+  type Bookmark,
+  type FollowOptions,
+  follow,
+  Patience,
+  type Source,
+  type Stop,
+  StopSwitch,
+} from './follow.ts'
 export { databaseSource, type FeedSource, shardSource } from './source.ts'
 export { decodeToken, encodeToken, type Vector } from './token.ts'

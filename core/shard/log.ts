@@ -25,6 +25,8 @@ export interface Payload {
   after?: Record<string, unknown>
   /** True when the documents were too large to keep (LOG_PAYLOAD_BYTES_MAX). */
   omitted?: boolean
+  /** True of a row that came with its slot from another shard: it was put there, and is in that shard's log. */
+  moved?: boolean
 }
 
 /** One change as the log holds it. */

@@ -27,6 +27,8 @@ export interface ChangeRecord {
   after?: Record<string, unknown>
   /** True when the documents were too large to keep. */
   omitted?: boolean
+  /** True of a row that came with its slot from another shard: it was put there, and is in that shard's log. */
+  moved?: boolean
 }
 
 /** What a follower asks for. */
@@ -119,7 +121,7 @@ const handlers: { [Name in keyof SystemCalls]: (tx: ShardTx, args: SystemCalls[N
       epoch,
       rows.map(({ slot }) => Number(slot)),
     )
-    for (const row of rows) tx.put(target, row)
+    for (const row of rows) tx.receive(target, row)
     return null
   },
   activate: (tx, { epoch }) => keep(tx, tx.state.ownership.activate(epoch)),

@@ -81,11 +81,23 @@ export class ShardTx implements Tx {
   }
 
   put<R extends Row>(table: Table<R>, row: R): void {
+    const { captures } = this.state
+    this.store(
+      table,
+      row,
+      captures.size === 0 ? undefined : this.payload(table, row, () => this.find(table, row) ?? null),
+    )
+  }
+
+  /** Store a row that comes with its slot from another shard. */
+  receive<R extends Row>(table: Table<R>, row: R): void {
+    this.store(table, row, { moved: true })
+  }
+
+  private store(table: Table, row: Row, payload: Payload | undefined): void {
     const { state } = this
     const { shape, buffer, sql } = state.of(table)
     if (buffer === undefined) this.beforeSqlWrite()
-    const payload =
-      state.captures.size === 0 ? undefined : this.payload(table, row, () => this.find(table, row) ?? null)
     const sizeBytes = state.log.append(shape, 'put', row, payload)
     if (buffer !== undefined) buffer.set(row, row, sizeBytes)
     else state.sql.raw(sql.upsert, ...sql.values(row))
