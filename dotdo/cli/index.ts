@@ -7,6 +7,7 @@ import { Failure } from '@dotdo/core/errors'
 import { Command, CommanderError } from 'commander'
 import manifest from '../package.json' with { type: 'json' }
 import { explain } from './explain.ts'
+import { addConnect } from './connect.ts'
 import { addServe } from './serve.ts'
 import { addStatus } from './status.ts'
 
@@ -19,7 +20,7 @@ export interface CliHost {
   exit(code: number): void
 }
 
-const commands: readonly ((program: Command, host: CliHost) => void)[] = [addServe, addStatus]
+const commands: readonly ((program: Command, host: CliHost) => void)[] = [addServe, addStatus, addConnect]
 
 /** Whether the system said no (a folder without rights, a missing file): a sentence is enough. */
 const isSystemError = (error: unknown): error is NodeJS.ErrnoException => {
