@@ -39,8 +39,9 @@ export interface ServerOptions {
   /** Opens databases by name. */
   readonly fabric: { database(name: string): Promise<Database> }
   readonly clock: { nowMs(): number }
-  /** Check credentials in constant time; without it, everyone is let in as `default`. */
-  readonly authenticate?: (user: string, password: string) => boolean
+  /** Check credentials in constant time; without it, everyone is let in as `default`. `any` lets everyone in whatever
+   *  they say, for clients inside the server's own process. */
+  readonly authenticate?: ((user: string, password: string) => boolean) | 'any'
   readonly info: ServerInfo
   /** The database of the fabric that a connection begins in. Default `default`. */
   readonly database?: string
@@ -59,8 +60,8 @@ export interface RedisServer {
   readonly commands: CommandIndex
   /** The connections, by id. */
   readonly sessions: Map<number, Session>
-  /** Whether clients must authenticate. */
-  readonly required: boolean
+  /** Whether clients must say credentials, have none to say, or may say any. */
+  readonly credentials: 'needed' | 'none' | 'any'
   /** The database that connections begin in. */
   readonly firstDatabase: string
   /** Told of failures that are bugs of ours. */
@@ -87,6 +88,11 @@ export function resetCounters(counters: ServerCounters): void {
   Object.assign(counters, zero)
 }
 
+/** As Redis' user `default` without a password: any password is right, and there is no other user but where any may be. */
+function defaultUser(who: 'any' | undefined): RedisServer['authenticate'] {
+  return (user) => who === 'any' || user === 'default'
+}
+
 /** Make a server over a fabric. */
 export function createRedisServer(options: ServerOptions): RedisServer {
   const { fabric, clock, info, authenticate } = options
@@ -100,15 +106,18 @@ export function createRedisServer(options: ServerOptions): RedisServer {
     counters,
     commands: new CommandIndex(options.commands ?? commandTable),
     sessions: new Map(),
-    required: authenticate !== undefined,
+    credentials: authenticate === 'any' ? 'any' : authenticate === undefined ? 'none' : 'needed',
     firstDatabase: options.database ?? 'default',
     onBug: options.onBug ?? (() => undefined),
-    // As Redis' own user `default` without a password: any password is right, no other user exists.
-    authenticate: authenticate ?? ((user) => user === 'default'),
+    authenticate: typeof authenticate === 'function' ? authenticate : defaultUser(authenticate),
     connect(transport, { database = server.firstDatabase } = {}) {
       counters.connections += 1
       lastId += 1
-      const state = firstState(lastId, transport, { nowMs: clock.nowMs(), database, authenticated: !server.required })
+      const state = firstState(lastId, transport, {
+        nowMs: clock.nowMs(),
+        database,
+        authenticated: server.credentials !== 'needed',
+      })
       const session = new Session(server, transport, state)
       server.sessions.set(lastId, session)
       return session

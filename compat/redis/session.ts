@@ -181,10 +181,10 @@ export class Session {
 
   /** Take the client's rights back, as RESET does. */
   expel(): void {
-    const { required } = this.server
+    const welcome = this.server.credentials !== 'needed'
     this.state.user = 'default'
-    this.state.authenticated = !required
-    this.decoder.authenticated = !required
+    this.state.authenticated = welcome
+    this.decoder.authenticated = welcome
   }
 
   /** Open the session's database.

@@ -1,4 +1,5 @@
-/** Two ends of a socket without a network: what a client library writes into one end comes out of the other.
+/** What a client library in the server's own process needs of its host: two ends of a socket without a network (what is
+ *  written into one end comes out of the other), and the environment.
  *
  *  1. Delivery is never re-entrant: a write returns before the other end sees the bytes (client libraries break else).
  *  2. Back-pressure is real: a write is done when the other end has room for it.
@@ -130,6 +131,12 @@ export class PairedSocket extends Duplex {
     this.timer = setTimeout(() => this.emit('timeout'), timeoutMs)
     if (typeof this.timer === 'object') this.timer.unref()
   }
+}
+
+/** Read a variable of the environment, as a client that is given no address does.
+ *  @returns undefined where it is not set, or there is no environment */
+export function environmentVariable(name: string): string | undefined {
+  return typeof process === 'undefined' ? undefined : process.env[name]
 }
 
 /** Make a connected pair.

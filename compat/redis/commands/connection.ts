@@ -46,7 +46,7 @@ function signIn(session: Session, user: Bin, password: Bin): void {
 function auth(session: Session, argv: readonly Bin[]): Value {
   if (argv.length > 3) throw syntaxError()
   const [, first = '', second] = argv
-  if (second === undefined && !session.server.required) throw new Failure('invalid', noPassword)
+  if (second === undefined && session.server.credentials === 'none') throw new Failure('invalid', noPassword)
   if (second === undefined) signIn(session, 'default', first)
   else signIn(session, first, second)
   return OK

@@ -1,6 +1,7 @@
 /** The table of commands: what drives dispatch, routing, COMMAND and the support page. */
 import type { Row } from '../session.ts'
 import { clientCommands } from './client.ts'
+import { clusterCommands } from './cluster.ts'
 import { connectionCommands } from './connection.ts'
 import { hashCommands } from './hashes.ts'
 import { introspectionCommands } from './introspection.ts'
@@ -13,6 +14,7 @@ import { transactionCommands } from './transactions.ts'
 const groups: readonly (readonly Row[])[] = [
   connectionCommands,
   clientCommands,
+  clusterCommands,
   serverCommands,
   introspectionCommands,
   transactionCommands,
