@@ -58,13 +58,14 @@ function runCommand(tx: Tx, name: string, args: CommandArgs): Value {
 
 type Watch = ExecArgs['watches'][number]
 
-/** Whether a change names the watched key: a truncate has only some of the columns, and names all that agree with them. */
+/** Whether a change names the watched key: a truncate has only some columns, and names all that agree with them. */
 function names({ key, db }: Watch, table: Table, changed: Row, _: Op): boolean {
   if (table !== keys && table !== fields) return false
   return (changed.key === undefined || changed.key === key) && (changed.db === undefined || changed.db === db)
 }
 
-/** Whether a watched key has changed, or has expired since it was watched: Redis counts that as a change.
+/** Whether a watched key has changed, or has expired since it was watched: Redis counts that as a change. One
+ *  that had expired before counts only when the sweep has removed it since, as that looks like any removal.
  *  @source redis 7.2 multi.c execCommand, isWatchedKeyExpired */
 function changed(tx: Tx, watch: Watch): boolean {
   const { position, atMs } = watch.position
@@ -88,7 +89,7 @@ function exec(tx: Tx, { commands, watches }: ExecArgs): Value {
 
 function keyspace(tx: Tx): Keyspace[] {
   tx.settle(keys)
-  const used = tx.raw('select distinct db from redis_keys').map(([db]) => db as number)
+  const used = tx.raw('select distinct db from redis_keys order by db').map(([db]) => db as number)
   return used.map((db) => ({ db, ...countKeys(tx, db) })).filter((counted) => counted.keys > 0)
 }
 
@@ -102,7 +103,7 @@ export const redisProgram: Program = {
     if (name === 'keyspace') return keyspace(tx)
     return runCommand(tx, name, args as CommandArgs)
   },
-  // Only these truncate, or may settle rows and then be undone; the rest checks everything before its first write.
+  // These truncate, or settle after they wrote; the others read what they need of SQL before their first write.
   writesSql: ({ name }: Call) => name === 'exec' || name === 'flushdb' || name === 'flushall',
   sweep: sweepExpired,
 }

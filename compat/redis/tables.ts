@@ -1,6 +1,6 @@
 /** What Redis stores: a row a key, and a row a field of a hash.
  *
- *  1. `hash` is a function of the key (of the field): 31 bits of murmur3. Inside a slot (inside a hash) rows are ordered by
+ *  1. `hash` is a function of the key (of the field): 31 bits of murmur3. Inside a slot (a hash) rows are ordered by
  *     it, which gives SCAN and HSCAN a numeric cursor that inserts and deletes do not disturb (engine/scan.ts).
  *  2. A key of type `hash` has at least one field and `size` is their number; a string has its `value`.
  *  3. `expires` is the last millisecond at which the key is alive: Redis expires a key when now > expires. */

@@ -25,7 +25,7 @@ export function toInt64(argument: Bin): Int64 {
   return value
 }
 
-/** Parse an argument as an integer, as a number: what is beyond 2^53 loses digits, which is right for sizes and counts. */
+/** Parse an argument as a number: what is beyond 2^53 loses digits, which is right for sizes and counts. */
 export function toInteger(argument: Bin): number {
   return Number(toInt64(argument))
 }

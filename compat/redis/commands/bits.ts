@@ -46,7 +46,6 @@ function isBitUnit(argv: Argv, at: number): boolean {
 
 function toBitRange(value: Bin, start: number, end: number, inBits: boolean): BitRange | undefined {
   const total = value.length * (inBits ? 8 : 1)
-  if (start < 0 && end < 0 && start > end) return undefined
   const from = start < 0 ? Math.max(0, total + start) : start
   const to = Math.min(end < 0 ? Math.max(0, total + end) : end, total - 1)
   if (from > to) return undefined
@@ -60,6 +59,8 @@ function bitcount(tx: Tx, argv: Argv, { db }: Context): Value {
   const end = whole ? -1 : toInteger(argv[3] as Bin)
   const inBits = isBitUnit(argv, 4)
   const value = readString(tx, db, argv[1] as Bin) ?? ''
+  // Before both are moved to the start of a short string, where they would meet.
+  if (start < 0 && end < 0 && start > end) return 0
   const range = toBitRange(value, start, end, inBits)
   return range === undefined ? 0 : bits.countBits(value, range.from, range.to)
 }

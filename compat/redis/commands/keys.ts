@@ -1,11 +1,11 @@
-/** The commands on keys of any type, but for those on when they expire (expire.ts) and those that walk them (scan.ts). */
+/** The commands on keys of any type, but for expiry (expire.ts) and walking (scan.ts). */
 import type { Bin } from '@dotdo/core/bytes'
 import { Failure } from '@dotdo/core/errors'
 import type { Tx } from '@dotdo/core/shard'
 import type { Command, Context, Scatter } from '../command.ts'
 import { parseInt64 } from '../engine/integers.ts'
-import { alive, copyKey, findKey, probeKey, removeKey } from '../engine/keys.ts'
-import { fields, keys } from '../tables.ts'
+import { alive, copyKey, type Doomed, doom, findKey, type KeyProbe, probeKey, removeDoomed } from '../engine/keys.ts'
+import { fields, type KeyRow, keys } from '../tables.ts'
 import { OK, type Value } from '../value.ts'
 import { syntaxError, toInteger } from './arguments.ts'
 import { expireCommands } from './expire.ts'
@@ -17,13 +17,13 @@ type Argv = readonly Bin[]
 const DATABASES = 16
 
 function del(tx: Tx, argv: Argv, { db }: Context): Value {
-  let removed = 0
+  const doomed: Doomed[] = []
   for (let i = 1; i < argv.length; i++) {
     const stored = tx.find(keys, probeKey(db, argv[i] as Bin))
-    if (stored === undefined) continue
-    if (alive(tx, stored) !== undefined) removed++
-    removeKey(tx, stored)
+    if (stored !== undefined) doomed.push(doom(tx, stored))
   }
+  let removed = 0
+  for (const each of doomed) if (removeDoomed(tx, each) && alive(tx, each.row) !== undefined) removed++
   return removed
 }
 
@@ -41,6 +41,13 @@ function noSuchKey(): Failure {
   return new Failure('not_found', 'ERR no such key')
 }
 
+/** Give a key another name or database. */
+function transfer(tx: Tx, source: KeyRow, target: KeyProbe, stored: KeyRow | undefined): void {
+  const doomed = doom(tx, source)
+  copyKey(tx, source, target, stored)
+  removeDoomed(tx, doomed)
+}
+
 function renameKey(tx: Tx, argv: Argv, db: number, overwrite: boolean): boolean {
   const source = findKey(tx, db, argv[1] as Bin)
   if (source === undefined) throw noSuchKey()
@@ -48,8 +55,7 @@ function renameKey(tx: Tx, argv: Argv, db: number, overwrite: boolean): boolean 
   const target = probeKey(db, argv[2] as Bin)
   const stored = tx.find(keys, target)
   if (!overwrite && alive(tx, stored) !== undefined) return false
-  copyKey(tx, source, target, stored)
-  removeKey(tx, source)
+  transfer(tx, source, target, stored)
   return true
 }
 
@@ -79,8 +85,7 @@ function move(tx: Tx, argv: Argv, { db }: Context): Value {
   const target = probeKey(to, argv[1] as Bin)
   const stored = tx.find(keys, target)
   if (source === undefined || alive(tx, stored) !== undefined) return 0
-  copyKey(tx, source, target, stored)
-  removeKey(tx, source)
+  transfer(tx, source, target, stored)
   return 1
 }
 
@@ -137,8 +142,8 @@ function objectFreq(tx: Tx, argv: Argv, { db }: Context): Value {
   if (findKey(tx, db, argv[2] as Bin) === undefined) return null
   throw new Failure(
     'unsupported',
-    'ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when switching between ' +
-      'policies at runtime LRU and LFU data will take some time to adjust.',
+    'ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when switching ' +
+      'between policies at runtime LRU and LFU data will take some time to adjust.',
   )
 }
 

@@ -1,7 +1,7 @@
 /** What a shard remembers of the times at which its keys expire.
  *
- *  1. The index on `expires` sees rows that have reached SQL; newer ones wait in memory. What is remembered of those is one
- *     number a slot, the earliest `expires` written since the shard was opened: the sweep settles slots that are due.
+ *  1. The index on `expires` sees rows that have reached SQL; newer ones wait in memory. What is remembered of those is
+ *     one number a slot, the earliest `expires` written since the shard was opened: the sweep settles what is due.
  *  2. Remembered times are lower bounds: a write that was undone or overwritten wakes the sweep once for nothing.
  *  3. When the shard has lost its memory, so has this: everything is settled once, then the index knows all. */
 import type { Tx, View } from '@dotdo/core/shard'
@@ -10,8 +10,6 @@ import type { Tx, View } from '@dotdo/core/shard'
 export interface Due {
   /** Whether SQL has been asked since the shard was opened. */
   opened: boolean
-  /** The earliest `expires` that SQL had when last asked. */
-  stored: number
   /** The earliest of all; no key expires before it. */
   earliest: number
   /** The earliest `expires` written to a slot since it was last settled by the sweep. */
@@ -22,7 +20,7 @@ export interface Due {
 export function dueOf(view: View): Due {
   const known = view.memory.get('redis.expiry') as Due | undefined
   if (known !== undefined) return known
-  const due: Due = { opened: false, stored: Infinity, earliest: Infinity, slots: new Map() }
+  const due: Due = { opened: false, earliest: Infinity, slots: new Map() }
   view.memory.set('redis.expiry', due)
   return due
 }

@@ -2,8 +2,8 @@
 import { toBin } from '@dotdo/core/bytes'
 import type { Tx } from '@dotdo/core/shard'
 import { keys } from '../tables.ts'
-import { type Due, dueOf } from './due.ts'
-import { removeKey } from './keys.ts'
+import { type Due, dueOf, noteExpiry } from './due.ts'
+import { alive, type Doomed, doom, removeDoomed } from './keys.ts'
 
 /** Keys removed by one call. */
 const KEYS_PER_SWEEP = 256
@@ -19,8 +19,7 @@ function open(tx: Tx, due: Due): void {
   tx.settle(keys)
   due.opened = true
   due.slots.clear()
-  due.stored = earliestStored(tx)
-  due.earliest = due.stored
+  due.earliest = earliestStored(tx)
 }
 
 /** Settle slots that are due.
@@ -36,24 +35,23 @@ function settleDue(tx: Tx, due: Due): boolean {
   return true
 }
 
-/** Remove keys that SQL says have expired.
- *  @returns whether none is left */
+/** Remove keys that SQL says have expired; their slots are due again, so that the next call settles them.
+ *  @returns whether there were none */
 function removeDue(tx: Tx): boolean {
   const rows = tx.raw(
-    'select slot, db, hash, key from redis_keys where expires < ? order by expires limit ?',
+    'select slot, db, hash, key, expires from redis_keys where expires < ? order by expires limit ?',
     tx.nowMs,
     KEYS_PER_SWEEP,
   )
-  const touched = new Set<number>()
-  for (const [slot, db, hash, key] of rows) {
-    touched.add(slot as number)
-    // The row in memory may be a newer one that lives on; settling its slot takes the old one out of the index.
-    const probe = { slot: slot as number, db: db as number, hash: hash as number, key: toBin(key as Uint8Array) }
-    const row = tx.find(keys, probe)
-    if (row !== undefined && row.expires !== null && row.expires < tx.nowMs) removeKey(tx, row)
+  const doomed: Doomed[] = []
+  for (const [slot, db, hash, key, expires] of rows as [number, number, number, Uint8Array, number][]) {
+    noteExpiry(tx, slot, expires)
+    // The row in memory may be a newer one that lives on.
+    const row = tx.find(keys, { slot, db, hash, key: toBin(key) })
+    if (row !== undefined && alive(tx, row) === undefined) doomed.push(doom(tx, row))
   }
-  for (const slot of touched) tx.settle(keys, slot, slot)
-  return rows.length < KEYS_PER_SWEEP
+  for (const each of doomed) removeDoomed(tx, each)
+  return rows.length === 0
 }
 
 /** Remove keys whose time has come.
@@ -65,8 +63,7 @@ export function sweepExpired(tx: Tx): number | undefined {
   if (due.earliest < tx.nowMs) {
     const settled = settleDue(tx, due)
     if (!removeDue(tx) || !settled) return tx.nowMs
-    due.stored = earliestStored(tx)
-    due.earliest = due.stored
+    due.earliest = earliestStored(tx)
     for (const expires of due.slots.values()) if (expires < due.earliest) due.earliest = expires
   }
   return due.earliest === Infinity ? undefined : due.earliest + 1

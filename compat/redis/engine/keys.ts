@@ -2,7 +2,8 @@
  *
  *  1. A key whose time has come is absent to every read; its rows go when it is written or swept (expiry.ts).
  *  2. Writers get the row as it is `stored`, expired or not: what replaces it must know what it leaves behind.
- *  3. A command checks everything before its first write: `settle` is not undone with a call that fails later. */
+ *  3. What a command needs of SQL it reads before its first write: one that settles after it wrote is undone and run
+ *     again by the shard, in a savepoint. */
 import { type Bin, fromBin, toBin } from '@dotdo/core/bytes'
 import { Failure } from '@dotdo/core/errors'
 import { SQL_ROW_BYTES_MAX } from '@dotdo/core/limits'
@@ -74,20 +75,50 @@ export function putString(
 
 const selectFields = 'select hash, field, value from redis_fields where slot = ? and db = ? and key = ?'
 
-/** Remove the fields of a hash, one by one: consumers see each go, and no savepoint is needed.
- *  @cost a look-up and a log entry per field */
-export function removeFields(tx: Tx, { slot, db, key }: KeyRow): void {
-  tx.settle(fields, slot, slot)
-  for (const [hash, field] of tx.raw(selectFields, slot, db, fromBin(key))) {
-    tx.remove(fields, { slot, db, key, hash: hash as number, field: toBin(field as Uint8Array) })
-  }
+/** A key about to go, and where its fields are. */
+export interface Doomed {
+  readonly row: KeyRow
+  readonly places: readonly FieldPlace[]
+}
+
+type FieldPlace = readonly [hash: number, field: Bin]
+
+/** Look at what must go with a key. */
+export function doom(view: View, row: KeyRow): Doomed {
+  if (row.type !== 'hash') return { row, places: [] }
+  const { slot, db, key } = row
+  view.settle(fields, slot, slot)
+  const found = view.raw(
+    'select hash, field from redis_fields where slot = ? and db = ? and key = ?',
+    slot,
+    db,
+    fromBin(key),
+  )
+  return { row, places: found.map(([hash, field]): FieldPlace => [hash as number, toBin(field as Uint8Array)]) }
+}
+
+/** Remove the fields, one by one: consumers see each go, and no savepoint is needed.
+ *  @cost a look-up and a log entry a field */
+function removePlaces(tx: Tx, { row: { slot, db, key }, places }: Doomed): void {
+  for (const [hash, field] of places) tx.remove(fields, { slot, db, key, hash, field })
+}
+
+/** Remove the fields of a hash. */
+export function removeFields(tx: Tx, row: KeyRow): void {
+  removePlaces(tx, doom(tx, row))
+}
+
+/** Remove a key with all that was found of it.
+ *  @returns whether it was still there */
+export function removeDoomed(tx: Tx, doomed: Doomed): boolean {
+  removePlaces(tx, doomed)
+  const { slot, db, hash, key } = doomed.row
+  return tx.remove(keys, { slot, db, hash, key })
 }
 
 /** Remove a key with all it holds. */
 export function removeKey(tx: Tx, stored: KeyRow): void {
-  if (stored.type === 'hash') removeFields(tx, stored)
-  const { slot, db, hash, key } = stored
-  tx.remove(keys, { slot, db, hash, key })
+  removeDoomed(tx, doom(tx, stored))
 }
 
 /** Set or take away when a key expires; a time that has come removes the key at once. */

@@ -1,7 +1,7 @@
 /** Walking keys and fields with a numeric cursor that needs no memory.
  *
- *  1. Keys are walked in the order (slot, hash), fields in the order of their hash; both are functions of the name, so an
- *     element that is there during the whole walk is met, whatever is inserted or removed meanwhile.
+ *  1. Keys are walked in the order (slot, hash), fields in the order of their hash; both are functions of the name, so
+ *     an element that is there during the whole walk is met, whatever is inserted or removed meanwhile.
  *  2. A cursor names the first place not yet walked: `slot * 2^31 + hash` for keys (below 2^45), `hash` for fields. As
  *     places with the same number must not be torn apart, those of the last one are returned beyond `count`.
  *  3. Slots are settled in windows that grow, so that a walk settles as much as it reads, and an empty stretch
