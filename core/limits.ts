@@ -57,6 +57,10 @@ export const REDIS_INLINE_BYTES_MAX = 64 * 1024
 export const REDIS_REPLY_BYTES_MAX = 128 * 1024 * 1024
 /** Requests of one Redis connection that run together: bounds the replies held before they are written. */
 export const REDIS_BATCH_COMMANDS_MAX = 1_000
+/** The same for a connection's first batch, when nobody knows yet how large its replies are. */
+export const REDIS_BATCH_COMMANDS_FIRST = 100
+/** Bytes of replies that a batch aims at: past it the next one is smaller. */
+export const REDIS_BATCH_BYTES = 1024 * 1024
 /** Bytes of requests a Redis connection may have waiting before its transport is asked to stop reading. */
 export const REDIS_QUEUED_INPUT_BYTES = 1024 * 1024
 /** Bytes of replies that may wait for a Redis client that does not read them, before its connection is closed. */
@@ -142,3 +146,7 @@ export const COPY_BYTES_MAX = 1_000_000
 export const COPY_ROWS_MAX = 5_000
 /** Slots whose rows are discarded in one transaction after a move. */
 export const DISCARD_SLOTS_MAX = 64
+/** Milliseconds between pings of a tunnel: below the 100 s after which Cloudflare closes a silent connection. */
+export const TUNNEL_PING_MS = 30_000
+/** Changes written to an HTTP client at once: large enough to fill a packet, small enough to give others a turn. */
+export const CHANGES_PER_CHUNK_MAX = 256

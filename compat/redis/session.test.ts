@@ -21,8 +21,8 @@ const CROSSSLOT = "-CROSSSLOT Keys in request don't hash to the same slot\r\n"
 
 test('commands that arrive together are answered together, in order', async () => {
   const client = (await start()).connect()
-  const many = Array.from({ length: 100 }, (_, i) => [`SET key:${i} ${i}`, 'PING', `GET key:${i}`]).flat()
-  const replies = Array.from({ length: 100 }, (_, i) => lines('+OK', '+PONG', `$${`${i}`.length}`, `${i}`)).join('')
+  const many = Array.from({ length: 30 }, (_, i) => [`SET key:${i} ${i}`, 'PING', `GET key:${i}`]).flat()
+  const replies = Array.from({ length: 30 }, (_, i) => lines('+OK', '+PONG', `$${`${i}`.length}`, `${i}`)).join('')
   expect(await client.ask(...many)).toBe(replies)
   expect(client.writes).toBe(1)
 })
@@ -43,7 +43,24 @@ test('a large pipeline runs in batches, each written before the next is planned'
     return `:${sum}\r\n`
   })
   expect(await client.ask(...many)).toBe(replies.join(''))
-  expect(client.writes).toBe(4)
+  // 100, 200, 400, 800, 1000 and 1000.
+  expect(client.writes).toBe(6)
+})
+
+test('large replies make the next batches small', async () => {
+  const client = (await start()).connect()
+  const value = 'x'.repeat(200_000)
+  client.send(`*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$200000\r\n${value}\r\n`)
+  await client.ask(...Array.from({ length: 20 }, () => 'GET k'))
+  const before = client.writes
+  const replies = await client.ask(...Array.from({ length: 20 }, () => 'GET k'))
+  expect(replies.length).toBe(20 * '$200000\r\n\r\n'.length + 20 * 200_000)
+  // Five of them are a megabyte.
+  expect(client.writes - before).toBeGreaterThanOrEqual(4)
+  await client.ask(...Array.from({ length: 3_000 }, () => 'PING'))
+  const pings = client.writes
+  await client.ask(...Array.from({ length: 1_000 }, () => 'PING'))
+  expect(client.writes - pings).toBe(1)
 })
 
 test('chunks that arrive while others run wait for their turn, and the transport is told when to stop reading', async () => {
@@ -306,4 +323,20 @@ test('COMMAND tells of every command in the table', async () => {
   )
   expect(await client.ask('CLIENT HELP')).toContain('+SETNAME\r\n+    Sets the connection name.\r\n')
   expect(await client.ask('TIME')).toBe(lines('*2', '$10', '1800000000', '$1', '0'))
+})
+
+test('CLUSTER tells of one node that serves every slot, at the address it was reached by', async () => {
+  const { connect } = await start({ shards: 4 })
+  const client = connect()
+  const id = '0'.repeat(40)
+  expect(await client.ask('CLUSTER SLOTS')).toBe(
+    lines('*1', '*4', ':0', ':16383', '*4', '$9', '127.0.0.1', ':6379', '$40', id, '*0').replace('*4', '*3'),
+  )
+  expect(await client.ask('CLUSTER INFO')).toContain('cluster_state:ok\r\n')
+  expect(await client.ask('CLUSTER KEYSLOT {a}b', 'CLUSTER KEYSLOT a', 'CLUSTER MYID')).toBe(
+    lines(':15495', ':15495', '$40', id),
+  )
+  expect(await client.ask('CLUSTER NODES')).toContain(
+    `${id} 127.0.0.1:6379@0 myself,master - 0 0 1 connected 0-16383\n`,
+  )
 })

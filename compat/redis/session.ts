@@ -7,6 +7,8 @@
 import type { Bin } from '@dotdo/core/bytes'
 import { Failure } from '@dotdo/core/errors'
 import {
+  REDIS_BATCH_BYTES,
+  REDIS_BATCH_COMMANDS_FIRST,
   REDIS_BATCH_COMMANDS_MAX,
   REDIS_QUEUED_INPUT_BYTES,
   REDIS_QUEUED_OUTPUT_BYTES_MAX,
@@ -122,6 +124,7 @@ export class Session {
   private waitingBytes = 0
   private outcomes: Outcome[] = []
   private batchSize = 0
+  private batchMax = REDIS_BATCH_COMMANDS_FIRST
   private plan: Plan | undefined = undefined
   private opened: Database | undefined = undefined
 
@@ -254,7 +257,7 @@ export class Session {
         const answering = this.execute(argv)
         if (answering) await answering
         this.batchSize += 1
-        if (this.batchSize >= REDIS_BATCH_COMMANDS_MAX) await this.flush()
+        if (this.batchSize >= this.batchMax) await this.flush()
       } else if (this.decoder.error !== undefined) {
         this.settle({ error: `ERR ${this.decoder.error}` })
         this.closing = true
@@ -322,7 +325,6 @@ export class Session {
 
   /** Run the plan and write the batch's replies. @returns undefined when there was nothing to wait for */
   private flush(): Promise<void> | undefined {
-    this.batchSize = 0
     if (this.plan !== undefined) return this.runPlan().then(() => this.write())
     return this.write()
   }
@@ -336,12 +338,21 @@ export class Session {
       return undefined
     }
     this.server.counters.outputBytes += writer.length
+    this.fitBatch(writer.length)
     for (const part of writer.take()) transport.write(part)
     if (transport.queuedBytes() > REDIS_QUEUED_OUTPUT_BYTES_MAX) {
       this.kill()
       return undefined
     }
     return transport.drained?.()
+  }
+
+  /** Choose how many requests run together next: replies that came out large call for fewer. */
+  private fitBatch(bytes: number): void {
+    const { batchSize, batchMax } = this
+    this.batchSize = 0
+    if (bytes > REDIS_BATCH_BYTES) this.batchMax = Math.max(1, Math.floor((batchSize * REDIS_BATCH_BYTES) / bytes))
+    else if (batchSize >= batchMax) this.batchMax = Math.min(batchMax * 2, REDIS_BATCH_COMMANDS_MAX)
   }
 
   private encode(answer: Value | Later, protocol: Protocol): Bin {
