@@ -25,6 +25,8 @@ export interface FabricOptions {
   defaults: ShardOptions
   /** The functions of `custom` strategies, by name. */
   routes?: CustomRoutes
+  /** Rows of one piece of a move's copy. Default COPY_ROWS_MAX. */
+  copyRowsMax?: number
 }
 
 /** One database. */
@@ -62,15 +64,17 @@ export class Fabric {
   private readonly placement: Placement
   private readonly defaults: ShardOptions
   private readonly routes: CustomRoutes
+  private readonly copyRowsMax: number | undefined
   private readonly open = new Map<string, Promise<Database>>()
   private readonly catalog: ShardClient
   private assigned: Promise<void> | undefined
 
-  constructor({ placement, clock, defaults, routes }: FabricOptions) {
+  constructor({ placement, clock, defaults, routes, copyRowsMax }: FabricOptions) {
     this.placement = placement
     this.clock = clock
     this.defaults = defaults
     this.routes = routes ?? {}
+    this.copyRowsMax = copyRowsMax
     this.catalog = placement.client(CATALOG_DATABASE, 0)
   }
 
@@ -164,6 +168,7 @@ export class Fabric {
       client: (shard) => this.placement.client(name, shard),
       save: async (move) => void (await this.ask('advance', { name, move })),
       publish: ({ map }) => this.publish(name, map),
+      ...(this.copyRowsMax && { copyRowsMax: this.copyRowsMax }),
     })
     return true
   }

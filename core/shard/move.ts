@@ -32,6 +32,8 @@ export interface MoveState {
   /** What the shards that take part own before the move: they may never have been told. */
   readonly before: readonly { readonly shard: number; readonly slots: readonly SlotRange[] }[]
   readonly step: MoveStep
+  /** The tables to copy; known from `prepare` on. */
+  readonly tables: readonly string[]
   /** Where the copy goes on: move, table and run by number, and the row that was copied last. */
   readonly cursor: { readonly move: number; readonly table: number; readonly run: number; readonly after?: Row }
   /** Counts what was kept, so that an older state never replaces a newer one. */
@@ -45,7 +47,7 @@ export interface MovePorts {
   save(state: MoveState): Promise<void>
   /** Publish the map and forget the move. */
   publish(state: MoveState): Promise<void>
-  /** Rows of one piece; for tests. */
+  /** Rows of one piece of the copy. Default COPY_ROWS_MAX. */
   copyRowsMax?: number
 }
 
@@ -56,13 +58,15 @@ export function planMove(map: ShardMap, plan: { moves: readonly SlotMove[]; map:
   if (plan.map.epoch !== map.epoch + 1) {
     throw new Failure('invalid', `a move from epoch ${map.epoch} leads to ${map.epoch + 1}, not ${plan.map.epoch}`)
   }
-  const shards = [...new Set(plan.moves.flatMap(({ from, to }) => [from, to]))].sort((a, b) => a - b)
+  const moves = plan.moves.filter(({ slots }) => slots.length > 0)
+  const shards = [...new Set(moves.flatMap(({ from, to }) => [from, to]))].sort((a, b) => a - b)
   return {
     epoch: plan.map.epoch,
-    moves: plan.moves,
+    moves,
     map: plan.map.toData(),
     before: shards.map((shard) => ({ shard, slots: map.slotsOf(shard) })),
     step: 'prepare',
+    tables: [],
     cursor: { move: 0, table: 0, run: 0 },
     version: 0,
   }
@@ -92,13 +96,17 @@ const steps: Steps = {
       const slots = moves.flatMap((move) => move.slots)
       await ask(ports, to, { name: 'prepare', args: { epoch, slots } })
     }
-    return { ...state, step: 'fence' }
+    const [first] = before
+    // Nothing moves: the map is all that changes.
+    if (first === undefined) return { ...state, step: 'publish' }
+    const { tables } = (await ask(ports, first.shard, { name: 'status', args: null })) as ShardStatus
+    return { ...state, step: 'fence', tables }
   },
   async fence(state, ports) {
     for (const { from, to, slots } of state.moves) {
       await ask(ports, from, { name: 'fence', args: { epoch: state.epoch, slots: [...slots], to } })
     }
-    return { ...state, step: 'copy' }
+    return { ...state, step: state.tables.length > 0 ? 'copy' : 'activate' }
   },
   copy,
   async activate(state, ports) {
@@ -119,27 +127,39 @@ const steps: Steps = {
   },
 }
 
-/** Copy one piece. */
+/** Copy pieces, as many as make up the rows after which it is worth keeping how far the copy is. */
 async function copy(state: MoveState, ports: MovePorts): Promise<MoveState> {
-  const { epoch, moves, cursor } = state
-  const move = moves[cursor.move]
-  if (move === undefined) return { ...state, step: 'activate' }
-  const { tables } = (await ask(ports, move.from, { name: 'status', args: null })) as ShardStatus
-  const table = tables[cursor.table]
-  if (table === undefined) return { ...state, cursor: { move: cursor.move + 1, table: 0, run: 0 } }
-  const slots = move.slots[cursor.run]
-  if (slots === undefined) return { ...state, cursor: { move: cursor.move, table: cursor.table + 1, run: 0 } }
-  const { after } = cursor
-  const limit = ports.copyRowsMax ?? COPY_ROWS_MAX
-  const args: SystemCalls['copy'] = { table, slots, limit, ...(after !== undefined && { after }) }
-  const { rows, more } = (await ask(ports, move.from, { name: 'copy', args })) as CopyReply
-  if (rows.length > 0) await ask(ports, move.to, { name: 'import', args: { epoch, table, rows } })
-  const { move: at, table: of, run } = cursor
-  const last = rows.at(-1)
-  return {
-    ...state,
-    cursor: more && last ? { move: at, table: of, run, after: last } : { move: at, table: of, run: run + 1 },
+  const { copyRowsMax = COPY_ROWS_MAX } = ports
+  let cursor: MoveState['cursor'] | undefined = state.cursor
+  for (let rows = 0; rows < copyRowsMax; ) {
+    const piece = await copyPiece({ ...state, cursor }, ports, copyRowsMax)
+    rows += piece.rows
+    cursor = piece.cursor
+    if (cursor === undefined) return { ...state, step: 'activate' }
   }
+  return { ...state, cursor }
+}
+
+async function copyPiece({ epoch, moves, tables, cursor }: MoveState, ports: MovePorts, limit: number) {
+  const { from, to, slots } = moves[cursor.move] as SlotMove
+  const table = tables[cursor.table] as string
+  const args: SystemCalls['copy'] = { table, slots: slots[cursor.run] as SlotRange, limit }
+  if (cursor.after !== undefined) args.after = cursor.after
+  const { rows, more } = (await ask(ports, from, { name: 'copy', args })) as CopyReply
+  if (rows.length > 0) await ask(ports, to, { name: 'import', args: { epoch, table, rows } })
+  const last = rows.at(-1)
+  const { after: _, ...place } = cursor
+  return { rows: rows.length, cursor: more && last ? { ...place, after: last } : nextPlace({ moves, tables }, place) }
+}
+
+/** @returns the next run of slots, table or move to copy; undefined when all are copied */
+function nextPlace(
+  { moves, tables }: Pick<MoveState, 'moves' | 'tables'>,
+  { move, table, run }: MoveState['cursor'],
+): MoveState['cursor'] | undefined {
+  if (run + 1 < (moves[move]?.slots.length ?? 0)) return { move, table, run: run + 1 }
+  if (table + 1 < tables.length) return { move, table: table + 1, run: 0 }
+  return move + 1 < moves.length ? { move: move + 1, table: 0, run: 0 } : undefined
 }
 
 /** Group moves by one of their ends. */

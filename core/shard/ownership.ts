@@ -46,7 +46,7 @@ export class Ownership {
 
   /** @returns how many slots are owned */
   get size(): number {
-    return this.owned.reduce((sum, one) => sum + one, 0)
+    return (this.data?.slots ?? []).reduce((sum, [from, to]) => sum + to - from + 1, 0)
   }
 
   /** @returns why the call cannot be run here, or undefined when it can */

@@ -6,65 +6,13 @@
 import { Failure, fromWire } from '../../core/errors.ts'
 import type { Capture } from '../../core/shard/log.ts'
 import type { Call } from '../../core/shard/program.ts'
-import type { ShardLimits } from '../../core/shard/shard.ts'
 import { type ChangesReply, type ShardStatus, SYSTEM } from '../../core/shard/system.ts'
-import type { Fault } from './disk.ts'
+import { makeFault, tinyLimits } from './faults.ts'
 import { Machine, Network } from './machine.ts'
 import { type Model, replay, type Sent } from './model.ts'
-import { type ListTable, type Mark, type RunArgs, type RunReply, SIM, type Step, simProgram } from './program.ts'
-import type { Random } from './random.ts'
+import { type Mark, type RunArgs, type RunReply, SIM, type Step, simProgram } from './program.ts'
+import { makeArgs, names, slots } from './workload.ts'
 import { check, type World } from './world.ts'
-
-const slots = [3, 4, 9, 700]
-const names = ['a', 'b', 'c']
-
-/** Choose limits so small that everything a shard does in the background happens often. */
-export function tinyLimits(random: Random): ShardLimits {
-  return {
-    cachedRows: random.between(1, 6),
-    cachedBytes: random.chance(0.2) ? 400 : 1_000_000,
-    dirtyRows: random.between(1, 12),
-    redoBytes: random.between(100, 2_000),
-    logBytes: random.chance(0.3) ? 1_000_000 : random.between(200, 3_000),
-    drainRows: random.between(1, 6),
-    segmentBytes: random.chance(0.3) ? random.between(20, 200) : 1_000_000,
-  }
-}
-
-/** Make the steps of one call. */
-function makeSteps(random: Random, depth = 0): Step[] {
-  const table = (): ListTable => (random.chance(0.65) ? 'lists' : 'books')
-  const makeStep = (): Step => {
-    const at = { table: table(), slot: random.pick(slots), name: random.pick(names) }
-    const dice = random.below(100)
-    if (dice < 55) return { do: 'append', ...at }
-    if (dice < 67) return { do: 'remove', ...at }
-    if (dice < 70) return { do: 'clear', table: at.table, slot: at.slot }
-    if (dice < 78) return { do: 'find', ...at }
-    if (dice < 88) return { do: 'scan', table: at.table, slots: scanned(random) }
-    if (depth > 0 || dice < 94) return { do: 'append', ...at }
-    return { do: 'attempt', steps: makeSteps(random, 1), fails: random.chance(0.5) }
-  }
-  const steps = Array.from({ length: random.between(1, 3) }, makeStep)
-  if (depth === 0 && random.chance(0.15)) steps.push({ do: 'fail', bug: random.chance(0.3) })
-  return steps
-}
-
-function scanned(random: Random): readonly [number, number] {
-  const dice = random.below(3)
-  if (dice === 0) return [0, 16_383]
-  const from = random.pick(slots)
-  return dice === 1 ? [from, from] : [from, from + random.below(10)]
-}
-
-const reads = (steps: readonly Step[]): boolean => steps.every((step) => step.do === 'find' || step.do === 'scan')
-
-function usesSql(steps: readonly Step[]): boolean {
-  return steps.some((step) => {
-    if (step.do === 'attempt') return usesSql(step.steps)
-    return step.do === 'clear' || (step.do !== 'fail' && step.table === 'books' && step.do !== 'find')
-  })
-}
 
 /** One run of the property. */
 class Run {
@@ -118,12 +66,7 @@ class Run {
 
   private makeSent(): Sent {
     const { random } = this.world
-    const steps = makeSteps(random)
-    const args: RunArgs = {
-      id: reads(steps) ? '' : `x${++this.ids}`,
-      steps,
-      sql: usesSql(steps) || random.chance(0.1),
-    }
+    const args = makeArgs(random, () => `x${++this.ids}`)
     const call: Call = { program: SIM, name: 'run', slot: random.pick(slots), epoch: 1, args }
     return { call, args, after: this.newestEnd, reply: undefined, outcome: 'unknown' }
   }
@@ -249,11 +192,6 @@ class Run {
     }
     check(expected === model.seq, () => `the log ends at ${expected}, the history at ${model.seq}`)
   }
-}
-
-function makeFault(random: Random): Fault {
-  const kind = random.pick(['statement', 'commit', 'die-before', 'die-after'] as const)
-  return kind === 'statement' ? { kind, after: random.below(25), undone: random.chance(0.5) } : { kind }
 }
 
 /** Run the property once. */

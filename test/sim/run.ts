@@ -1,9 +1,11 @@
 /** Runs properties over seeds. A seed that fails is named with the command that plays it again. */
+import { follower } from './follower.ts'
 import { groupCommit } from './group-commit.ts'
+import { moving } from './moving.ts'
 import { World } from './world.ts'
 
 /** The properties, by name; each makes its own world from a seed. */
-export const properties = { 'group-commit': groupCommit } as const
+export const properties = { 'group-commit': groupCommit, follower, moving } as const
 
 /** A property's name. */
 export type PropertyName = keyof typeof properties

@@ -4,6 +4,7 @@
  *     gives the same history.
  *  2. Time passes only from event to event.
  *  3. A process that has crashed gets none of the events it had asked for (`Life`). */
+import { Failure } from '../../core/errors.ts'
 import type { Clock } from '../../core/shard/clock.ts'
 import { Random } from './random.ts'
 
@@ -68,6 +69,18 @@ export class World {
   /** Wait. */
   sleep(delayMs: number): Promise<void> {
     return new Promise((resolve) => this.after(delayMs, resolve))
+  }
+
+  /** Do something until it does not fail with a Failure. */
+  async retry<T>(work: () => Promise<T>): Promise<T> {
+    for (;;) {
+      try {
+        return await work()
+      } catch (error) {
+        if (!(error instanceof Failure)) throw error
+        await this.sleep(10)
+      }
+    }
   }
 
   /** Stop the run: something that was promised did not hold. */
