@@ -2,8 +2,8 @@
  *
  *  1. An operation says no more than the log knows: `insert` and `update` need the document from before (capture level
  *     `full`); without it a stored row is a `put`.
- *  2. `truncate` says that every row of the collection, on this shard, that agreed with some key prefix is gone. Rows that
- *     leave a shard or come to one because their slot moved are no change to anybody, and are not shown. */
+ *  2. `truncate` says that every row of the collection, on this shard, that agreed with some key prefix is gone. Rows
+ *     that leave a shard or come to one because their slot moved are no change to anybody, and are not shown. */
 import type { ChangeRecord } from '../shard/system.ts'
 
 /** What happened to a document. */

@@ -1,109 +1,28 @@
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { beforeEach, describe, expect, test } from 'vitest'
 import { Failure } from '../errors.ts'
-import { type NodeFabric, type NodeFabricOptions, nodeClock, openFabric } from '../host/node/index.ts'
-import { temporaryFolder } from '../host/node/testing.ts'
-import { FEED_PATIENCE_MS, FEED_REFRESH_MS, FEED_TOKEN_EACH_SHARDS_MAX } from '../limits.ts'
-import type { Database } from '../shard/fabric.ts'
-import type { SlotRange } from '../shard/map.ts'
-import { type ChangesReply, type CopyReply, SYSTEM, type SystemCalls } from '../shard/system.ts'
-import { testProgram } from '../shard/testing.ts'
-import type { ChangeEvent } from './event.ts'
-import { type Feed, type FeedItem, type FeedOptions, type HistoryLost, openFeed } from './feed.ts'
-import type { Source } from './follow.ts'
+import { FEED_PATIENCE_MS, FEED_TOKEN_EACH_SHARDS_MAX } from '../limits.ts'
+import type { FeedItem, FeedOptions } from './feed.ts'
+import {
+  add,
+  beat,
+  call,
+  database,
+  fabric,
+  gate,
+  reading,
+  rest,
+  restart,
+  slots,
+  start,
+  take,
+  use,
+  useFabric,
+} from './feed-testing.ts'
 import { databaseSource, type FeedSource } from './source.ts'
 import { ManualClock, settle } from './testing.ts'
 import { decodeToken } from './token.ts'
 
-let folder: ReturnType<typeof temporaryFolder>
-let fabric: NodeFabric
-let database: Database
-let feeds: Feed[] = []
-
-async function open(options: Partial<NodeFabricOptions> = {}): Promise<void> {
-  const defaults = { count: 4, partitioner: 'crc16' } as const
-  fabric = await openFabric({ data: folder.path, programs: [testProgram], durability: 'normal', defaults, ...options })
-  database = await fabric.database('shop')
-}
-async function restart(options: Partial<NodeFabricOptions> = {}): Promise<void> {
-  await fabric.close()
-  await open(options)
-}
-beforeEach(async () => {
-  folder = temporaryFolder()
-  await open()
-})
-afterEach(async () => {
-  for (const feed of feeds) await feed.return()
-  feeds = []
-  await fabric.close()
-  folder.remove()
-})
-
-/** The slots of the first four shards of four. */
-const slots = [5, 5000, 9000, 13_000] as const
-const call = (name: string, slot: number, args: object) =>
-  database.router.call({ program: 'test', name, args: { slot, ...args } }, { slot })
-const add = (key: string, slot: number = slots[0], by = 1) => call('add', slot, { key, by })
-const system = <Name extends keyof SystemCalls>(shard: number, name: Name, args: SystemCalls[Name]) =>
-  database.router.call({ program: SYSTEM, name, args }, { shard })
-
-async function start(options: Partial<FeedOptions> & { source?: FeedSource } = {}): Promise<Feed> {
-  const { source = databaseSource(fabric, database), ...more } = options
-  const feed = await openFeed(source, { clock: nodeClock, ...more })
-  feeds.push(feed)
-  return feed
-}
-/** The database's logs, with something done about every read of changes. */
-function reading(
-  around: (
-    shard: number,
-    read: () => Promise<ChangesReply>,
-    after: Parameters<Source['read']>[0],
-  ) => Promise<ChangesReply>,
-): FeedSource {
-  const source = databaseSource(fabric, database)
-  return {
-    ...source,
-    shard(index, collections) {
-      const real = source.shard(index, collections)
-      const read: Source['read'] = (after, limit) => {
-        const work = () => real.read(after, limit)
-        return limit === 0 && after !== 'now' ? work() : around(index, work, after)
-      }
-      return { ...real, read }
-    },
-  }
-}
-/** Something to wait for. */
-function gate(): { opened: Promise<void>; open(): void } {
-  let open = () => {}
-  const opened = new Promise<void>((resolve) => {
-    open = resolve
-  })
-  return { opened, open }
-}
-/** Everything up to the present end. */
-async function rest(options: Partial<FeedOptions> & { source?: FeedSource } = {}) {
-  const events: (ChangeEvent & { token: string })[] = []
-  const feed = await start({ since: 'start', follow: false, ...options })
-  for await (const item of feed) if ('event' in item) events.push({ ...item.event, token: item.token as string })
-  return { events, ids: events.map(({ documentId }) => documentId), token: feed.token() }
-}
-/** The next events, past heartbeats. */
-async function take(feed: Feed, count: number): Promise<ChangeEvent[]> {
-  const events: ChangeEvent[] = []
-  while (events.length < count) {
-    const { value, done } = await feed.next()
-    if (done) break
-    if ('event' in value) events.push(value.event)
-  }
-  return events
-}
-const beat = async (feed: Feed) => {
-  const { value } = await feed.next()
-  expect(value).toHaveProperty('heartbeat')
-  return value as Extract<FeedItem, { heartbeat: number }>
-}
+useFabric()
 
 describe('a feed', () => {
   test('merges the changes of all shards, each shard in order', async () => {
@@ -162,7 +81,7 @@ describe('a feed', () => {
 
   test('says of a database with many shards where it stands at the end of each batch', async () => {
     const count = FEED_TOKEN_EACH_SHARDS_MAX + 1
-    database = await fabric.create('wide', { count, partitioner: 'crc16' })
+    use(await fabric.create('wide', { count, partitioner: 'crc16' }))
     for (let i = 0; i < 6; i++) await add(`k${i}`, 7)
     const feed = await start({ since: 'start', follow: false })
     await expect.poll(async () => (await databaseSource(fabric, database).shard(0).read('now', 0)).next.seq).toBe(6)
@@ -201,7 +120,7 @@ describe('a token', () => {
 
   test('of another database is refused', async () => {
     const { token } = await rest()
-    database = await fabric.database('other')
+    use(await fabric.database('other'))
     await expect(start({ since: token })).rejects.toMatchObject({ code: 'invalid' })
     await expect(start({ since: 'yesterday' })).rejects.toMatchObject({ code: 'invalid' })
   })
@@ -334,64 +253,6 @@ describe('heartbeats', () => {
   })
 })
 
-describe('history that is gone', () => {
-  const tiny = { limits: { logBytes: 300, dirtyRows: 8, redoBytes: 500 } }
-  const flood = async () => {
-    for (let i = 0; i < 120; i++) await add(`flood-${i}`)
-  }
-
-  test('is told at the start, with what remains and a token for it', async () => {
-    await add('a')
-    await add('b', slots[1])
-    const { token } = await rest()
-    await restart(tiny)
-    await flood()
-    await add('c', slots[1])
-    const failure = (await start({ since: token }).catch((error: unknown) => error)) as Failure
-    expect(failure).toMatchObject({ code: 'out_of_range', detail: { shards: [{ shard: 0, asked: { seq: 1 } }] } })
-    const { shards, token: remaining } = failure.detail as HistoryLost
-    const [{ available }] = shards as [HistoryLost['shards'][number]]
-    expect(available.to.seq).toBe(121)
-    expect(available.after.seq).toBeGreaterThan(1)
-    const { events } = await rest({ since: remaining })
-    const kept = events.filter(({ source }) => source.shard === 0).map(({ sequence }) => sequence)
-    expect([kept[0], kept.at(-1)]).toEqual([available.after.seq + 1, 121])
-    expect(events.filter(({ source }) => source.shard === 1).map(({ documentId }) => documentId)).toEqual(['c'])
-  })
-
-  test('is told to a feed that runs and is too slow, after what it had read', async () => {
-    await restart(tiny)
-    const flooded = gate()
-    let reads = 0
-    const source = reading(async (index, read, after) => {
-      if (index === 0 && after !== 'now' && ++reads > 2) await flooded.opened
-      return read()
-    })
-    const feed = await start({ source })
-    await beat(feed)
-    await add('seen')
-    expect(await take(feed, 1)).toMatchObject([{ documentId: 'seen' }])
-    await flood()
-    flooded.open()
-    const failure = (await take(feed, 1_000).catch((error: unknown) => error)) as Failure
-    expect(failure).toMatchObject({ code: 'out_of_range', detail: { shards: [{ shard: 0, asked: { seq: 1 } }] } })
-    expect(await feed.next()).toEqual({ done: true, value: undefined })
-    expect((await rest({ since: (failure.detail as HistoryLost).token })).ids.at(-1)).toBe('flood-119')
-  })
-
-  test('is told when the database was made anew', async () => {
-    await add('a')
-    const { token } = await rest()
-    await fabric.close()
-    folder.remove()
-    folder = temporaryFolder()
-    await open()
-    await add('b')
-    await add('c')
-    await expect(start({ since: token })).rejects.toMatchObject({ code: 'out_of_range' })
-  })
-})
-
 describe('a consumer', () => {
   test('that takes nothing holds the reading back', async () => {
     await Promise.all(Array.from({ length: 2_400 }, (_, i) => add(`k${i}`)))
@@ -482,91 +343,5 @@ describe('a shard that does not answer', () => {
     expect(failure).toBeUndefined()
     await clock.advance(FEED_PATIENCE_MS)
     expect(failure).toMatchObject({ code: 'unavailable' })
-  })
-})
-
-describe('slots that move', () => {
-  /** Give a slot of shard 0 to another shard, step by step as the slot mover does. */
-  async function move(slot: number, to: number, count = 4): Promise<void> {
-    const next = database.map.reassign([[slot, slot, to]], count)
-    const { epoch } = next
-    const run: SlotRange = [slot, slot]
-    await system(to, 'assign', { epoch: epoch - 1, slots: database.map.slotsOf(to) })
-    await system(to, 'prepare', { epoch, slots: [run] })
-    await system(0, 'fence', { epoch, slots: [run], to })
-    for (const table of ['test_counters', 'test_notes']) {
-      const { rows } = (await system(0, 'copy', { table, slots: run, limit: 1_000 })) as CopyReply
-      await system(to, 'import', { epoch, table, rows })
-    }
-    await system(to, 'activate', { epoch })
-    await system(0, 'discard', { epoch, slots: [run] })
-    await fabric.publish('shop', next.toData())
-  }
-
-  test('keep the order of a key: its changes before come before its changes after, however slow their shard', async () => {
-    await add('k', 5)
-    await add('k', 5)
-    await move(5, 1)
-    await add('k', 5)
-    await add('other', slots[1])
-    const waited = gate()
-    const source = reading(async (index, read, after) => {
-      if (index === 0 && after !== 'now') await waited.opened
-      return read()
-    })
-    const feed = await start({ source, since: 'start', follow: false })
-    const running = take(feed, 9)
-    for (let i = 0; i < 20; i++) await settle()
-    waited.open()
-    const events = await running
-    expect(events.map(({ source: { shard, epoch } }) => [shard, epoch])).toEqual([
-      [0, 1],
-      [0, 1],
-      [1, 2],
-      [1, 2],
-    ])
-  })
-
-  test('end a feed without follow before changes that belong after what it will not see', async () => {
-    await add('k', 5)
-    let ends = 0
-    const source = reading(async (index, read, after) => {
-      const reply = await read()
-      // The ends are measured first: shard 0's before its last change and the move, shard 1's after them.
-      if (after !== 'now' || index !== 1 || ends++ > 0) return reply
-      await add('k', 5)
-      await move(5, 1)
-      await add('k', 5)
-      return read()
-    })
-    const { events, token } = await rest({ source })
-    expect(events.map(({ source: { shard }, sequence }) => [shard, sequence])).toEqual([[0, 1]])
-    const more = (await rest({ since: token })).events
-    expect(more.map(({ source: { shard }, sequence }) => [shard, sequence])).toEqual([
-      [0, 2],
-      // Its first change is the row that came.
-      [1, 2],
-    ])
-  })
-
-  test('to a new shard are followed there', async () => {
-    const clock = new ManualClock()
-    const feed = await start({ clock })
-    const { token } = await beat(feed)
-    await add('k', 5)
-    await move(5, 4, 5)
-    await add('k', 5)
-    const running = take(feed, 2)
-    await clock.advance(FEED_REFRESH_MS)
-    expect((await running).map(({ source: { shard } }) => shard)).toEqual([0, 4])
-    expect((await rest({ since: token })).events.map(({ source: { shard } }) => shard)).toEqual([0, 4])
-  })
-
-  test('do not show as changes, neither where they were nor where they came', async () => {
-    await start({ filter: { collections: ['counters'] }, capture: 'full' })
-    await add('k', 5)
-    await move(5, 1)
-    expect(await call('get', 5, { key: 'k' })).toBe(1)
-    expect((await rest()).events.map(({ operation }) => operation)).toEqual(['insert'])
   })
 })

@@ -2,9 +2,9 @@
  *
  *  1. One follower a shard; lanes are merged in turn, so a busy shard does not starve the others. Order holds within a
  *     shard. A follower stops reading while two of its batches wait to be taken: that is the back-pressure.
- *  2. Across shards, a key's changes stay in order when its slot moves: a change of a later epoch is held until every other
- *     shard has been drained up to where it stood when that change was met. The shard that gave the slot away fenced it
- *     before the other served it, so all its changes of that key stand before that end.
+ *  2. Across shards, a key's changes stay in order when its slot moves: a change of a later epoch is held until every
+ *     other shard has been drained up to where it stood when that change was met. The shard that gave the slot away
+ *     fenced it before the other served it, so all its changes of that key stand before that end.
  *  3. A token says what has been handed out. Resuming with it repeats nothing that was handed out before it, and skips
  *     nothing; what came after it comes again.
  *  4. A shard whose history was trimmed, restored or made anew ends the feed with `out_of_range`, never with a gap. */
@@ -36,8 +36,8 @@ export interface FeedOptions {
   /** Where to begin: the oldest change kept, the present end, or the token of an earlier feed. Default `now`. */
   since?: 'start' | 'now' | (string & {})
   filter?: Filter
-  /** Raise what is kept of the filter's collections first: `after` for documents, `full` for those from before too. Changes
-   *  made before that stay as they were kept. */
+  /** Raise what is kept of the filter's collections first: `after` for documents, `full` for those from before too.
+   *  Changes made before that stay as they were kept. */
   capture?: Capture
   /** Milliseconds without an event after which a heartbeat comes. */
   heartbeatMs?: number
@@ -49,13 +49,13 @@ export interface FeedOptions {
 export type FeedItem =
   | {
       readonly event: ChangeEvent
-      /** Resumes after this event. Absent only inside a batch of a database of more than FEED_TOKEN_EACH_SHARDS_MAX shards. */
+      /** Resumes after this event. Past FEED_TOKEN_EACH_SHARDS_MAX shards, only the last of a batch has it. */
       readonly token?: string
     }
   | {
       /** Milliseconds since 1970. */
       readonly heartbeat: number
-      /** Resumes here. Moves past filtered changes, so a quiet consumer that keeps it does not fall out of the history. */
+      /** Resumes here. Moves past filtered changes: who keeps it does not fall out of the history. */
       readonly token: string
     }
 
@@ -69,7 +69,8 @@ export async function openFeed(source: FeedSource, options: FeedOptions): Promis
   compileFilter(filter)
   const vector = since === 'start' || since === 'now' ? undefined : decodeToken(since, source.database)
   await source.refresh()
-  const indexes = Array.from({ length: Math.max(source.count(), vector?.positions.length ?? 0) }, (_, index) => index)
+  const count = Math.max(source.count(), vector?.positions.length ?? 0)
+  const indexes = Array.from({ length: count }, (_, index) => index)
   const { collections = [] } = filter
   if (capture !== 'key') await Promise.all(indexes.map((index) => source.raise(index, collections, capture)))
   const from = indexes.map((index) => vector?.positions[index] ?? (vector ? 'start' : since)) as Place[]
@@ -85,7 +86,7 @@ async function placeOf(source: FeedSource, index: number, place: Place): Promise
   return (await source.shard(index).read(place, 0)).next
 }
 
-/** Up to which epoch nothing has to be drained. No slot moved before epoch 1; at `now`, a shard may be ahead of another. */
+/** Up to which epoch nothing has to be drained. No slot moved before epoch 1; at `now`, one shard may be ahead. */
 function firstEpoch(since: string, starts: readonly Position[]): number {
   const epochs = starts.map(({ epoch }) => epoch).filter((epoch) => epoch > 0)
   return since === 'now' && epochs.length > 0 ? Math.min(...epochs) : 1

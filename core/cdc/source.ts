@@ -1,4 +1,4 @@
-/** The logs of a database's shards, as followers and feeds see them: reached by the router, so the same in every host. */
+/** The logs of a database's shards, as followers and feeds see them: reached by the router, the same in every host. */
 import type { Database, Fabric } from '../shard/fabric.ts'
 import type { Capture } from '../shard/log.ts'
 import { type Router, unwrap } from '../shard/router.ts'

@@ -1,6 +1,6 @@
 /** Resume tokens: where a feed stands in every shard of a database, as one opaque word.
- *  base64url of `{ v, d, e, p }`: version, database, epoch drained, and a place per shard in order. A token is no secret
- *  and no proof; what it names is checked against the shards. */
+ *  base64url of `{ v, d, e, p }`: version, database, epoch drained, and a place per shard in order. A token is no
+ *  secret and no proof; what it names is checked against the shards. */
 import { fromBase64Url, toBase64Url } from '../bytes.ts'
 import { Failure } from '../errors.ts'
 import { FEED_TOKEN_CHARS_MAX, SHARD_COUNT_MAX } from '../limits.ts'
