@@ -6,8 +6,8 @@
 import { Failure } from '@dotdo/core/errors'
 import { Command, CommanderError } from 'commander'
 import manifest from '../package.json' with { type: 'json' }
-import { explain } from './explain.ts'
 import { addConnect } from './connect.ts'
+import { explain } from './explain.ts'
 import { addServe } from './serve.ts'
 import { addStatus } from './status.ts'
 

@@ -120,6 +120,16 @@ describe('dotdo serve', () => {
     expect(messages).toEqual(['listening', 'stopping', 'stopped'])
   })
 
+  it('stops at once although somebody follows its changes', async () => {
+    const server = await serve()
+    const response = await server.get('/changes')
+    const text = response.text()
+    const startedMs = performance.now()
+    expect(await server.stop()).toBe(0)
+    expect(await text).toContain('the server is stopping')
+    expect(performance.now() - startedMs).toBeLessThan(4_000)
+  })
+
   /** Make the server owe more to a client than the client takes. */
   async function stall(server: ServeProcess): Promise<void> {
     const socket = connect(server.port('redis'), '127.0.0.1')

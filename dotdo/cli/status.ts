@@ -47,8 +47,9 @@ async function ask<T>(url: string, path: string, password: string | undefined): 
     response = await fetch(target, { headers, signal: AbortSignal.timeout(answerMsMax) })
     body = await response.json()
   } catch (error) {
-    const { cause, message } = error as Error & { cause?: { code?: string } }
-    throw new Failure('unavailable', `no dotdo answers at ${target.origin}: ${cause?.code ?? message}`)
+    const { cause, message } = error as Error & { cause?: { code?: string; message?: string } }
+    const why = cause?.code ?? cause?.message ?? message
+    throw new Failure('unavailable', `no dotdo answers at ${target.origin}: ${why}`)
   }
   // A server that is not well says so in the body, with 503.
   if (response.ok || path === 'health') return body as T

@@ -1,3 +1,4 @@
+import { StopSwitch } from '@dotdo/core/cdc'
 import { type Code, codes, Failure } from '@dotdo/core/errors'
 import { type NodeFabric, nodeClock, openFabric } from '@dotdo/core/host/node'
 import type { Hono } from 'hono'
@@ -243,6 +244,19 @@ describe('/databases', () => {
 })
 
 describe('the app', () => {
+  it('serves changes, and ends their streams when it stops', async () => {
+    const stop = new StopSwitch()
+    const counts: number[] = []
+    const app = appOf({ stop, onStreams: (open) => counts.push(open) })
+    const response = await app.request('/changes?database=d')
+    expect(response.headers.get('Content-Type')).toBe('application/x-ndjson')
+    stop.abort()
+    const last = (await response.text()).trimEnd().split('\n').at(-1) as string
+    expect(JSON.parse(last)).toMatchObject({ error: { code: 'unavailable' } })
+    expect(counts).toEqual([1, 0])
+    expect((await get(app, '/changes?nonsense=1'))[0]).toBe(400)
+  })
+
   it('serves the metrics of its host, and has none without', async () => {
     const metrics = async () => ({ contentType: 'text/plain; version=0.0.4', text: 'a 1\n' })
     const response = await appOf({ metrics }).request('/metrics')

@@ -3,14 +3,17 @@
  *      GET  /health                      open to all
  *      GET  /metrics                     where the host counts
  *      *    /databases...                databases.ts
+ *      GET  /changes                     changes.ts
  *
  *  1. Every answer but a stream is JSON; an error is `{ error: { code, message } }` with the status errors.ts gives it.
  *  2. With `authenticate`, everything but /health wants the password.
  *  3. A new part of the app is a file here with a function that makes its routes, and one line below. */
+import type { Stop } from '@dotdo/core/cdc'
 import { Failure } from '@dotdo/core/errors'
 import type { Clock, Fabric, ShardOptions } from '@dotdo/core/shard'
 import { Hono } from 'hono'
 import { methodNotAllowed } from 'hono/method-not-allowed'
+import { changesRoutes } from './changes.ts'
 import { type Authenticate, requireLoopbackHost, requirePassword } from './credentials.ts'
 import { databasesRoutes } from './databases.ts'
 import { answerError, answerFailure } from './errors.ts'
@@ -35,6 +38,10 @@ export interface AppParts {
   readonly checks?: Readonly<Record<string, HealthCheck>>
   /** What the host has counted; without it there is no /metrics. */
   metrics?(): Promise<MetricsText>
+  /** Ends the streams of /changes when the server stops. */
+  readonly stop?: Stop
+  /** Told how many streams of /changes are open whenever that changes. */
+  onStreams?(open: number): void
   /** Told of failures that are bugs of ours. */
   onBug?(error: unknown): void
 }
@@ -60,6 +67,7 @@ export function createApp(parts: AppParts): Hono {
   )
   if (parts.metrics !== undefined) app.get('/metrics', metricsRoute(parts.metrics))
   app.route('/databases', databasesRoutes({ fabric, defaults }))
+  app.route('/changes', changesRoutes({ ...parts, onBug }))
   app.notFound((context) => answerFailure(context, new Failure('not_found', `nothing is at ${context.req.path}`)))
   app.onError((error, context) => answerError(context, error, onBug))
   return app

@@ -1,4 +1,5 @@
-/** `GET /health`: whether the server can do its work, for load balancers and people. Open to all: it tells no secrets. */
+/** `GET /health`: whether the server can do its work, for load balancers and people.
+ *  Open to all: it tells no secrets. */
 import { type Code, Failure, toFailure } from '@dotdo/core/errors'
 import { HEALTH_CHECK_MS_MAX } from '@dotdo/core/limits'
 import type { Clock } from '@dotdo/core/shard'

@@ -1,5 +1,5 @@
-/** The protocols that a server speaks, as a table. A row gives a dialect its flag, its environment variable, its place in
- *  the configuration file and in the ready file, its listener, its metrics and its line on the terminal.
+/** The protocols that a server speaks, as a table. A row gives a dialect its flag, its environment variable, its place
+ *  in the configuration file and in the ready file, its listener, its metrics and its line on the terminal.
  *
  *  To add one: write `<name>.ts` here, as redis.ts is, and add its row. */
 import type { Clock, Fabric } from '@dotdo/core/shard'

@@ -8,18 +8,17 @@ export type Sample = readonly [labels: Record<string, string>, value: number]
 export interface MetricOptions {
   readonly name: string
   readonly help: string
+  readonly labelNames?: readonly string[]
   /** @returns every sample there is now */
   read(): readonly Sample[]
 }
 
-const labelNames = (samples: readonly Sample[]) => [...new Set(samples.flatMap(([labels]) => Object.keys(labels)))]
-
 /** Add a number that goes up and down. */
-export function addGauge(registry: Registry, { name, help, read }: MetricOptions): void {
+export function addGauge(registry: Registry, { name, help, labelNames = [], read }: MetricOptions): void {
   new Gauge({
     name,
     help,
-    labelNames: labelNames(read()),
+    labelNames,
     registers: [registry],
     collect() {
       this.reset()
@@ -29,11 +28,11 @@ export function addGauge(registry: Registry, { name, help, read }: MetricOptions
 }
 
 /** Add a number that only goes up, kept elsewhere. */
-export function addCounter(registry: Registry, { name, help, read }: MetricOptions): void {
+export function addCounter(registry: Registry, { name, help, labelNames = [], read }: MetricOptions): void {
   new Counter({
     name,
     help,
-    labelNames: labelNames(read()),
+    labelNames,
     registers: [registry],
     collect() {
       this.reset()

@@ -4,6 +4,7 @@
  *  2. The ready file is written last and removed first.
  *  3. Stopping: no new connections, what was received is answered, files are closed, all within SHUTDOWN_MS_MAX. */
 import { resolve } from 'node:path'
+import { StopSwitch } from '@dotdo/core/cdc'
 import { Failure } from '@dotdo/core/errors'
 import { type NodeFabric, nodeClock, openFabric } from '@dotdo/core/host/node'
 import { DRAIN_MS_MAX } from '@dotdo/core/limits'
@@ -54,6 +55,8 @@ interface Parts {
   readonly authenticate?: (user: string, password: string) => boolean
   readonly registry: Registry
   readonly listeners: Map<string, Listener>
+  /** Aborted when the server begins to stop. */
+  readonly stopping: StopSwitch
   onBug(error: unknown): void
 }
 
@@ -92,10 +95,20 @@ async function startHttp(parts: Parts): Promise<void> {
   const { settings, listeners, authenticate, registry } = parts
   const { host, http: port } = settings
   if (port === 'off') return
+  let streams = 0
+  addGauge(registry, {
+    name: 'dotdo_change_streams',
+    help: 'Streams of /changes open now.',
+    read: () => [[{}, streams]],
+  })
   const app = createApp({
     ...parts,
     clock: nodeClock,
     loopbackOnly: authenticate === undefined,
+    stop: parts.stopping,
+    onStreams(open) {
+      streams = open
+    },
     metrics: async () => ({ contentType: registry.contentType, text: await registry.metrics() }),
   })
   try {
@@ -105,7 +118,8 @@ async function startHttp(parts: Parts): Promise<void> {
   }
 }
 
-function openParts(settings: Settings, { version, log, fabric, defaults, onBug, registry }: Opening): Parts {
+function openParts(settings: Settings, opening: Opening): Parts {
+  const { registry } = opening
   const { password } = settings
   const listeners = new Map<string, Listener>()
   const authenticate = password === undefined ? {} : { authenticate: checkPassword(password) }
@@ -114,9 +128,11 @@ function openParts(settings: Settings, { version, log, fabric, defaults, onBug, 
   addGauge(registry, {
     name: 'dotdo_connections',
     help: 'Connections open now, by listener.',
+    labelNames: ['listener'],
     read: () => names.map((listener) => [{ listener }, listeners.get(listener)?.connections ?? 0]),
   })
-  return { settings, version, log, fabric, defaults, startedMs, ...authenticate, registry, listeners, onBug }
+  const stopping = new StopSwitch()
+  return { ...opening, settings, startedMs, ...authenticate, listeners, stopping }
 }
 
 interface Opening {
@@ -128,7 +144,8 @@ interface Opening {
   onBug(error: unknown): void
 }
 
-async function stop({ fabric, listeners, log }: Parts): Promise<void> {
+async function stop({ fabric, listeners, stopping, log }: Parts): Promise<void> {
+  stopping.abort()
   const open = [...listeners.values()]
   const cancel = nodeClock.after(DRAIN_MS_MAX, () => {
     log.warn({ afterMs: DRAIN_MS_MAX }, 'cutting off connections that are not done')
@@ -143,7 +160,7 @@ async function stop({ fabric, listeners, log }: Parts): Promise<void> {
 }
 
 /** Start a server.
- *  @throws conflict when the folder is in use; unavailable when a port cannot be had; what the system says of the folder */
+ *  @throws conflict when the folder is in use; unavailable when a port cannot be had; what the system says otherwise */
 export async function startServer(settings: Settings, host: ServeParts): Promise<RunningServer> {
   const { version, log, threadEntry } = host
   const { shards, threads, durability, readyFile } = settings
