@@ -110,7 +110,8 @@ export class ByteWriter {
   bin(value: Bin): void {
     this.uint(value.length)
     this.reserve(value.length)
-    this.length += this.buffer.latin1Write(value, this.length)
+    // The size is said because workerd takes the whole buffer's for it, and refuses what goes past the end.
+    this.length += this.buffer.latin1Write(value, this.length, value.length)
   }
 
   /** Append bytes with their length in front. */
@@ -126,7 +127,7 @@ export class ByteWriter {
     const size = Buffer.byteLength(value)
     this.uint(size)
     this.reserve(size)
-    this.length += this.buffer.utf8Write(value, this.length)
+    this.length += this.buffer.utf8Write(value, this.length, size)
   }
 
   /** Forget everything after the first `length` bytes. */

@@ -11,4 +11,7 @@ export interface Clock {
   /** Run `work` in `delayMs`.
    *  @returns a function that calls it off */
   after(delayMs: number, work: () => void): () => void
+  /** Have the shard woken at a time even if the host has put it out of memory by then; it may be woken earlier too.
+   *  Called with every group, in the turn that commits it. Left out where shards stay in memory. */
+  alarm?(atMs: number): void
 }

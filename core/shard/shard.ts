@@ -222,6 +222,7 @@ export class Shard {
   }
 
   private wakeAt(atMs: number | undefined): void {
+    if (atMs !== undefined && !this.closed) this.clock.alarm?.(atMs)
     if ((this.wake?.atMs === atMs && !this.wake?.fired) || this.closed) return
     this.wake?.cancel()
     this.wake = undefined

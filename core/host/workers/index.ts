@@ -1,0 +1,13 @@
+/** @dotdo/core/host/workers: the fabric in Cloudflare Workers, shards as Durable Objects. Workers only. */
+export { workersClock } from './clock.ts'
+export {
+  createPlacement,
+  createWorkersFabric,
+  type ObjectId,
+  type ObjectNamespace,
+  type ShardBindings,
+  type WorkersFabricOptions,
+} from './fabric.ts'
+export { type ShardObjectClass, type ShardObjectOptions, shardObject, workersLimits } from './shard-object.ts'
+export { createWorkersSql } from './sql.ts'
+export type { ShardRpc, WireAnswer, WireReplies } from './wire.ts'

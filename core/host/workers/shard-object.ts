@@ -1,0 +1,123 @@
+/** A shard as a Durable Object. Workers only.
+ *
+ *  1. Requests that have arrived run as one group in one transaction: workerd itself would sync once a request.
+ *  2. A reply leaves after its commit: the platform's output gate.
+ *  3. Evicted and started again, the object reads itself back from its storage; an alarm wakes it for active expiry.
+ *  4. After a storage failure the object is reset: what SQLite then has undone, this process cannot know. */
+import { DurableObject } from 'cloudflare:workers'
+import { toFailure, toWire, type WireFailure } from '../../errors.ts'
+import {
+  WORKERS_ALARM_LATE_MS,
+  WORKERS_CACHED_BYTES_MAX,
+  WORKERS_CACHED_ROWS_MAX,
+  WORKERS_DIRTY_ROWS_MAX,
+  WORKERS_REDO_BYTES_MAX,
+} from '../../limits.ts'
+import type { Clock } from '../../shard/clock.ts'
+import type { Call, Program } from '../../shard/program.ts'
+import { Shard, type ShardLimits } from '../../shard/shard.ts'
+import { workersClock } from './clock.ts'
+import { createWorkersSql } from './sql.ts'
+import { type ShardRpc, type WireAnswer, wireReplies } from './wire.ts'
+
+/** What a shard keeps of itself in memory in an isolate of 128 MB. */
+export const workersLimits: Partial<ShardLimits> = {
+  cachedRows: WORKERS_CACHED_ROWS_MAX,
+  cachedBytes: WORKERS_CACHED_BYTES_MAX,
+  dirtyRows: WORKERS_DIRTY_ROWS_MAX,
+  redoBytes: WORKERS_REDO_BYTES_MAX,
+}
+
+/** What a class of shards is made of. */
+export interface ShardObjectOptions {
+  readonly programs: readonly Program[]
+  readonly limits?: Partial<ShardLimits>
+  /** Told of failures that are bugs of ours. */
+  onBug?(error: unknown): void
+}
+
+/** What the platform gives an object. */
+type ObjectState = ConstructorParameters<typeof DurableObject>[0]
+
+/** A class for `wrangler.jsonc`, with `new_sqlite_classes`. */
+export type ShardObjectClass = new (ctx: ObjectState, env: unknown) => DurableObject<unknown> & ShardRpc
+
+/** The object's one alarm, as the wake-up call of its shard. */
+class Alarm {
+  private readonly storage: ObjectState['storage']
+  private setMs: number | null = null
+
+  constructor(storage: ObjectState['storage']) {
+    this.storage = storage
+  }
+
+  async load(): Promise<void> {
+    this.setMs = await this.storage.getAlarm()
+  }
+
+  /** The alarm has gone off; there is none now. */
+  cleared(): void {
+    this.setMs = null
+  }
+
+  /** Set it, unless it is set for that time or before: each setting is a write. */
+  set(atMs: number): void {
+    const dueMs = atMs + WORKERS_ALARM_LATE_MS
+    if (this.setMs !== null && this.setMs <= dueMs) return
+    this.setMs = dueMs
+    // The output gate waits for it, and fails with it.
+    void this.storage.setAlarm(dueMs)
+  }
+}
+
+/** Make the class of Durable Objects that are shards running these programs. */
+export function shardObject({ programs, limits = workersLimits, onBug }: ShardObjectOptions): ShardObjectClass {
+  return class extends DurableObject<unknown> implements ShardRpc {
+    private readonly shard: Shard
+    private readonly wakeUp: Alarm
+
+    constructor(ctx: ObjectState, env: unknown) {
+      super(ctx, env)
+      const { storage } = ctx
+      const wakeUp = new Alarm(storage)
+      const clock: Clock = { ...workersClock, alarm: (atMs) => wakeUp.set(atMs) }
+      this.wakeUp = wakeUp
+      this.shard = new Shard({ sql: createWorkersSql(storage), clock, programs, limits, ...(onBug && { onBug }) })
+      void ctx.blockConcurrencyWhile(() => wakeUp.load())
+    }
+
+    async submit(calls: readonly Call[]): Promise<WireAnswer> {
+      try {
+        return wireReplies(await this.shard.submit(calls))
+      } catch (error) {
+        return this.failed(error)
+      }
+    }
+
+    async awaitChange(afterSeq: number, waitMs: number): Promise<WireFailure | null> {
+      try {
+        await this.shard.awaitChange(afterSeq, waitMs)
+        return null
+      } catch (error) {
+        return this.failed(error)
+      }
+    }
+
+    /** Called by the platform when the alarm goes off; when it throws, the platform tries again later. */
+    override async alarm(): Promise<void> {
+      this.wakeUp.cleared()
+      // A group without calls: the shard sweeps when a time has come, and sets the alarm again when there is another.
+      await this.shard.submit([])
+    }
+
+    private failed(error: unknown): WireFailure {
+      const failure = toFailure(error)
+      if (failure.code === 'storage') {
+        const { ctx } = this
+        // After this answer has left.
+        setTimeout(() => ctx.abort(`storage failed: ${failure.message}`), 0)
+      }
+      return toWire(failure)
+    }
+  }
+}

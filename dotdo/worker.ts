@@ -1,0 +1,66 @@
+/** dotdo as a Cloudflare Worker: the HTTP app of the server, tunnels for wire protocols, and the Durable Objects that
+ *  the shards are. wrangler.jsonc binds them. Workers only.
+ *
+ *      /tunnel/redis     worker/tunnels.ts
+ *      everything else   http/app.ts */
+import { shardObject, workersClock } from '@dotdo/core/host/workers'
+import { catalogProgram } from '@dotdo/core/shard'
+import { createApp } from './http/app.ts'
+import manifest from './package.json' with { type: 'json' }
+import { programs } from './programs.ts'
+import { authenticateOf, defaultsOf, type Environment, fabricOf, logBug } from './worker/environment.ts'
+import { workerMetrics } from './worker/metrics.ts'
+import { tunnelRoutes } from './worker/tunnels.ts'
+
+export { GatewayObject } from './worker/gateway.ts'
+
+/** The class of shards. */
+export class ShardObject extends shardObject({ programs, onBug: logBug }) {}
+
+/** The class of the catalog. */
+export class CatalogObject extends shardObject({ programs: [catalogProgram], onBug: logBug }) {}
+
+const { version } = manifest
+/** When this isolate served its first request: the clock stands at 0 until then. */
+let startedMs: number | undefined
+
+function serveTunnels(request: Request, environment: Environment): Response | Promise<Response> {
+  const { GATEWAYS } = environment
+  const routes = tunnelRoutes({
+    authenticate: authenticateOf(environment),
+    dialects: ['redis'],
+    open(checked) {
+      const gateway = GATEWAYS.get(GATEWAYS.newUniqueId()) as { fetch: typeof fetch }
+      return gateway.fetch(checked)
+    },
+    onBug: logBug,
+  })
+  return routes.fetch(request)
+}
+
+function serveApp(request: Request, environment: Environment): Response | Promise<Response> {
+  const authenticate = authenticateOf(environment)
+  const fabric = fabricOf(environment)
+  const app = createApp({
+    fabric,
+    clock: workersClock,
+    version,
+    startedMs: startedMs ?? workersClock.nowMs(),
+    defaults: defaultsOf(environment),
+    // Without a password it serves local development (wrangler dev), never the Internet.
+    loopbackOnly: authenticate === undefined,
+    metrics: () => workerMetrics(fabric, version),
+    onBug: logBug,
+    ...(authenticate && { authenticate }),
+  })
+  return app.fetch(request)
+}
+
+export default {
+  /** Answer a request. A fabric and an app are made for each: what one request opens, another must not use. */
+  fetch(request: Request, environment: Environment): Response | Promise<Response> {
+    startedMs ??= workersClock.nowMs()
+    const { pathname } = new URL(request.url)
+    return pathname.startsWith('/tunnel/') ? serveTunnels(request, environment) : serveApp(request, environment)
+  },
+}
