@@ -93,6 +93,12 @@ export async function alternate(options: {
     await take(first, into[first])
     await take(second, into[second])
   }
+  return compare(ours, peer)
+}
+
+/** Compare samples that were taken in alternating pairs.
+ *  @param peer as many as `ours`, each the partner of the one at its place */
+export function compare(ours: readonly number[], peer: readonly number[]): Comparison {
   const ratios = ours.map((value, i) => value / (peer[i] as number))
   return {
     ours: quantile(ours, 0.5),

@@ -4,10 +4,14 @@
 import { dirname, join } from 'node:path'
 import { Command } from 'commander'
 import { type Bench, jsonOf, keep, tableOf } from './bench.ts'
+import { coldOpen } from './cold-open.ts'
+import { groupCommit } from './group-commit.ts'
+import { logOverhead } from './log-overhead.ts'
+import { redis } from './redis.ts'
 import { routing } from './routing.ts'
 
 /** Every bench, in the order they are listed. Add yours here. */
-export const benches: readonly Bench[] = [routing]
+export const benches: readonly Bench[] = [routing, groupCommit, logOverhead, redis, coldOpen]
 
 interface Flags {
   json?: boolean

@@ -1,0 +1,163 @@
+/** Bench `redis`: `dotdo serve` against Debian's redis-server, both loaded by redis-benchmark, in alternating runs.
+ *
+ *  Goals (issue 2), in requests a second: pipelined, at `normal` 0.3x of redis with appendfsync everysec, at `full` 1x of
+ *  redis with appendfsync always; without pipelining 0.5x. Each durability is compared with what promises the same. */
+import { execFile, spawn } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { startServer } from '../test/crash/server.ts'
+import { alternate, type Bench, type BenchContext, type BenchRow, compare } from './bench.ts'
+
+const name = 'redis'
+const run = promisify(execFile)
+const install = 'install the Debian packages redis-server and redis-tools'
+
+/** What redis-benchmark tells of one test. */
+interface Load {
+  readonly rps: number
+  readonly p50Ms: number
+  readonly p99Ms: number
+}
+
+/** A server under test. */
+interface Target {
+  readonly port: number
+  stop(): Promise<void>
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer()
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(0, '127.0.0.1', resolve)
+  })
+  const { port } = server.address() as { port: number }
+  await new Promise((resolve) => server.close(resolve))
+  return port
+}
+
+async function startRedis(folder: string, appendfsync: 'everysec' | 'always'): Promise<Target> {
+  const port = await freePort()
+  const settings = { port, bind: '127.0.0.1', dir: folder, appendonly: 'yes', appendfsync, save: '' }
+  const flags = Object.entries(settings).flatMap(([flag, value]) => [`--${flag}`, String(value)])
+  const child = spawn('redis-server', flags, { stdio: ['ignore', 'pipe', 'inherit'] })
+  const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()))
+  await new Promise<void>((resolve, reject) => {
+    child.once('error', (error) => reject(new Error(`redis-server cannot be run (${error.message}); ${install}`)))
+    child.once('exit', (code) => reject(new Error(`redis-server ended with ${code}`)))
+    child.stdout.on('data', (chunk: Buffer) => chunk.includes('Ready to accept connections') && resolve())
+  })
+  return {
+    port,
+    async stop() {
+      child.kill()
+      await ended
+    },
+  }
+}
+
+async function startDotdo(folder: string, durability: 'full' | 'normal'): Promise<Target> {
+  const server = await startServer({ data: join(folder, 'dotdo'), durability, http: false })
+  return { port: server.redisPort, stop: () => server.stop() }
+}
+
+interface Shape {
+  readonly test: string
+  readonly pipeline: number
+  readonly requests: number
+  readonly keys: number
+}
+
+async function load(port: number, { test, pipeline, requests, keys }: Shape): Promise<Load> {
+  const settings = { p: port, c: 50, P: pipeline, n: requests, r: keys, t: test }
+  const flags = Object.entries(settings).flatMap(([flag, value]) => [`-${flag}`, String(value)])
+  const { stdout } = await run('redis-benchmark', [...flags, '--csv']).catch((error: Error) => {
+    throw new Error(`redis-benchmark: ${error.message}; ${install}`)
+  })
+  // "test","rps","avg_latency_ms","min_latency_ms","p50_latency_ms","p95_latency_ms","p99_latency_ms","max_latency_ms"
+  const cells = stdout.trim().split('\n').at(-1)?.split(',') ?? []
+  const [rps, , , p50Ms, , p99Ms] = cells.slice(1).map((cell) => Number(cell.replaceAll('"', '')))
+  if (!(rps && p50Ms && p99Ms)) throw new Error(`redis-benchmark says what cannot be read: ${stdout}`)
+  return { rps, p50Ms, p99Ms }
+}
+
+async function measure(
+  label: string,
+  { ours, peer, shape }: { ours: Target; peer: Target; shape: Shape },
+  { quick, progress }: BenchContext,
+): Promise<BenchRow[]> {
+  const warmups = quick ? 0 : 1
+  const loads: { ours: Load[]; peer: Load[] } = { ours: [], peer: [] }
+  const sample =
+    (into: Load[], { port }: Target) =>
+    async () => {
+      const one = await load(port, shape)
+      into.push(one)
+      return one.rps
+    }
+  const rate = await alternate({
+    ours: sample(loads.ours, ours),
+    peer: sample(loads.peer, peer),
+    pairs: quick ? 1 : 5,
+    warmups,
+    progress: (text) => progress(`${label}: ${text}`),
+  })
+  const latency = (field: 'p50Ms' | 'p99Ms') => {
+    const [left, right] = [loads.ours, loads.peer].map((all) => all.slice(warmups).map((one) => one[field]))
+    return compare(left as number[], right as number[])
+  }
+  return [
+    { name, case: label, unit: 'requests/s', ...rate },
+    { name, case: `${label}, p50`, unit: 'ms', ...latency('p50Ms') },
+    { name, case: `${label}, p99`, unit: 'ms', ...latency('p99Ms') },
+  ]
+}
+
+const pairings = [
+  { durability: 'normal', appendfsync: 'everysec' },
+  { durability: 'full', appendfsync: 'always' },
+] as const
+
+async function compareAt(pairing: (typeof pairings)[number], context: BenchContext): Promise<BenchRow[]> {
+  const { durability, appendfsync } = pairing
+  const { quick, progress } = context
+  const folder = mkdtempSync(join(tmpdir(), 'dotdo-bench-redis-'))
+  const open: Target[] = []
+  const keep = async (starting: Promise<Target>) => {
+    const target = await starting
+    open.push(target)
+    return target
+  }
+  progress(`starting both servers at ${durability}`)
+  try {
+    const peer = await keep(startRedis(folder, appendfsync))
+    const ours = await keep(startDotdo(folder, durability))
+    const rows: BenchRow[] = []
+    for (const pipeline of [16, 1]) {
+      const requests = quick ? 2_000 : pipeline > 1 ? 500_000 : 100_000
+      for (const test of ['set', 'get', 'hset', 'incr']) {
+        const label = `${test}, -P ${pipeline}, ${durability}, against redis ${appendfsync}`
+        const shape = { test, pipeline, requests, keys: quick ? 100 : 100_000 }
+        rows.push(...(await measure(label, { ours, peer, shape }, context)))
+      }
+    }
+    return rows
+  } finally {
+    for (const target of open) await target.stop()
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+/** The Redis protocol, end to end, against the real server. */
+export const redis: Bench = {
+  name,
+  about: 'requests/s, p50 and p99 of redis-benchmark against redis-server, at both durabilities',
+  async run(context) {
+    const rows: BenchRow[] = []
+    for (const pairing of pairings) rows.push(...(await compareAt(pairing, context)))
+    return rows
+  },
+}
