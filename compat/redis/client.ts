@@ -1,7 +1,7 @@
 /** ioredis, with the data in this process: the real client, connected to a session instead of a port.
  *
- *  1. Where the data is: a `dotdo:` URL, or the options `dotdo` or `fabric`, say so; else an address (a URL, host, port,
- *     path or sentinels) means the network, as ever, and is never ignored; else the folder is DOTDO_DATA or `.dotdo`.
+ *  1. Where the data is: a `dotdo:` URL, or the options `dotdo` or `fabric`, say so; else an address (a URL, host,
+ *     port, path or sentinels) means the network, and is never ignored; else the folder is DOTDO_DATA or `.dotdo`.
  *  2. One folder is opened once a process, however many clients there are; it is closed when the last one has gone.
  *  3. Credentials have nothing to guard inside one process: any are accepted. */
 import { Failure } from '@dotdo/core/errors'
@@ -148,7 +148,7 @@ function connectorFor(place: Place): NonNullable<IORedisOptions['Connector']> {
   }
 }
 
-/** Read a `dotdo:` URL: `dotdo:./data`, `dotdo:/var/data?db=2&database=agent-42`, or `dotdo:` for the default folder. */
+/** Read a `dotdo:` URL: `dotdo:./data`, `dotdo:/var/data?db=2&database=agent-42`; `dotdo:` is the default folder. */
 function readUrl(url: string): RedisOptions {
   const [path = '', query = ''] = url.slice('dotdo:'.length).split('?', 2)
   const options: Record<string, string> = Object.fromEntries(new URLSearchParams(query))

@@ -88,7 +88,7 @@ export function resetCounters(counters: ServerCounters): void {
   Object.assign(counters, zero)
 }
 
-/** As Redis' user `default` without a password: any password is right, and there is no other user but where any may be. */
+/** As Redis' user `default` without a password: any password is right, and no other user exists, unless any may be. */
 function defaultUser(who: 'any' | undefined): RedisServer['authenticate'] {
   return (user) => who === 'any' || user === 'default'
 }

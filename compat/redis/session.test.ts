@@ -63,7 +63,7 @@ test('large replies make the next batches small', async () => {
   expect(client.writes - pings).toBe(1)
 })
 
-test('chunks that arrive while others run wait for their turn, and the transport is told when to stop reading', async () => {
+test('chunks that arrive while others run wait, and the transport is told when to stop reading', async () => {
   const client = (await start()).connect()
   const value = 'x'.repeat(600_000)
   const set = (key: string) => Buffer.from(`*3\r\n$3\r\nSET\r\n$1\r\n${key}\r\n$600000\r\n${value}\r\n`)

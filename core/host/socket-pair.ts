@@ -129,7 +129,7 @@ export class PairedSocket extends Duplex {
     }
     if (timer !== undefined) clearTimeout(timer)
     this.timer = setTimeout(() => this.emit('timeout'), timeoutMs)
-    if (typeof this.timer === 'object') this.timer.unref()
+    if (typeof this.timer === 'object' && 'unref' in this.timer) this.timer.unref()
   }
 }
 
