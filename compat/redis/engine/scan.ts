@@ -52,7 +52,7 @@ function readSlot(view: View, db: number, slot: number, hash: number, limit: num
 function readSlots(view: View, db: number, from: number, to: number, limit: number): ScannedKey[] {
   const rows = view.raw(
     `select slot, hash, key, type, expires from redis_keys
-      where slot >= ? and slot <= ? and db = ? order by slot, db, hash, key limit ?`,
+      where slot >= ? and slot <= ? and +db = ? order by slot, db, hash, key limit ?`,
     from,
     to,
     db,
@@ -81,19 +81,20 @@ function readTies(view: View, db: number, { slot, hash, key }: ScannedKey): Scan
 export function scanKeys(view: View, db: number, cursor: number, count: number): Page<ScannedKey> {
   if (cursor >= END) return { items: [], next: 0 }
   let slot = Math.floor(cursor / PLACES)
-  view.settle(keys, slot, slot)
+  let last = Math.min(slot + WINDOW_SLOTS, SLOT_COUNT) - 1
+  view.settle(keys, slot, last)
   const items = readSlot(view, db, slot, cursor % PLACES, count)
   slot++
-  for (let window = WINDOW_SLOTS; items.length < count && slot < SLOT_COUNT; window *= 2) {
-    const last = Math.min(slot + window, SLOT_COUNT) - 1
-    view.settle(keys, slot, last)
+  for (let window = WINDOW_SLOTS * 2; items.length < count && slot < SLOT_COUNT; window *= 2) {
     for (const item of readSlots(view, db, slot, last, count - items.length)) items.push(item)
     slot = last + 1
+    last = Math.min(slot + window, SLOT_COUNT) - 1
+    if (items.length < count && slot < SLOT_COUNT) view.settle(keys, slot, last)
   }
-  const last = items.at(-1)
-  if (last === undefined || items.length < count) return { items, next: 0 }
-  for (const item of readTies(view, db, last)) items.push(item)
-  const next = last.slot * PLACES + last.hash + 1
+  const end = items.at(-1)
+  if (end === undefined || items.length < count) return { items, next: 0 }
+  for (const item of readTies(view, db, end)) items.push(item)
+  const next = end.slot * PLACES + end.hash + 1
   return { items, next: next >= END ? 0 : next }
 }
 
