@@ -13,7 +13,7 @@
  *      @ours why                               only dotdo runs the next request
  *      @redis why                              only Redis runs it
  *
- *  Replies are RESP3 on one line: `+simple`, `-ERR error`, `:1`, `"bulk"`, `nil`, `["array" :1]`, `{"map's key" "value"}`. */
+ *  Replies are RESP3 on one line: `+simple`, `-ERR error`, `:1`, `"bulk"`, `nil`, `["array" :1]`, `{"key" "value"}`. */
 import type { Bin } from '@dotdo/core/bytes'
 import type { Value } from './value.ts'
 
