@@ -7,6 +7,7 @@ import { openFabric } from '@dotdo/core/host/node'
 import IORedis from 'ioredis'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { socketPair } from '../../core/host/socket-pair.ts'
+import { clientCases } from './client.conformance.ts'
 import RedisDefault, { Cluster, Command, Redis, type RedisOptions, ReplyError } from './index.ts'
 import { redisProgram } from './program.ts'
 
@@ -58,68 +59,13 @@ test('it is ioredis: the same class, exports and shape', async () => {
   expect(await made.ping()).toBe('PONG')
 })
 
-test('strings, hashes, numbers, buffers and errors go through', async () => {
-  const redis = client()
-  expect(await redis.set('greeting', 'grüß dich')).toBe('OK')
-  expect(await redis.get('greeting')).toBe('grüß dich')
-  const bytes = Buffer.from(Array.from({ length: 256 }, (_, i) => i))
-  await redis.set('bytes', bytes)
-  expect(await redis.getBuffer('bytes')).toEqual(bytes)
-  expect(await redis.hset('h', { a: 1, b: 'two' })).toBe(2)
-  expect(await redis.hgetall('h')).toEqual({ a: '1', b: 'two' })
-  expect(await redis.get('none')).toBe(null)
-  expect(await redis.incrby('n', 41)).toBe(41)
-  await expect(redis.incr('h')).rejects.toThrow(/^WRONGTYPE/)
-  await expect(redis.incr('greeting')).rejects.toBeInstanceOf(ReplyError)
-  expect(await redis.mget('n', 'none')).toEqual(['41', null])
+test.each(clientCases)('$name', async ({ run }) => {
+  const sharded = async (count: number) =>
+    client({ dotdo: { data: folder, defaults: { count, partitioner: 'crc16' } } })
+  await run({ client: (options) => client(options), sharded }, expect)
 })
 
-test('pipelines, MULTI and WATCH', async () => {
-  const redis = client()
-  const replies = await redis.pipeline().set('a', 1).incr('a').hget('a', 'x').exec()
-  expect(replies?.map(([error, reply]) => error?.message ?? reply)).toEqual([
-    'OK',
-    2,
-    'WRONGTYPE Operation against a key holding the wrong kind of value',
-  ])
-  expect(await redis.multi().set('b', 1).incrby('b', 2).get('b').exec()).toEqual([
-    [null, 'OK'],
-    [null, 3],
-    [null, '3'],
-  ])
-  const other = client()
-  await redis.watch('b')
-  await other.set('b', 9)
-  expect(await redis.multi().incr('b').exec()).toBe(null)
-  expect(await redis.get('b')).toBe('9')
-})
-
-test('1000 commands at once are answered in order', async () => {
-  const redis = client()
-  const replies = await Promise.all(Array.from({ length: 1_000 }, () => redis.incr('counter')))
-  expect(replies).toEqual(Array.from({ length: 1_000 }, (_, i) => i + 1))
-})
-
-test('streams of SCAN meet every key once, over several shards', async () => {
-  const redis = client({ dotdo: { data: folder, defaults: { count: 3, partitioner: 'crc16' } } })
-  const keys = Array.from({ length: 200 }, (_, i) => `scan:${i}`)
-  await redis.mset(...keys.flatMap((key) => [key, '1']))
-  const found: string[] = []
-  for await (const page of redis.scanStream({ match: 'scan:*', count: 25 })) found.push(...(page as string[]))
-  expect(found.sort()).toEqual([...keys].sort())
-})
-
-test('RESP2 works as RESP3 does', async () => {
-  for (const protocol of [2, 3] as const) {
-    const redis = client({ protocol, connectionName: `speaks-${protocol}` })
-    await redis.hset('h', 'f', 'v')
-    expect(await redis.hgetall('h')).toEqual({ f: 'v' })
-    expect(await redis.client('GETNAME')).toBe(`speaks-${protocol}`)
-    expect(await redis.call('hello')).toContain(protocol)
-  }
-})
-
-test('numbered and named databases, and key prefixes', async () => {
+test('options and URLs name databases, and key prefixes', async () => {
   const [zero, two, agent] = [client(), client({ db: 2 }), client({ database: 'agent-42', keyPrefix: 'p:' })]
   await Promise.all([zero.set('k', 'zero'), two.set('k', 'two'), agent.set('k', 'agent')])
   expect(await Promise.all([zero.get('k'), two.get('k'), agent.get('k')])).toEqual(['zero', 'two', 'agent'])
@@ -158,7 +104,7 @@ test('what was sent before disconnect is kept', async () => {
   expect(await client().get('last')).toBe('words')
 })
 
-test('a client reconnects after its connection was closed', async () => {
+test('a client whose connection another one killed reconnects', async () => {
   const [redis, other] = [client({ retryStrategy: () => 1 }), client()]
   const id = await redis.client('ID')
   await other.client('KILL', 'ID', id)

@@ -83,24 +83,52 @@ class ReplyReader {
   }
 }
 
-/** A running redis-server and one connection to it. */
-export class RealRedis {
-  private readonly process: ChildProcess
+/** A connection that speaks RESP3 to whatever listens on a port. */
+export class RespConnection {
   private readonly socket: Socket
-  private readonly folder: ReturnType<typeof temporaryFolder>
   private readonly reader = new ReplyReader()
   private readonly waiting: ((reply: Reply) => void)[] = []
 
-  private constructor(process: ChildProcess, socket: Socket, folder: ReturnType<typeof temporaryFolder>) {
-    this.process = process
+  private constructor(socket: Socket) {
     this.socket = socket
-    this.folder = folder
     socket.on('data', (chunk) => {
       this.reader.feed(chunk)
       for (let next = this.reader.next(); next !== undefined; next = this.reader.next()) {
         this.waiting.shift()?.(next.reply)
       }
     })
+  }
+
+  static async open(port: number): Promise<RespConnection> {
+    const socket = connect(port, '127.0.0.1')
+    await new Promise<void>((resolve, reject) => socket.once('connect', resolve).once('error', reject))
+    const connection = new RespConnection(socket)
+    await connection.run('HELLO', '3')
+    return connection
+  }
+
+  /** Run a command. */
+  run(...argv: readonly string[]): Promise<Reply> {
+    const bulks = argv.map((word) => `$${word.length}\r\n${word}\r\n`).join('')
+    this.socket.write(`*${argv.length}\r\n${bulks}`, 'latin1')
+    return new Promise((resolve) => this.waiting.push(resolve))
+  }
+
+  close(): void {
+    this.socket.destroy()
+  }
+}
+
+/** A running redis-server and one connection to it. */
+export class RealRedis {
+  private readonly process: ChildProcess
+  private readonly connection: RespConnection
+  private readonly folder: ReturnType<typeof temporaryFolder>
+
+  private constructor(process: ChildProcess, connection: RespConnection, folder: ReturnType<typeof temporaryFolder>) {
+    this.process = process
+    this.connection = connection
+    this.folder = folder
   }
 
   static async start(): Promise<RealRedis> {
@@ -114,24 +142,18 @@ export class RealRedis {
         if (chunk.includes('Ready to accept connections')) resolve()
       })
     })
-    const socket = connect(port, '127.0.0.1')
-    await new Promise<void>((resolve, reject) => socket.once('connect', resolve).once('error', reject))
-    const real = new RealRedis(process, socket, folder)
-    await real.run('HELLO', '3')
-    return real
+    return new RealRedis(process, await RespConnection.open(port), folder)
   }
 
   /** Run a command. */
   run(...argv: readonly string[]): Promise<Reply> {
-    const bulks = argv.map((word) => `$${word.length}\r\n${word}\r\n`).join('')
-    this.socket.write(`*${argv.length}\r\n${bulks}`, 'latin1')
-    return new Promise((resolve) => this.waiting.push(resolve))
+    return this.connection.run(...argv)
   }
 
   async stop(): Promise<void> {
     this.process.removeAllListeners('exit')
     const ended = new Promise((resolve) => this.process.once('exit', resolve))
-    this.socket.destroy()
+    this.connection.close()
     this.process.kill()
     await ended
     this.folder.remove()

@@ -134,3 +134,19 @@ export function parseTranscript(text: string): Exchange[] {
   if (request !== undefined) throw new Error(`the last request has no reply: ${request.join(' ')}`)
   return exchanges
 }
+
+/** Run a transcript.
+ *  @returns where replies differ from what is expected; empty when none does */
+export async function disagreements(
+  exchanges: readonly Exchange[],
+  run: (argv: Exchange['argv']) => Promise<Reply>,
+): Promise<string> {
+  const wrong: string[] = []
+  for (const exchange of exchanges) {
+    const shown = show(await run(exchange.argv))
+    if (agrees(exchange, shown)) continue
+    const { line, argv, comparison, expected } = exchange
+    wrong.push(`line ${line}: ${argv.join(' ')}\n  expected <${comparison} ${expected}\n  got      <  ${shown}`)
+  }
+  return wrong.join('\n')
+}

@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { installedVersion, RealRedis } from './real-redis.testing.ts'
 import { shardCommands, TestRedis } from './testing.ts'
-import { agrees, type Exchange, parseTranscript, type Reply, show } from './transcript.testing.ts'
+import { disagreements, type Exchange, parseTranscript, type Reply } from './transcript.testing.ts'
 
 const folder = new URL('./transcripts/', import.meta.url)
 const transcripts = readdirSync(folder)
@@ -19,14 +19,7 @@ function atLeast(version: string, wanted: string): boolean {
 }
 
 async function compare(exchanges: readonly Exchange[], run: (argv: Exchange['argv']) => Promise<Reply>) {
-  const wrong: string[] = []
-  for (const exchange of exchanges) {
-    const shown = show(await run(exchange.argv))
-    if (agrees(exchange, shown)) continue
-    const { line, argv, comparison, expected } = exchange
-    wrong.push(`line ${line}: ${argv.join(' ')}\n  expected <${comparison} ${expected}\n  got      <  ${shown}`)
-  }
-  expect(wrong.join('\n')).toBe('')
+  expect(await disagreements(exchanges, run)).toBe('')
 }
 
 describe('transcripts against dotdo', () => {
