@@ -55,16 +55,9 @@ export function findKeys(command: Pick<Command, 'name' | 'keys' | 'findKeys'>, a
   return places
 }
 
-/** Find the one slot of keys.
- *  @returns it, -1 when there are no keys, or undefined when they live in several */
-export function commonSlot(map: ShardMap, keys: readonly Bin[]): number | undefined {
-  let common = -1
-  for (const key of keys) {
-    const slot = map.slotOf(key)
-    if (common >= 0 && slot !== common) return undefined
-    common = slot
-  }
-  return common
+/** Find the slots of keys, each once. */
+export function slotsOf(map: ShardMap, keys: readonly Bin[]): number[] {
+  return [...new Set(keys.map((key) => map.slotOf(key)))]
 }
 
 /** Plan a command of the shards.
@@ -78,16 +71,13 @@ export function planCommand(target: Target, command: AnyCommand, argv: readonly 
   const places = findKeys(command, argv)
   if (places.length === 0) return planKeyless(target, command, argv)
   const { plan, map } = target
-  const slot = commonSlot(
-    map,
-    places.map((at) => argv[at] as Bin),
-  )
-  if (slot === undefined && map.count > 1) {
+  const keysGiven = places.map((at) => argv[at] as Bin)
+  const slots = slotsOf(map, keysGiven)
+  if (slots.length > 1 && map.count > 1) {
     if (command.scatter?.kind !== 'split') throw new Failure('cross_shard', `the keys of ${command.name} live apart`)
     return planSplit(target, { command, argv, places, join: command.scatter.join })
   }
-  const call = callOf(target, command, argv)
-  const pending = slot === undefined ? plan.shard(0, call) : plan.one(slot, call)
+  const pending = plan.together(slots, callOf(target, command, argv))
   return new Later(() => replyOf(pending.reply))
 }
 

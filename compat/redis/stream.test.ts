@@ -1,6 +1,6 @@
 import { once } from 'node:events'
+import { type PairedSocket, socketPair } from '@dotdo/core/host/socket-pair'
 import { afterEach, expect, test } from 'vitest'
-import { type PairedSocket, socketPair } from '../../core/host/socket-pair.ts'
 import { serveStream } from './stream.ts'
 import { openTestServer, type TestServer } from './test-server.ts'
 

@@ -48,6 +48,12 @@ function idOf(db: number | undefined, ...parts: readonly (Bin | undefined)[]): s
   return (db === undefined || db === 0 ? path : [String(db), ...path]).join('/')
 }
 
+/** Begin a name in memory: slot and hash follow from the key, and database 0 goes without saying. A char above 255 occurs
+ *  in no key, so that no key of database 0 begins like one of another. */
+function memoryName(db: number | undefined): string {
+  return db === 0 || db === undefined ? '' : String.fromCharCode(256 + db)
+}
+
 /** The keys of all numbered databases. */
 export const keys = table<KeyRow>({
   name: 'redis_keys',
@@ -65,6 +71,7 @@ export const keys = table<KeyRow>({
   primaryKey: ['slot', 'db', 'hash', 'key'],
   withoutRowid: true,
   buffered: true,
+  identity: ({ db, key = '' }) => memoryName(db) + key,
   indexes: { redis_keys_expires: '(expires) where expires is not null' },
   document: ({ db, key, type, value, size, expires }) => ({
     db,
@@ -84,6 +91,7 @@ export const fields = table<FieldRow>({
   primaryKey: ['slot', 'db', 'key', 'hash', 'field'],
   withoutRowid: true,
   buffered: true,
+  identity: ({ db, key = '', field = '' }) => `${memoryName(db)}${key.length}:${key}${field}`,
   document: ({ db, key, field, value }) => ({
     db,
     key: binToJson(key),

@@ -185,31 +185,44 @@ export class BufferedTable {
   /** Write the dirty rows of the slots to SQL, so that it sees what memory holds.
    *  @cost one statement a dirty row */
   settle(fromSlot: number, toSlot: number): void {
-    for (const entry of this.sealed) {
-      const slot = entry.key.slot as number
-      if (slot >= fromSlot && slot <= toSlot && entry.generation === this.generation - 1) this.settleEntry(entry)
+    const { sealed, dirty } = this
+    for (let i = this.firstSealed(fromSlot); i < sealed.length; i++) {
+      const entry = sealed[i] as Entry
+      if ((entry.key.slot as number) > toSlot) break
+      if (entry.generation === this.generation - 1) this.settleEntry(entry)
     }
-    const settle = (list: Entry[]) => {
+    const settled: [number, Entry[]][] = []
+    for (const slot of this.dirtySlots(fromSlot, toSlot)) {
+      const list = dirty.get(slot) as Entry[]
       for (const entry of list) if (entry.generation === this.generation) this.settleEntry(entry)
+      settled.push([slot, list])
+      dirty.delete(slot)
     }
-    if (fromSlot === toSlot) settle(this.dirty.get(fromSlot) ?? [])
-    else for (const [slot, list] of this.dirty) if (slot >= fromSlot && slot <= toSlot) settle(list)
-    this.emptySlots(fromSlot, toSlot)
+    if (settled.length === 0) return
+    this.undo.push(() => {
+      for (const [slot, list] of settled) dirty.set(slot, [...list, ...(dirty.get(slot) ?? [])])
+    })
   }
 
-  /** Dirty lists whose entries are all settled need no second look; undo puts a list back. */
-  private emptySlots(fromSlot: number, toSlot: number): void {
+  /** @returns where the entries of `slot` and beyond begin in `sealed`, which is in slot order */
+  private firstSealed(slot: number): number {
+    const { sealed } = this
+    let low = 0
+    for (let high = sealed.length; low < high; ) {
+      const middle = (low + high) >> 1
+      if ((sealed[middle]?.key.slot as number) < slot) low = middle + 1
+      else high = middle
+    }
+    return low
+  }
+
+  /** @returns the slots from one to another that have dirty rows, looking at as few as it can */
+  private dirtySlots(fromSlot: number, toSlot: number): number[] {
     const { dirty } = this
-    const removed: [number, Entry[]][] = []
-    if (fromSlot === toSlot) {
-      const list = dirty.get(fromSlot)
-      if (list !== undefined) removed.push([fromSlot, list])
-    } else for (const [slot, list] of dirty) if (slot >= fromSlot && slot <= toSlot) removed.push([slot, list])
-    if (removed.length === 0) return
-    for (const [slot] of removed) dirty.delete(slot)
-    this.undo.push(() => {
-      for (const [slot, list] of removed) dirty.set(slot, [...list, ...(dirty.get(slot) ?? [])])
-    })
+    if (toSlot - fromSlot >= dirty.size) return [...dirty.keys()].filter((slot) => slot >= fromSlot && slot <= toSlot)
+    const slots: number[] = []
+    for (let slot = fromSlot; slot <= toSlot; slot++) if (dirty.has(slot)) slots.push(slot)
+    return slots
   }
 
   private settleEntry(entry: Entry): void {
@@ -276,7 +289,8 @@ function sizeOf(value: SqlValue): number {
 
 /** Make the function that names a row by its key: all parts but the last carry their length where it varies. */
 function identifier(shape: TableShape): (probe: Row) => string {
-  const { key } = shape
+  const { key, table } = shape
+  if (table.identity !== undefined) return (probe) => (table.identity as (key: Row) => string)(probe)
   const [first, second, third] = key
   const fixed = (index: number) => key[index]?.kind === 'integer'
   if (key.length === 3 && first && second && third && fixed(0) && fixed(1)) {

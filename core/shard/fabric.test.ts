@@ -115,7 +115,7 @@ describe('a plan', () => {
     await fabric.publish('x', next.toData())
     // What this router knows is old again: it must find out by itself.
     map.epoch = stale.epoch
-    map.owner = stale.owner
+    map.owner = stale.owner.slice()
     map.count = 2
     const slot = gone.at(-1)?.[1] as number
     const batch = plan()
@@ -126,6 +126,23 @@ describe('a plan', () => {
     expect(all.map(({ reply }) => reply)).toHaveLength(3)
     expect(all.flatMap(({ reply }) => reply)).toEqual([['k', 1]])
     expect(map.count).toBe(3)
+  })
+
+  test('keeps a call of several slots together, or says that they live apart', async () => {
+    await open({ defaults: { count: 2 } })
+    const database = await fabric.database('x')
+    const plan = database.plan()
+    const near = plan.together([1, 5], add(1))
+    const far = plan.together([1, 16_000], add(1))
+    await plan.run()
+    expect([near.reply, far.reply]).toEqual([1, expect.objectContaining({ code: 'cross_shard' })])
+    // The shard checks every slot too: a router that does not know of a move is not let through.
+    const shard = database.router.client(0)
+    await shard.submit([
+      { program: SYSTEM, name: 'fence', slot: -1, epoch: 1, args: { epoch: 2, slots: [[5, 5]], to: 1 } },
+    ])
+    const [stale] = await shard.submit([{ ...add(1), slot: 1, slots: [1, 5], epoch: 1 }])
+    expect(stale).toMatchObject({ code: 'moved' })
   })
 
   test('gives up on a slot that nobody serves', async () => {

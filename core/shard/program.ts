@@ -24,6 +24,8 @@ export interface Call {
   name: string
   /** The slot of its keys, or -1 for a call to the shard as a whole. */
   slot: number
+  /** More slots that its keys are in: the shard must own them all. */
+  slots?: readonly number[]
   /** The caller's epoch of the map. */
   epoch: number
   /** What the program needs; plain data. */

@@ -91,7 +91,11 @@ export class Router {
   async dispatch(items: readonly Item[]): Promise<Item[]> {
     const groups = new Map<number, Item[]>()
     for (const item of items) {
-      const index = item.shard >= 0 ? item.shard : this.map.shardOf(item.call.slot)
+      const index = this.indexOf(item)
+      if (index === undefined) {
+        item.reply = new Failure('cross_shard', 'the keys live on different shards')
+        continue
+      }
       item.call.epoch = this.map.epoch
       const group = groups.get(index)
       if (group === undefined) groups.set(index, [item])
@@ -102,6 +106,14 @@ export class Router {
       await this.send(index, group)
     } else await Promise.all([...groups].map(([index, group]) => this.send(index, group)))
     return items.some(wantsRetry) ? items.filter(wantsRetry) : []
+  }
+
+  /** @returns the shard an item must go to now, or undefined when its slots are on several */
+  private indexOf({ shard, call }: Item): number | undefined {
+    if (shard >= 0) return shard
+    const index = this.map.shardOf(call.slot)
+    const apart = call.slots?.some((slot) => this.map.shardOf(slot) !== index)
+    return apart ? undefined : index
   }
 
   private async send(index: number, items: readonly Item[]): Promise<void> {
@@ -174,6 +186,20 @@ export class Plan {
   one(slot: number, { program, name, args }: PlannedCall): Pending {
     const item: Item = {
       call: { program, name, slot, epoch: 0, args },
+      shard: -1,
+      scatter: undefined,
+      reply: undefined,
+    }
+    this.items.push(item)
+    return item
+  }
+
+  /** Plan a call whose keys are in several slots; its reply is `cross_shard` unless one shard owns all of them.
+   *  @param slots at least one */
+  together(slots: readonly number[], { program, name, args }: PlannedCall): Pending {
+    const slot = slots[0] as number
+    const item: Item = {
+      call: { program, name, slot, slots, epoch: 0, args },
       shard: -1,
       scatter: undefined,
       reply: undefined,

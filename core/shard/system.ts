@@ -124,7 +124,11 @@ const handlers: { [Name in keyof SystemCalls]: (tx: ShardTx, args: SystemCalls[N
     for (const row of rows) tx.receive(target, row)
     return null
   },
-  activate: (tx, { epoch }) => keep(tx, tx.state.ownership.activate(epoch)),
+  activate(tx, { epoch }) {
+    // What programs remember of the shard knows nothing of the rows that came.
+    tx.state.memory.clear()
+    return keep(tx, tx.state.ownership.activate(epoch))
+  },
   discard(tx, { epoch, slots }) {
     const data = tx.state.ownership.discard(epoch, slots)
     if (data === undefined) return null

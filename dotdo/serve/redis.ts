@@ -1,8 +1,7 @@
 /** Redis as a dialect of the server. Node only. */
 import { randomBytes } from 'node:crypto'
 import { REDIS_CLIENTS_MAX } from '@dotdo/core/limits'
-// By path until compat/redis/package.json exports it.
-import { createRedisServer, type RedisServer, type ServerInfo } from '../../compat/redis/server.ts'
+import { createRedisServer, type RedisServer, type ServerInfo } from '@dotdo/redis/server'
 import type { Dialect, DialectParts } from './dialects.ts'
 import { addCounter } from './metrics.ts'
 

@@ -7,8 +7,7 @@
  *  3. Only the Worker reaches it, and that has checked the password of a request that brings one. */
 import { DurableObject } from 'cloudflare:workers'
 import { workersClock } from '@dotdo/core/host/workers'
-// By path until compat/redis/package.json exports it.
-import { createRedisServer, type RedisServer } from '../../compat/redis/server.ts'
+import { createRedisServer, type RedisServer } from '@dotdo/redis/server'
 import manifest from '../package.json' with { type: 'json' }
 import { serveTunnel, type TunnelSession } from '../tunnel/serve.ts'
 import { authenticateOf, type Environment, fabricOf, logBug } from './environment.ts'

@@ -11,7 +11,7 @@ import { Failure } from '@dotdo/core/errors'
 import type { Database, Plan } from '@dotdo/core/shard'
 import { errorReply, replyOf } from '../errors.ts'
 import type { ExecArgs, WatchMark } from '../program.ts'
-import { commonSlot, findKeys, forOneShard, Later, PROGRAM } from '../routing.ts'
+import { findKeys, forOneShard, Later, PROGRAM, slotsOf } from '../routing.ts'
 import type { Answer, Queued, Row, Session, Transaction, Watch } from '../session.ts'
 import { OK, type Value } from '../value.ts'
 
@@ -35,8 +35,8 @@ function watch(session: Session, argv: readonly Bin[]): Answer {
     const { db } = state
     const known = (key: Bin) => state.watches.some((other) => other.key === key && other.db === db)
     const keys = [...new Set(argv.slice(1))].filter((key) => !known(key))
-    const slot = commonSlot(map, [...state.watches.map(({ key }) => key), ...keys])
-    if (slot === undefined && map.count > 1) throw new Failure('cross_shard', 'watched keys live apart')
+    const slots = slotsOf(map, [...state.watches.map(({ key }) => key), ...keys])
+    if (slots.length > 1 && map.count > 1) throw new Failure('cross_shard', 'watched keys live apart')
     const ask = (key: Bin) => plan.one(map.slotOf(key), { program: PROGRAM, name: 'watch', args: {} })
     const watches = keys.map((key): Watch => ({ key, db, asked: ask(key) }))
     state.watches = [...state.watches, ...watches]
@@ -106,15 +106,15 @@ function gather(queue: readonly Queued[], firstDb: number, shardCount: number): 
  *  @throws cross_shard when its keys, watched ones included, live apart */
 function planExec({ state }: Session, { plan, database: { map }, queue, watches }: ExecPlan): Later {
   const { commands, keys, finish } = gather(queue, state.db, map.count)
-  const slot = commonSlot(map, [...watches.map(({ key }) => key), ...keys])
-  if (slot === undefined && map.count > 1) throw new Failure('cross_shard', 'the keys of the transaction live apart')
+  const slots = slotsOf(map, [...watches.map(({ key }) => key), ...keys])
+  if (slots.length > 1 && map.count > 1) throw new Failure('cross_shard', 'the keys of the transaction live apart')
   const positions = watches.map(({ key, db, asked }) => {
     if (asked.reply instanceof Failure) throw asked.reply
     return { key, db, position: asked.reply as WatchMark }
   })
   const args: ExecArgs = { commands, watches: positions }
   const call = { program: PROGRAM, name: 'exec', args }
-  const pending = slot === undefined || slot < 0 ? plan.shard(0, call) : plan.one(slot, call)
+  const pending = slots.length === 0 ? plan.shard(0, call) : plan.together(slots, call)
   return new Later(() => {
     const answer = replyOf(pending.reply)
     if (!Array.isArray(answer)) return answer
