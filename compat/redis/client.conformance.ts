@@ -3,10 +3,13 @@ import type { Redis, RedisOptions } from 'ioredis'
 import { ReplyError } from 'ioredis'
 import type { ExpectStatic } from 'vitest'
 
+/** Options of every client; how replies are shaped is left to what is typed. */
+export type ClientOptions = Omit<RedisOptions, 'replyMapping'>
+
 /** An empty place for the data of one case. */
 export interface ClientPlace {
   /** Make a client of the place. */
-  client(options?: RedisOptions): Redis
+  client(options?: ClientOptions): Redis
   /** Make a client of a database with so many shards. */
   sharded(count: number): Promise<Redis>
 }

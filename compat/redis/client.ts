@@ -5,7 +5,8 @@
  *  2. One folder is opened once a process, however many clients there are; it is closed when the last one has gone.
  *  3. Credentials have nothing to guard inside one process: any are accepted. */
 import { Failure } from '@dotdo/core/errors'
-import { type NodeFabric, type NodeFabricOptions, nodeClock, openFabric } from '@dotdo/core/host/node'
+import { defaultFolder, type NodeFabric, type NodeFabricOptions, nodeClock, openFabric } from '@dotdo/core/host/node'
+import { socketPair } from '@dotdo/core/host/socket-pair'
 import type { Fabric } from '@dotdo/core/shard'
 import IORedis, {
   AbstractConnector,
@@ -14,7 +15,6 @@ import IORedis, {
   type RedisOptions as IORedisOptions,
 } from 'ioredis'
 import type { ReplyMappingFromOptions } from 'ioredis/built/types.js'
-import { environmentVariable, socketPair } from '../../core/host/socket-pair.ts'
 import manifest from './package.json' with { type: 'json' }
 import { redisProgram } from './program.ts'
 import { createRedisServer, type RedisServer } from './server.ts'
@@ -155,7 +155,6 @@ function readUrl(url: string): RedisOptions {
   return { ...options, dotdo: decodeURIComponent(path) || defaultFolder() } as RedisOptions
 }
 
-const defaultFolder = () => environmentVariable('DOTDO_DATA') || '.dotdo'
 const isUrl = (argument: unknown): argument is string => typeof argument === 'string' && /^dotdo:/i.test(argument)
 const addressNames = ['host', 'port', 'path', 'sentinels', 'Connector'] as const
 

@@ -133,12 +133,6 @@ export class PairedSocket extends Duplex {
   }
 }
 
-/** Read a variable of the environment, as a client that is given no address does.
- *  @returns undefined where it is not set, or there is no environment */
-export function environmentVariable(name: string): string | undefined {
-  return typeof process === 'undefined' ? undefined : process.env[name]
-}
-
 /** Make a connected pair.
  *  @param port what each end says its peer's port is
  *  @returns the client's end and the server's end */

@@ -45,6 +45,11 @@ export interface NodeFabric extends Fabric {
   close(): Promise<void>
 }
 
+/** Tell the data folder of whoever names none: DOTDO_DATA, or `.dotdo`. */
+export function defaultFolder(): string {
+  return process.env.DOTDO_DATA || '.dotdo'
+}
+
 /** Open the fabric of a data folder.
  *  @throws conflict when another process has the folder open; invalid for options that cannot be honoured */
 export async function openFabric(options: NodeFabricOptions): Promise<NodeFabric> {

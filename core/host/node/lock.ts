@@ -1,4 +1,5 @@
 /** One process a data folder. The lock is SQLite's own on a file, so that it dies with the process. Node only. */
+import { realpathSync } from 'node:fs'
 import { join } from 'node:path'
 import { Failure } from '../../errors.ts'
 import { openSqlite } from './sqlite.ts'
@@ -10,7 +11,7 @@ const held = new Set<string>()
  *  @returns a function that gives it up
  *  @throws conflict when this process or another has it already */
 export function lockFolder(folder: string): () => void {
-  const path = join(folder, 'lock.sqlite')
+  const path = join(realpathSync(folder), 'lock.sqlite')
   if (held.has(path)) throw new Failure('conflict', `${folder} is open in this process already`)
   const sql = openSqlite(path, { durability: 'normal', exclusive: true })
   // A write takes the lock; reading alone would leave the file to others.
