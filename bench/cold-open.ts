@@ -2,10 +2,10 @@
  *
  *  Goals (issue 2): opening a database and answering its first read takes 10 ms at p99; the process takes 1 GB at most.
  *
- *  One database is made through the product, closed, and copied; the catalog gets its rows through the product too. What
- *  is measured is a client's `SELECT name` and `GET key`, sent together, until the answer. The floor opens the same kind
- *  of file with SQLite alone and reads the same row. The files were just written, so their pages are in memory: a disk's
- *  own time is not measured, nor is that of writing the copies down (they are synced first). */
+ *  One database is made through the product, closed, and copied; the catalog gets its rows through the product too.
+ *  What is measured is a client's `SELECT name` and `GET key`, sent together, until the answer. The floor opens the
+ *  same kind of file with SQLite alone and reads the same row. The files were just written, so their pages are in
+ *  memory: a disk's own time is not measured, nor is that of writing the copies down (they are synced first). */
 import { spawnSync } from 'node:child_process'
 import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { connect, type Socket } from 'node:net'

@@ -5,7 +5,8 @@
  *  The floor is the same upsert of the same rows in the same order, straight through the Sql port: the same statement,
  *  the same commits, the same savepoint a call. So our side pays for the log, and also for what a call costs to queue,
  *  dispatch and answer. There is no shard without a log to compare with. A buffered table writes its rows to the redo
- *  first and to SQL when the shard is drained; both are counted, and its redo is dropped before the disk is measured. */
+ *  first and to SQL when the shard is drained; both are counted, and its redo is dropped before the disk is measured.
+ *  */
 import { join } from 'node:path'
 import { openSqlite } from '@dotdo/core/host/node'
 import { type Call, type Program, type Row, type Table, type Tx, table } from '@dotdo/core/shard'

@@ -1,7 +1,8 @@
 /** Bench `redis`: `dotdo serve` against Debian's redis-server, both loaded by redis-benchmark, in alternating runs.
  *
- *  Goals (issue 2), in requests a second: pipelined, at `normal` 0.3x of redis with appendfsync everysec, at `full` 1x of
- *  redis with appendfsync always; without pipelining 0.5x. Each durability is compared with what promises the same. */
+ *  Goals (issue 2), in requests a second: pipelined, at `normal` 0.3x of redis with appendfsync everysec, at `full` 1x
+ *  of redis with appendfsync always; without pipelining 0.5x. Each durability is compared with what promises the same.
+ *  */
 import { execFile, spawn } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { createServer } from 'node:net'

@@ -2,7 +2,8 @@
  *
  *  1. `Bin` is a binary string: one char per byte (code units 0 to 255). It hashes, compares and crosses threads
  *     at the cost of its bytes, and is a Map key as it stands. Dialects decode their byte arguments to it.
- *  2. This is the only file that touches `Buffer` outside core/host: Node has it, workerd has it by nodejs_compat. */
+ *  2. This is the only file that touches `Buffer` outside core/host: Node has it, workerd has it by nodejs_compat.
+ *     workerd's `latin1Slice`, `latin1Write` and their like have no defaults: every argument is given. */
 import { Failure } from './errors.ts'
 
 /** A binary string: one char per byte, every code unit at most 255. */
@@ -26,7 +27,7 @@ export function fromBin(bin: Bin): Uint8Array {
 
 /** Encode text as the binary string of its UTF-8 bytes. */
 export function textToBin(text: string): Bin {
-  return Buffer.from(text, 'utf8').latin1Slice()
+  return toBin(Buffer.from(text, 'utf8'))
 }
 
 /** Decode a binary string that holds UTF-8.
@@ -52,7 +53,7 @@ export function toBase64Url(data: Uint8Array | string): string {
 /** Decode base64url to text.
  *  @throws invalid when it is not UTF-8 inside */
 export function fromBase64Url(text: string): string {
-  const decoded = binToText(Buffer.from(text, 'base64url').latin1Slice())
+  const decoded = binToText(toBin(Buffer.from(text, 'base64url')))
   if (decoded === undefined) throw new Failure('invalid', `not base64url of UTF-8 text: ${text.slice(0, 80)}`)
   return decoded
 }

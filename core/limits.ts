@@ -91,7 +91,8 @@ export const SHUTDOWN_MS_MAX = 8_000
 export const REDO_DROPPED_PER_GROUP = 2_000
 /** Changes of one batch that a follower delivers: enough to hide a round trip, little to hold or to deliver twice. */
 export const FOLLOW_BATCH_MAX = 1_000
-/** Milliseconds a follower waits at a shard for the next change before it asks again: bounds what a lost reply costs. */
+/** Milliseconds a follower waits at a shard for the next change before it asks again: bounds what a lost reply costs.
+ * */
 export const FOLLOW_WAIT_MS = 10_000
 /** Milliseconds before a follower tries again after its first failure; doubled each time. */
 export const FOLLOW_RETRY_FIRST_MS = 50

@@ -56,6 +56,7 @@ function serveApp(request: Request, environment: Environment): Response | Promis
   return app.fetch(request)
 }
 
+/** The Worker: what Cloudflare calls. */
 export default {
   /** Answer a request. A fabric and an app are made for each: what one request opens, another must not use. */
   fetch(request: Request, environment: Environment): Response | Promise<Response> {

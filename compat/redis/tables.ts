@@ -48,7 +48,8 @@ function idOf(db: number | undefined, ...parts: readonly (Bin | undefined)[]): s
   return (db === undefined || db === 0 ? path : [String(db), ...path]).join('/')
 }
 
-/** Begin a name in memory: slot and hash follow from the key, and database 0 goes without saying. A char above 255 occurs
+/** Begin a name in memory: slot and hash follow from the key, and database 0 goes without saying. A char above 255
+ * occurs
  *  in no key, so that no key of database 0 begins like one of another. */
 function memoryName(db: number | undefined): string {
   return db === 0 || db === undefined ? '' : String.fromCharCode(256 + db)

@@ -1,8 +1,8 @@
 /** A buffered table: rows in memory in front of their SQL table.
  *
  *  1. A put or remove changes memory; the log and redo make it durable (log.ts). The SQL table follows later.
- *  2. An entry is clean (`generation` 0) or dirty in a generation. `seal` closes the running generation; its rows are then
- *     drained to SQL in slot order, a slice with each group; when all are there, their redo may be dropped.
+ *  2. An entry is clean (`generation` 0) or dirty in a generation. `seal` closes the running generation; its rows are
+ *     then drained to SQL in slot order, a slice with each group; when all are there, their redo may be dropped.
  *  3. A row rewritten after the seal is dirty in the newer generation, whose redo holds it: the drain passes it over.
  *  4. Clean rows live in two maps, young and old; when young is full, old is dropped but for its dirty rows. */
 import { toBin } from '../bytes.ts'

@@ -6,7 +6,8 @@ export interface Clock {
   nowMs(): number
   /** @returns a random integer, 0 to 2^48 - 1 */
   random(): number
-  /** Run `work` when the requests that have arrived by now have all been queued: this makes the group of a group commit. */
+  /** Run `work` when the requests that have arrived by now have all been queued: this makes the group of a group
+   * commit. */
   defer(work: () => void): void
   /** Run `work` in `delayMs`.
    *  @returns a function that calls it off */

@@ -43,8 +43,8 @@ export const CATALOG_DATABASE = 'dotdo.catalog'
 
 /** Check a database name.
  *  @returns it
- *  @throws invalid when it is not 1 to 63 of a-z, 0-9, dot, dash and underscore, beginning with a letter or digit, or is
- *  one of the fabric's own (`dotdo.`) */
+ *  @throws invalid when it is not 1 to 63 of a-z, 0-9, dot, dash and underscore, beginning with a letter or digit, or
+ *  is one of the fabric's own (`dotdo.`) */
 export function checkName(name: string): string {
   if (!/^[a-z0-9][a-z0-9._-]{0,62}$/.test(name) || name.startsWith('dotdo.')) {
     const rule = '1 to 63 of a-z 0-9 . _ - beginning with a letter or digit, not dotdo.'

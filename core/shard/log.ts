@@ -2,11 +2,11 @@
  *
  *  1. One row of `dotdo_log` holds the changes of one group (cut at `segmentBytes`): operation, table, key columns, and
  *     by capture level the documents. Seqs run from 1 without holes.
- *  2. `dotdo_redo` holds, under the same `first`, the other columns of changes to buffered tables. It is replayed after a
- *     crash and dropped when those rows stand in their tables. A log row is never trimmed while its redo exists.
+ *  2. `dotdo_redo` holds, under the same `first`, the other columns of changes to buffered tables. It is replayed after
+ *     a crash and dropped when those rows stand in their tables. A log row is never trimmed while its redo exists.
  *     `total` counts the log's bytes from its beginning, so that opening and trimming need not add them up.
- *  3. What is pending belongs to the group that is running; `mark` and `rollback` undo part of it, `write` puts it in the
- *     database as the group's last statements, `settle` forgets it once the commit has succeeded. */
+ *  3. What is pending belongs to the group that is running; `mark` and `rollback` undo part of it, `write` puts it in
+ *     the database as the group's last statements, `settle` forgets it once the commit has succeeded. */
 import { ByteReader, ByteWriter } from '../bytes.ts'
 import { Failure } from '../errors.ts'
 import { CHANGES_READ_BYTES_MAX, LOG_PAYLOAD_BYTES_MAX, REDO_DROPPED_PER_GROUP, SQL_ROW_BYTES_MAX } from '../limits.ts'

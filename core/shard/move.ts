@@ -3,14 +3,15 @@
  *  1. A move is plain data that says what is to be done and how far it is. It is kept (in the catalog) before a step is
  *     begun, so that whoever finds it can go on; every step may be done twice, also late (ownership.ts, 5).
  *  2. prepare the targets -> fence the sources -> copy -> activate the targets -> discard at the sources -> publish the
- *     map. Fence and activation are durable before the next step begins. All moves of one epoch go step by step together.
+ *     map. Fence and activation are durable before the next step begins. All moves of one epoch go step by step
+ *     together.
  *  3. One move at a time in a database: the catalog refuses a second. There is no way back once a source is fenced: a
  *     move that fails is resumed until it is done.
  *
- *  Limits: the slots are not served from their fence to their activation, which is as long as their copy takes; and calls
- *  to the whole of a shard that gives or takes slots wait from `prepare` to `discard`. Rows are logged at the target as
- *  new puts and at the source as truncates: a follower that merges both must treat a target's log as following on the
- *  source's. */
+ *  Limits: the slots are not served from their fence to their activation, which is as long as their copy takes; and
+ *  calls to the whole of a shard that gives or takes slots wait from `prepare` to `discard`. Rows are logged at the
+ *  target as new puts and at the source as truncates: a follower that merges both must treat a target's log as
+ *  following on the source's. */
 import { Failure, fromWire } from '../errors.ts'
 import { COPY_ROWS_MAX, DISCARD_SLOTS_MAX } from '../limits.ts'
 import type { MapData, ShardMap, SlotMove, SlotRange } from './map.ts'

@@ -3,10 +3,11 @@
  *  1. A call for a slot that is not owned is answered `moved`, with what is known of where it went.
  *  2. A call to the shard as a whole is answered only at the shard's own epoch; an older caller must look again, or a
  *     scatter could miss or double the rows of slots that moved meanwhile.
- *  3. While rows are here whose slots are not owned (they arrive, or were fenced and are not discarded yet), calls to the
- *     shard as a whole are refused at every epoch: no program need know of such rows.
+ *  3. While rows are here whose slots are not owned (they arrive, or were fenced and are not discarded yet), calls to
+ *     the shard as a whole are refused at every epoch: no program need know of such rows.
  *  4. A fence is durable before the source is read for the last time; a slot is served again only after `activate`.
- *  5. Each step names its epoch and may be told again, also late: it is done once, and does nothing or is refused after. */
+ *  5. Each step names its epoch and may be told again, also late: it is done once, and does nothing or is refused
+ *     after. */
 import { Failure } from '../errors.ts'
 import { SLOT_COUNT } from '../limits.ts'
 import type { MapDelta, SlotRange } from './map.ts'
@@ -80,7 +81,8 @@ export class Ownership {
 
   /** Get ready to take slots at an epoch.
    *  @returns what to keep, or undefined when that is known
-   *  @throws conflict when the epoch is not newer, when a slot is served here, or while another move is under way here */
+   *  @throws conflict when the epoch is not newer, when a slot is served here, or while another move is under way here
+   *  */
   prepare(epoch: number, slots: readonly SlotRange[]): OwnershipData | undefined {
     const data = this.known()
     if (data.awaiting?.epoch === epoch) return undefined
@@ -95,7 +97,8 @@ export class Ownership {
 
   /** Stop serving slots, for good.
    *  @returns what to keep, or undefined when they are fenced
-   *  @throws conflict when a slot is not owned here, when the epoch is not newer, or while another move is under way here */
+   *  @throws conflict when a slot is not owned here, when the epoch is not newer, or while another move is under way
+   *  here */
   fence(epoch: number, slots: readonly SlotRange[], to: number): OwnershipData | undefined {
     const data = this.known()
     const isGone = ([from, end]: SlotRange) =>

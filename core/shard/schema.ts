@@ -7,7 +7,8 @@ import type { ColumnKind, Table } from './table.ts'
 
 const own = [
   'create table if not exists dotdo_meta (name text primary key, value text not null) strict, without rowid',
-  'create table if not exists dotdo_tables (id integer primary key, name text not null unique, made text not null) strict',
+  `create table if not exists dotdo_tables (id integer primary key, name text not null unique, made text not null)
+    strict`,
   `create table if not exists dotdo_log (first integer primary key, last integer not null, at integer not null,
     epoch integer not null, total integer not null, bytes blob not null) strict`,
   'create table if not exists dotdo_redo (first integer primary key, bytes blob not null) strict',

@@ -1,7 +1,7 @@
 /** A shard: one SQLite database, the log of every change made to it, and the programs that run on it.
  *
- *  1. Calls that arrive together run as one group in one transaction, in the order of arrival; no reply leaves before the
- *     group's commit (the output gate).
+ *  1. Calls that arrive together run as one group in one transaction, in the order of arrival; no reply leaves before
+ *     the group's commit (the output gate).
  *  2. A call that fails is undone alone; its reply is a Failure in its place.
  *  3. A commit that fails fails every call of its group, and the shard's memory is read back from the database. */
 import { assert, Failure, toFailure } from '../errors.ts'
@@ -188,7 +188,8 @@ export class Shard {
     }
   }
 
-  /** Run work whose throw undoes it, in memory and in SQL. Without a savepoint that holds as long as the work leaves SQL
+  /** Run work whose throw undoes it, in memory and in SQL. Without a savepoint that holds as long as the work leaves
+   * SQL
    *  alone; when it turns out not to, it is undone and run once more, with one. */
   private undoable<T>(tx: ShardTx, savepoint: boolean, work: () => T): T {
     const { state } = tx
@@ -248,7 +249,8 @@ export class Shard {
     for (const listener of listeners) listener()
   }
 
-  /** Run what is queued, write every dirty row to its table, and refuse calls from then on. The caller closes the database. */
+  /** Run what is queued, write every dirty row to its table, and refuse calls from then on. The caller closes the
+   * database. */
   close(): void {
     if (this.closed) return
     this.runGroup()

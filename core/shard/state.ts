@@ -1,4 +1,5 @@
-/** What a shard has in memory: its log, its buffered tables, its ownership. All of it is read back from the database. */
+/** What a shard has in memory: its log, its buffered tables, its ownership. All of it is read back from the database.
+ * */
 
 import { BufferedTable } from './buffer.ts'
 import type { Clock } from './clock.ts'

@@ -212,7 +212,7 @@ function startOf(tx: ShardTx, after: ChangesRequest['after']): number {
   if (after === 'start') return state.log.floor
   if (after === 'now') return state.log.committedSeq
   if (after.incarnation !== state.incarnation) {
-    const message = `position ${after.seq} belongs to history ${after.incarnation}; this shard's is ${state.incarnation}`
+    const message = `position ${after.seq} is of history ${after.incarnation}; this shard's is ${state.incarnation}`
     throw new Failure('out_of_range', message, { position: tx.position })
   }
   return after.seq

@@ -32,7 +32,8 @@ export interface Table<R extends Row = any> {
   readonly buffered?: boolean
   /** More indexes: name to the text after `on <table>`, for example `(expires) where expires is not null`. */
   readonly indexes?: { readonly [name: string]: string }
-  /** Name a row by its key for look-ups in memory, where that is cheaper than putting all key columns together: two rows
+  /** Name a row by its key for look-ups in memory, where that is cheaper than putting all key columns together: two
+   * rows
    *  have the same name only if they have the same key. Code units above 255 do not occur in `bin` columns. */
   identity?(key: Partial<R>): string
   /** What people see of a row: the document of change events and of the relation. */

@@ -138,9 +138,9 @@ function dial(connection: Connection, options: DialOptions): WireSession {
     flow.open()
   })
   socket.on('close', (code, reason) => {
-    if (opened && code !== 1000) {
-      fail(new Failure('unavailable', `the tunnel was closed: ${code} ${reason.toString()}`.trimEnd()))
-    }
+    // One that never opened is `whenOpen`'s to tell of.
+    if (!opened) return
+    if (code !== 1000) fail(new Failure('unavailable', `the tunnel was closed: ${code} ${reason.toString()}`.trimEnd()))
     ended = true
     flow.close()
     connection.close()

@@ -36,7 +36,10 @@ test('a folder that another process holds is refused, and free when that was kil
   const url = pathToFileURL(built).href
   writeFileSync(
     script,
-    `import { lockFolder } from '${url}'; lockFolder(process.argv[2]); process.send('held'); setInterval(() => {}, 1000)`,
+    `import { lockFolder } from '${url}'
+    lockFolder(process.argv[2])
+    process.send('held')
+    setInterval(() => {}, 1000)`,
   )
   const child = fork(script, [folder.path])
   await once(child, 'message')
