@@ -29,6 +29,8 @@ export interface ServerCounters {
   connections: number
   rejectedConnections: number
   commands: number
+  /** Commands by name (a subcommand is `client|setname`), as far as they are known. */
+  byCommand: Map<string, number>
   errorReplies: number
   inputBytes: number
   outputBytes: number
@@ -81,6 +83,7 @@ export function resetCounters(counters: ServerCounters): void {
     connections: 0,
     rejectedConnections: 0,
     commands: 0,
+    byCommand: new Map(),
     errorReplies: 0,
     inputBytes: 0,
     outputBytes: 0,

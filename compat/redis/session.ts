@@ -301,8 +301,10 @@ export class Session {
     const { multi } = state
     let row: Row
     try {
-      server.counters.commands += 1
+      const { counters } = server
+      counters.commands += 1
       row = server.commands.find(argv)
+      counters.byCommand.set(row.name, (counters.byCommand.get(row.name) ?? 0) + 1)
       if (!state.authenticated && !row.noAuth) throw new Failure('unauthenticated', 'authentication required')
       if (multi && row.noMulti) throw new Failure('invalid', 'ERR Command not allowed inside a transaction')
       state.lastCommand = row.name

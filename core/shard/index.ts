@@ -9,7 +9,7 @@ export * from './map.ts'
 export type { Call, Op, Position, Program, Tx, View } from './program.ts'
 export { type Pending, Plan, type PlannedCall, Router, type ShardClient, unwrap } from './router.ts'
 export * from './scatter.ts'
-export { Shard, type ShardLimits, type ShardParts, shardLimits } from './shard.ts'
+export { newCounters, Shard, type ShardCounters, type ShardLimits, type ShardParts, shardLimits } from './shard.ts'
 export type { Sql, SqlRow, SqlValue } from './sql.ts'
 export * from './strategy.ts'
 export {

@@ -45,12 +45,32 @@ export const shardLimits: ShardLimits = {
   segmentBytes: LOG_SEGMENT_BYTES,
 }
 
+/** What shards count, for metrics; hosts hand the same object to all shards of a thread. */
+export interface ShardCounters {
+  /** Groups committed. */
+  groups: number
+  /** Groups whose commit failed. */
+  failedGroups: number
+  /** Calls run. */
+  calls: number
+  /** Changes logged. */
+  changes: number
+}
+
+/** Begin to count.
+ *  @returns counters at 0 */
+export function newCounters(): ShardCounters {
+  return { groups: 0, failedGroups: 0, calls: 0, changes: 0 }
+}
+
 /** What a shard is made of. */
 export interface ShardParts {
   sql: Sql
   clock: Clock
   programs: readonly Program[]
   limits?: Partial<ShardLimits>
+  /** Where it counts. */
+  counters?: ShardCounters
   /** Told of failures that are bugs of ours; the caller gets `internal`. */
   onBug?(error: unknown): void
 }
@@ -67,6 +87,7 @@ export class Shard {
   private readonly clock: Clock
   private readonly programs: ReadonlyMap<string, Program>
   private readonly limits: ShardLimits
+  private readonly counters: ShardCounters
   private readonly onBug: (error: unknown) => void
   private state: ShardState | undefined
   private queue: Job[] = []
@@ -75,10 +96,11 @@ export class Shard {
   private swept = false
   private closed = false
 
-  constructor({ sql, clock, programs, limits, onBug }: ShardParts) {
+  constructor({ sql, clock, programs, limits, counters, onBug }: ShardParts) {
     this.sql = sql
     this.clock = clock
     this.limits = { ...shardLimits, ...limits }
+    this.counters = counters ?? newCounters()
     this.onBug = onBug ?? (() => undefined)
     this.programs = new Map([systemProgram, ...programs].map((program) => [program.name, program]))
   }
@@ -128,6 +150,7 @@ export class Shard {
       const failure = error instanceof Failure ? error : new Failure('storage', String(error), undefined, error)
       if (!(error instanceof Failure)) this.onBug(error)
       this.state = undefined
+      this.counters.failedGroups++
       for (const job of jobs) job.reject(failure)
       return
     }
@@ -137,7 +160,7 @@ export class Shard {
   /** Run a group and commit it. */
   private commit(jobs: readonly Job[]): unknown[][] {
     const nowMs = this.clock.nowMs()
-    let wrote = false
+    let changes = 0
     let wakeAtMs: number | undefined
     const replies = this.sql.transact(() => {
       const state = this.load()
@@ -147,9 +170,9 @@ export class Shard {
         wakeAtMs = this.sweep(tx)
         this.swept = true
       } else wakeAtMs = this.wake?.atMs
-      wrote = state.log.pending > 0
+      changes = state.log.pending
       state.log.write(nowMs, state.ownership.epoch)
-      if (wrote) {
+      if (changes > 0) {
         this.drain(state)
         state.log.trim(this.limits.logBytes)
       }
@@ -157,7 +180,9 @@ export class Shard {
     })
     ;(this.state as ShardState).commit()
     this.wakeAt(wakeAtMs)
-    if (wrote) this.notify()
+    if (changes > 0) this.notify()
+    this.counters.groups++
+    this.counters.changes += changes
     return replies
   }
 
@@ -175,6 +200,7 @@ export class Shard {
     if (program === undefined) return new Failure('unsupported', `no program ${call.program} runs on this shard`)
     const refused = program === systemProgram ? undefined : tx.state.ownership.refuse(call)
     if (refused !== undefined) return refused
+    this.counters.calls++
     const savepoint = program.writesSql?.(call) ?? program.tables.some((table) => !table.buffered)
     try {
       return this.undoable(tx, savepoint, () => {
@@ -189,8 +215,7 @@ export class Shard {
   }
 
   /** Run work whose throw undoes it, in memory and in SQL. Without a savepoint that holds as long as the work leaves
-   * SQL
-   *  alone; when it turns out not to, it is undone and run once more, with one. */
+   *  SQL alone; when it turns out not to, it is undone and run once more, with one. */
   private undoable<T>(tx: ShardTx, savepoint: boolean, work: () => T): T {
     const { state } = tx
     const mark = state.mark()

@@ -34,6 +34,12 @@ function count(server: RedisServer, { registry }: DialectParts): void {
   add('connections_accepted_total', 'Connections accepted.', () => counters.connections)
   add('connections_refused_total', 'Connections refused: too many.', () => counters.rejectedConnections)
   add('commands_total', 'Commands received.', () => counters.commands)
+  addCounter(registry, {
+    name: 'dotdo_redis_commands_by_name_total',
+    help: 'Known commands received, by name.',
+    labelNames: ['command'],
+    read: () => [...counters.byCommand].map(([command, calls]) => [{ command }, calls]),
+  })
   add('error_replies_total', 'Replies that were errors.', () => counters.errorReplies)
   add('received_bytes_total', 'Bytes of requests.', () => counters.inputBytes)
   add('sent_bytes_total', 'Bytes of replies.', () => counters.outputBytes)

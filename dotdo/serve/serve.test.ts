@@ -1,4 +1,6 @@
+import { once } from 'node:events'
 import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs'
+import { createConnection } from 'node:net'
 import { join } from 'node:path'
 import { Failure } from '@dotdo/core/errors'
 import { pino } from 'pino'
@@ -34,6 +36,24 @@ describe('a server in this process', () => {
     expect(text).toMatch(/^dotdo_connections\{listener="redis"\} 0$/m)
     expect(text).toMatch(/^dotdo_redis_commands_total 0$/m)
     expect(text).toMatch(/^dotdo_bugs_total 0$/m)
+    await server.close()
+  })
+
+  it('counts commands by name, and what the shards do', async () => {
+    const server = await start({})
+    const client = createConnection(server.ports.get('redis') as number, '127.0.0.1')
+    client.write('SET a 1\r\nSET b 1\r\nGET a\r\n')
+    await once(client, 'data')
+    const url = `http://127.0.0.1:${server.ports.get('http')}`
+    const text = await (await fetch(`${url}/metrics`)).text()
+    client.destroy()
+    expect(text).toMatch(/^dotdo_redis_commands_by_name_total\{command="set"\} 2$/m)
+    expect(text).toMatch(/^dotdo_shards_open\{thread="0"\} 2$/m)
+    expect(text).toMatch(/^dotdo_shard_groups_total\{thread="0"\} [1-9]/m)
+    expect(text).toMatch(/^dotdo_shard_calls_total\{thread="0"\} [1-9]/m)
+    // Two keys, and the database's row in the catalog.
+    expect(text).toMatch(/^dotdo_shard_changes_total\{thread="0"\} 3$/m)
+    expect(text).toMatch(/^dotdo_shard_failed_groups_total\{thread="0"\} 0$/m)
     await server.close()
   })
 

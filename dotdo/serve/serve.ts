@@ -17,7 +17,7 @@ import { checkPassword } from './credentials.ts'
 import { type Dialect, dialects } from './dialects.ts'
 import { listenHttp } from './http.ts'
 import { type Listener, listen } from './listen.ts'
-import { addGauge, createRegistry } from './metrics.ts'
+import { addGauge, addShardMetrics, createRegistry } from './metrics.ts'
 import { removeReadyFile, writeReadyFile } from './ready-file.ts'
 import type { Settings } from './settings.ts'
 
@@ -178,6 +178,7 @@ export async function startServer(settings: Settings, host: ServeParts): Promise
       throw new Failure('conflict', `${data} is in use by another process; choose another folder with --data`)
     },
   )
+  addShardMetrics(registry, () => fabric.stats())
   const parts = openParts(settings, { version, log, fabric, defaults, registry, onBug })
   try {
     await fabric.list('', 1)

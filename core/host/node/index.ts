@@ -8,12 +8,12 @@ import type { ShardLimits } from '../../shard/shard.ts'
 import type { CustomRoutes, ShardOptions } from '../../shard/strategy.ts'
 import { nodeClock } from './clock.ts'
 import { lockFolder } from './lock.ts'
-import { type Durability, FileStore, makeFolder, type ShardStore } from './store.ts'
+import { type Durability, FileStore, makeFolder, type ShardStore, type StoreStats } from './store.ts'
 import { ThreadStore } from './threads.ts'
 
 export { nodeClock } from './clock.ts'
 export { openSqlite } from './sqlite.ts'
-export { type Durability, FileStore, shardPath } from './store.ts'
+export { type Durability, FileStore, type StoreStats, shardPath } from './store.ts'
 export { serveThread, ThreadStore } from './threads.ts'
 
 /** How a fabric is opened in Node. */
@@ -41,6 +41,8 @@ export interface NodeFabricOptions {
 
 /** A fabric of this process, and its end. */
 export interface NodeFabric extends Fabric {
+  /** Tell what was counted, thread by thread. */
+  stats(): Promise<StoreStats[]>
   /** Write everything to its tables, close the files and give up the folder. */
   close(): Promise<void>
 }
@@ -54,15 +56,18 @@ export function defaultFolder(): string {
  *  @throws conflict when another process has the folder open; invalid for options that cannot be honoured */
 export async function openFabric(options: NodeFabricOptions): Promise<NodeFabric> {
   const { data, durability = 'full', threads = 0, threadEntry, openMax, limits, onBug } = options
+  if (threads > 0 && threadEntry === undefined) {
+    throw new Failure('invalid', 'threads need threadEntry, the module that calls serveThread')
+  }
   makeFolder(data)
   const unlock = lockFolder(data)
   const programs = [catalogProgram, ...options.programs]
   const common = { folder: data, durability, ...(openMax && { openMax }), ...(limits && { limits }) }
-  let store: ShardStore
-  if (threads === 0) store = new FileStore({ ...common, programs, clock: nodeClock, ...(onBug && { onBug }) })
-  else if (threadEntry === undefined)
-    throw new Failure('invalid', 'threads need threadEntry, the module of serveThread')
-  else store = new ThreadStore(threadEntry, threads, common)
+  const told = onBug && { onBug }
+  const store: ShardStore =
+    threadEntry !== undefined && threads > 0
+      ? new ThreadStore(threads, { entry: threadEntry, data: common, ...told })
+      : new FileStore({ ...common, programs, clock: nodeClock, ...told })
   const client = (database: string, index: number): ShardClient => ({
     submit: (calls) => store.submit(database, index, calls),
     awaitChange: (afterSeq, waitMs) => store.awaitChange(database, index, afterSeq, waitMs),
@@ -73,5 +78,5 @@ export async function openFabric(options: NodeFabricOptions): Promise<NodeFabric
     await store.close()
     unlock()
   }
-  return Object.assign(fabric, { close })
+  return Object.assign(fabric, { close, stats: () => store.stats() })
 }

@@ -7,16 +7,23 @@ import type { Clock } from '../../shard/clock.ts'
 import { CATALOG_DATABASE } from '../../shard/fabric.ts'
 import { crc16Slot } from '../../shard/hash.ts'
 import type { Call, Program } from '../../shard/program.ts'
-import { Shard, type ShardLimits } from '../../shard/shard.ts'
+import { newCounters, Shard, type ShardCounters, type ShardLimits } from '../../shard/shard.ts'
 import { type NodeSql, openSqlite } from './sqlite.ts'
 
 /** `full`: what was acknowledged survives power loss. `normal`: it survives the process's death. */
 export type Durability = 'full' | 'normal'
 
+/** What the shards of one thread have counted since it began, and how many are open. */
+export interface StoreStats extends ShardCounters {
+  openShards: number
+}
+
 /** Where shards are run: in this thread or in others. */
 export interface ShardStore {
   /** Run calls on a shard. @returns replies; failures as Failure or WireFailure */
   submit(database: string, index: number, calls: readonly Call[]): Promise<unknown[]>
+  /** Tell what was counted, thread by thread. */
+  stats(): Promise<StoreStats[]>
   /** Wait for a commit past a seq. */
   awaitChange(database: string, index: number, afterSeq: number, waitMs: number): Promise<void>
   /** Write everything to its tables and close the files. */
@@ -68,6 +75,7 @@ export class FileStore implements ShardStore {
   private readonly options: FileStoreOptions
   private readonly open = new Map<string, Open>()
   private readonly openMax: number
+  private readonly counters = newCounters()
   private closed = false
 
   constructor(options: FileStoreOptions) {
@@ -75,9 +83,8 @@ export class FileStore implements ShardStore {
     this.openMax = options.openMax ?? OPEN_SHARDS_MAX
   }
 
-  /** Files open now. */
-  get openCount(): number {
-    return this.open.size
+  async stats(): Promise<StoreStats[]> {
+    return [{ ...this.counters, openShards: this.open.size }]
   }
 
   /** @throws storage when the file cannot be opened; unavailable after close */
@@ -97,7 +104,8 @@ export class FileStore implements ShardStore {
     makeFolder(dirname(path))
     // The folder is locked, so this process alone reads the file: SQLite then needs no lock and no -shm file.
     const sql = openSqlite(path, { durability, exclusive: true })
-    const shard = new Shard({ sql, clock, programs, ...(limits && { limits }), ...(onBug && { onBug }) })
+    const { counters } = this
+    const shard = new Shard({ sql, clock, programs, counters, ...(limits && { limits }), ...(onBug && { onBug }) })
     this.open.set(key, { shard, sql })
     if (this.open.size > this.openMax) this.evict()
     return shard

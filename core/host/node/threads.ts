@@ -5,7 +5,7 @@ import { crc16Slot } from '../../shard/hash.ts'
 import type { Call, Program } from '../../shard/program.ts'
 import type { ShardLimits } from '../../shard/shard.ts'
 import { nodeClock } from './clock.ts'
-import { type Durability, FileStore, type ShardStore, wireReplies } from './store.ts'
+import { type Durability, FileStore, type ShardStore, type StoreStats, wireReplies } from './store.ts'
 
 /** What a thread is started with. Plain data. */
 export interface ThreadData {
@@ -18,6 +18,7 @@ export interface ThreadData {
 type Request =
   | { id: number; kind: 'submit'; database: string; index: number; calls: readonly Call[] }
   | { id: number; kind: 'await'; database: string; index: number; afterSeq: number; waitMs: number }
+  | { id: number; kind: 'stats' }
   | { id: number; kind: 'close' }
 
 type RequestBody = Request extends infer R ? (R extends Request ? Omit<R, 'id'> : never) : never
@@ -28,27 +29,66 @@ interface Answer {
   failure?: WireFailure
 }
 
+/** What a thread posts: answers of one turn, and bugs as they come. */
+type Post = { answers: Answer[] } | { bug: unknown }
+
 interface Waiting {
   resolve(replies: unknown[]): void
   reject(failure: Failure): void
 }
 
-/** One worker thread, and the messages to it. */
+/** How threads are started. */
+export interface ThreadOptions {
+  /** The built module that calls `serveThread` with the same programs. */
+  entry: URL
+  data: ThreadData
+  /** Told of failures that are bugs of ours, and of a thread's death; a dead thread is replaced. */
+  onBug?(error: unknown): void
+}
+
+/** One worker thread, and the messages to it. When it dies, what it was asked fails and a new one takes its place. */
 class Thread {
-  private readonly worker: Worker
+  private readonly options: ThreadOptions
+  private worker: Worker
   private readonly waiting = new Map<number, Waiting>()
   private outbox: Request[] = []
   private lastId = 0
-  private dead: Failure | undefined
+  private closing = false
+  private failure: Failure | undefined
+  /** Whether it has ever answered: one that dies before is not replaced, or it would die for ever. */
+  private answered = false
 
-  constructor(entry: URL, data: ThreadData) {
-    this.worker = new Worker(entry, { workerData: data })
-    this.worker.on('message', (answers: Answer[]) => {
-      for (const answer of answers) this.settle(answer)
+  constructor(options: ThreadOptions) {
+    this.options = options
+    this.worker = this.start()
+  }
+
+  private start(): Worker {
+    const worker = new Worker(this.options.entry, { workerData: this.options.data })
+    let cause: unknown
+    this.answered = false
+    worker.on('message', (post: Post) => {
+      this.answered = true
+      if ('bug' in post) this.options.onBug?.(post.bug)
+      else for (const answer of post.answers) this.settle(answer)
     })
-    this.worker.on('error', (error) => this.fail(new Failure('unavailable', `a shard thread died: ${error.message}`)))
-    this.worker.on('exit', () => this.fail(new Failure('unavailable', 'a shard thread has ended')))
-    this.worker.unref()
+    worker.on('error', (error) => {
+      cause = error
+    })
+    worker.on('exit', () => this.ended(cause))
+    worker.unref()
+    return worker
+  }
+
+  private ended(cause: unknown): void {
+    const why = cause instanceof Error ? `: ${cause.message}` : ''
+    const failure = new Failure('unavailable', `a shard thread has ended${why}`, undefined, cause)
+    for (const waiting of this.waiting.values()) waiting.reject(failure)
+    this.waiting.clear()
+    this.outbox = []
+    if (this.closing || !this.answered) this.failure = failure
+    else this.worker = this.start()
+    if (!this.closing) this.options.onBug?.(cause ?? failure)
   }
 
   private settle({ id, replies, failure }: Answer): void {
@@ -59,14 +99,8 @@ class Thread {
     else waiting?.reject(fromWire(failure) as Failure)
   }
 
-  private fail(failure: Failure): void {
-    this.dead = failure
-    for (const waiting of this.waiting.values()) waiting.reject(failure)
-    this.waiting.clear()
-  }
-
   request(request: RequestBody): Promise<unknown[]> {
-    if (this.dead !== undefined) return Promise.reject(this.dead)
+    if (this.failure !== undefined) return Promise.reject(this.failure)
     return new Promise((resolve, reject) => {
       const id = ++this.lastId
       if (this.waiting.size === 0) this.worker.ref()
@@ -79,11 +113,12 @@ class Thread {
   private post(): void {
     const { outbox } = this
     this.outbox = []
-    this.worker.postMessage(outbox)
+    if (outbox.length > 0) this.worker.postMessage(outbox)
   }
 
   async close(): Promise<void> {
-    if (this.dead === undefined) await this.request({ kind: 'close' }).catch(() => undefined)
+    this.closing = true
+    if (this.failure === undefined) await this.request({ kind: 'close' }).catch(() => undefined)
     await this.worker.terminate()
   }
 }
@@ -92,9 +127,9 @@ class Thread {
 export class ThreadStore implements ShardStore {
   private readonly threads: Thread[]
 
-  /** @param entry the built module that calls `serveThread` with the same programs */
-  constructor(entry: URL, count: number, data: ThreadData) {
-    this.threads = Array.from({ length: count }, () => new Thread(entry, data))
+  /** @param count how many threads */
+  constructor(count: number, options: ThreadOptions) {
+    this.threads = Array.from({ length: count }, () => new Thread(options))
   }
 
   private thread(database: string, index: number): Thread {
@@ -109,6 +144,11 @@ export class ThreadStore implements ShardStore {
     await this.thread(database, index).request({ kind: 'await', database, index, afterSeq, waitMs })
   }
 
+  async stats(): Promise<StoreStats[]> {
+    const stats = await Promise.all(this.threads.map((thread) => thread.request({ kind: 'stats' })))
+    return stats.flat() as StoreStats[]
+  }
+
   async close(): Promise<void> {
     await Promise.all(this.threads.map((thread) => thread.close()))
   }
@@ -118,7 +158,9 @@ export class ThreadStore implements ShardStore {
 export function serveThread(programs: readonly Program[]): void {
   const port = parentPort
   if (port === null) throw new Error('serveThread runs in a worker thread only')
-  const store = new FileStore({ ...(workerData as ThreadData), programs, clock: nodeClock })
+  const post = (message: Post) => port.postMessage(message)
+  const onBug = (error: unknown) => post({ bug: error instanceof Error ? error : String(error) })
+  const store = new FileStore({ ...(workerData as ThreadData), programs, clock: nodeClock, onBug })
   let answers: Answer[] = []
   const answer = (one: Answer) => {
     if (answers.length === 0) {
@@ -126,7 +168,7 @@ export function serveThread(programs: readonly Program[]): void {
       setImmediate(() => {
         const batch = answers
         answers = []
-        port.postMessage(batch)
+        post({ answers: batch })
       })
     }
     answers.push(one)
@@ -134,6 +176,7 @@ export function serveThread(programs: readonly Program[]): void {
   const run = async (request: Request): Promise<unknown[]> => {
     if (request.kind === 'submit')
       return wireReplies(await store.submit(request.database, request.index, request.calls))
+    if (request.kind === 'stats') return store.stats()
     if (request.kind === 'close') await store.close()
     else await store.awaitChange(request.database, request.index, request.afterSeq, request.waitMs)
     return []
