@@ -45,6 +45,8 @@ export interface Bench {
   readonly name: string
   /** One line: what is measured against what. */
   readonly about: string
+  /** Say what must be installed first; undefined when nothing is missing. */
+  missing?(): string | undefined
   run(context: BenchContext): Promise<BenchRow[]>
 }
 

@@ -30,6 +30,8 @@ function progressOf(name: string): { show(text: string): void; end(): void } {
 }
 
 async function runOne(bench: Bench, flags: Flags, folder: string): Promise<void> {
+  const missing = bench.missing?.()
+  if (missing !== undefined) throw new Error(`bench ${bench.name}: ${missing}`)
   const { quick = false, json = false } = flags
   const { show, end } = progressOf(bench.name)
   const rows = await bench.run({ quick, progress: show }).finally(end)

@@ -3,7 +3,7 @@
  *  Goals (issue 2), in requests a second: pipelined, at `normal` 0.3x of redis with appendfsync everysec, at `full` 1x
  *  of redis with appendfsync always; without pipelining 0.5x. Each durability is compared with what promises the same.
  *  */
-import { execFile, spawn } from 'node:child_process'
+import { execFile, spawn, spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -14,7 +14,6 @@ import { alternate, type Bench, type BenchContext, type BenchRow, compare } from
 
 const name = 'redis'
 const run = promisify(execFile)
-const install = 'install the Debian packages redis-server and redis-tools'
 
 /** What redis-benchmark tells of one test. */
 interface Load {
@@ -47,7 +46,7 @@ async function startRedis(folder: string, appendfsync: 'everysec' | 'always'): P
   const child = spawn('redis-server', flags, { stdio: ['ignore', 'pipe', 'inherit'] })
   const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()))
   await new Promise<void>((resolve, reject) => {
-    child.once('error', (error) => reject(new Error(`redis-server cannot be run (${error.message}); ${install}`)))
+    child.once('error', reject)
     child.once('exit', (code) => reject(new Error(`redis-server ended with ${code}`)))
     child.stdout.on('data', (chunk: Buffer) => chunk.includes('Ready to accept connections') && resolve())
   })
@@ -75,9 +74,7 @@ interface Shape {
 async function load(port: number, { test, pipeline, requests, keys }: Shape): Promise<Load> {
   const settings = { p: port, c: 50, P: pipeline, n: requests, r: keys, t: test }
   const flags = Object.entries(settings).flatMap(([flag, value]) => [`-${flag}`, String(value)])
-  const { stdout } = await run('redis-benchmark', [...flags, '--csv']).catch((error: Error) => {
-    throw new Error(`redis-benchmark: ${error.message}; ${install}`)
-  })
+  const { stdout } = await run('redis-benchmark', [...flags, '--csv'])
   // "test","rps","avg_latency_ms","min_latency_ms","p50_latency_ms","p95_latency_ms","p99_latency_ms","max_latency_ms"
   const cells = stdout.trim().split('\n').at(-1)?.split(',') ?? []
   const [rps, , , p50Ms, , p99Ms] = cells.slice(1).map((cell) => Number(cell.replaceAll('"', '')))
@@ -156,6 +153,11 @@ async function compareAt(pairing: (typeof pairings)[number], context: BenchConte
 export const redis: Bench = {
   name,
   about: 'requests/s, p50 and p99 of redis-benchmark against redis-server, at both durabilities',
+  missing() {
+    const absent = ['redis-server', 'redis-benchmark'].filter((program) => spawnSync(program, ['--version']).error)
+    if (absent.length === 0) return undefined
+    return `${absent.join(' and ')} not found; install the Debian packages redis-server and redis-tools`
+  },
   async run(context) {
     const rows: BenchRow[] = []
     for (const pairing of pairings) rows.push(...(await compareAt(pairing, context)))

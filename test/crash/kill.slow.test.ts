@@ -1,5 +1,5 @@
-/** kill -9 at random points of a write load, DOTDO_ROUNDS times (50): no acknowledged write lost, no transaction halved.
- *  The rounds are shared out over every combination of durability, shards and threads. */
+/** kill -9 at random points of a write load, DOTDO_ROUNDS times (50): no acknowledged write is lost, and no transaction
+ *  halved. The rounds are shared out over every combination of durability, shards and threads. */
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
 import { temporaryFolder } from '../../core/host/node/testing.ts'

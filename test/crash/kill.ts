@@ -1,7 +1,7 @@
 /** Rounds of load and kill -9: after each, every acknowledged write must be there, and no transaction by half.
  *
- *  A round starts the server on what the rounds before it left, loads it, kills it at a random point, starts it again and
- *  looks. The kill may meet the server anywhere: deciding, committing, writing rows to their tables, answering. */
+ *  A round starts the server on what the rounds before it left, loads it, kills it at a random point, starts it again
+ *  and looks. The kill may meet the server anywhere: deciding, committing, writing rows to their tables, answering. */
 import { setTimeout as delay } from 'node:timers/promises'
 import { Random } from '../sim/random.ts'
 import { Load } from './load.ts'
