@@ -56,7 +56,7 @@ async function askReal(port: number, lines: readonly string[]): Promise<string> 
   let received = ''
   socket.write(`${lines.join('\r\n')}\r\nECHO end-of-exchange.\r\n`)
   for await (const chunk of socket) {
-    received += (chunk as Buffer).latin1Slice()
+    received += (chunk as Buffer).toString('latin1')
     if (received.endsWith(mark)) break
   }
   socket.destroy()

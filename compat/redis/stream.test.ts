@@ -23,7 +23,7 @@ afterEach(async () => {
 async function read(socket: PairedSocket, bytes: number): Promise<string> {
   let text = ''
   for await (const chunk of socket.iterator({ destroyOnReturn: false })) {
-    text += (chunk as Buffer).latin1Slice()
+    text += (chunk as Buffer).toString('latin1')
     if (text.length >= bytes) break
   }
   return text

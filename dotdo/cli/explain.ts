@@ -10,6 +10,7 @@ Redis clients work on it unchanged; more protocols follow.
 Commands
   dotdo serve     serve Redis and HTTP from a folder
   dotdo status    show how a running server is, and its databases
+  dotdo connect   open local ports onto a dotdo Worker on Cloudflare
   dotdo help      every command; dotdo serve --help lists every option
 
 A first example
