@@ -1,7 +1,8 @@
 /** Following the change feed over HTTP, across the deaths of its server.
  *
  *  Each line of `GET /changes` carries a token; after a break the feed goes on from the last one that was read. What is
- *  kept of it proves that this loses and repeats nothing: in every shard the changes are numbered from 1 without holes. */
+ *  kept of it proves that this loses and repeats nothing: in every shard the changes are numbered from 1 without holes.
+ *  */
 
 /** A line of the feed, as far as the demo reads it. */
 interface Line {

@@ -1,8 +1,8 @@
 /** Loading through ioredis, so that it can be taken up again after the server died.
  *
  *  1. A flight and its origin's counters are written in one MULTI: both are there, or neither.
- *  2. After a crash, rows that were sent and not acknowledged are in doubt. The flight's key tells whether its transaction
- *     took place, and so tells it of the counters too: nothing is lost, nothing is counted twice.
+ *  2. After a crash, rows that were sent and not acknowledged are in doubt. The flight's key tells whether its
+ *     transaction took place, and so tells it of the counters too: nothing is lost, nothing is counted twice.
  *  3. Airports are plain MSETs, which can be sent again without a question. */
 import { Redis } from 'ioredis'
 import {

@@ -2,9 +2,9 @@
  *
  *      npm run demo -- [--quick] [--json]
  *
- *  Loads flights and airports through ioredis into four shards on two threads, follows the change feed, kills the server
- *  with -9 in the middle, starts it again, finishes the load and the feed, and has redis-cli prove that nothing was lost
- *  or doubled. Exits with 1 when anything was. */
+ *  Loads flights and airports through ioredis into four shards on two threads, follows the change feed, kills the
+ *  server with -9 in the middle, starts it again, finishes the load and the feed, and has redis-cli prove that nothing
+ *  was lost or doubled. Exits with 1 when anything was. */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
