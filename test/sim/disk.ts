@@ -1,14 +1,15 @@
 /** A disk that fails: the real SQLite of the Node host in memory, under the real Sql port, with faults between the two.
  *
- *  1. A planned fault strikes one outermost transaction: its n-th statement or its commit fails, or the process dies just
- *     before or just after the commit.
+ *  1. A planned fault strikes one outermost transaction: its n-th statement or its commit fails, or the process dies
+ *     just before or just after the commit.
  *  2. A full disk is SQLite's own: the file may not grow.
  *  3. What was committed outlives every crash. */
-
 import type { Connection } from '../../core/host/node/driver.ts'
 import { connect } from '../../core/host/node/sqlite.ts'
+import type { Program } from '../../core/shard/program.ts'
+import { migrate } from '../../core/shard/schema.ts'
 import type { CheckedStatement } from '../../core/shard/sql-check.ts'
-import type { PreparedSql, SqlDriver } from '../../core/shard/sql-driver.ts'
+import { HostSql, type PreparedSql, type SqlDriver } from '../../core/shard/sql-driver.ts'
 
 /** What strikes the next outermost transaction. */
 export type Fault =
@@ -26,15 +27,14 @@ class Death extends Error {}
 export class Disk implements SqlDriver {
   /** Strikes once. */
   fault: Fault | undefined
+  /** Ends the process; called inside a transaction. */
+  die: () => void = () => undefined
   private readonly inner: Connection
-  private readonly die: () => void
   private statementsLeft = Number.POSITIVE_INFINITY
   private undone = false
 
-  /** @param die ends the process; called inside a transaction */
-  constructor(die: () => void) {
+  constructor() {
     this.inner = connect(':memory:', {})
-    this.die = die
   }
 
   prepare(statement: CheckedStatement): PreparedSql {
@@ -94,6 +94,22 @@ export class Disk implements SqlDriver {
     this.inner.value(`pragma max_page_count = ${full ? pages : 1_000_000}`)
   }
 
+  /** Forget every row, but not the tables. */
+  empty(): void {
+    this.fault = undefined
+    this.die = () => undefined
+    for (const name of this.tables()) this.inner.exec(`delete from ${name}`)
+    // The same size whatever was there: a disk that is full must be full at the same write.
+    this.inner.exec('vacuum')
+  }
+
+  private tables(): string[] {
+    const names = "select group_concat(name) from sqlite_schema where type = 'table' and name <> 'dotdo_tables'"
+    return String(this.inner.value(names) ?? '')
+      .split(',')
+      .filter(Boolean)
+  }
+
   sizeBytes(): number {
     return this.inner.sizeBytes()
   }
@@ -106,4 +122,51 @@ export class Disk implements SqlDriver {
   close(): void {
     this.inner.close()
   }
+}
+
+/** A database of a machine: the disk and the port over it. */
+export interface Database {
+  readonly disk: Disk
+  readonly sql: HostSql
+}
+
+/** Databases that are used again, seed after seed: making one takes longer than most of what is then done with it. All
+ * that are taken have the tables of their programs and no rows, whether they are new or not: a seed must replay alone.
+ * */
+export class DiskPool {
+  private readonly spare = new Map<string, Database[]>()
+
+  /** @param programs whose tables it has */
+  take(programs: readonly Program[]): Database {
+    const found = this.spare.get(schemaOf(programs))?.pop()
+    if (found !== undefined) return found
+    const database = makeDatabase()
+    const tables = programs.flatMap((program) => program.tables)
+    database.sql.transact(() => migrate(database.sql, tables))
+    database.disk.empty()
+    return database
+  }
+
+  /** Give a database back; nothing uses it any more. */
+  give(programs: readonly Program[], database: Database): void {
+    database.disk.empty()
+    const schema = schemaOf(programs)
+    const list = this.spare.get(schema)
+    if (list === undefined) this.spare.set(schema, [database])
+    else list.push(database)
+  }
+
+  /** Give the memory back. */
+  close(): void {
+    for (const list of this.spare.values()) for (const { sql } of list) sql.close()
+    this.spare.clear()
+  }
+}
+
+const schemaOf = (programs: readonly Program[]) => programs.map(({ name }) => name).join()
+
+/** Make a new database. */
+export function makeDatabase(): Database {
+  const disk = new Disk()
+  return { disk, sql: new HostSql(disk) }
 }

@@ -1,15 +1,15 @@
-/** Property: followers converge. The real loop of core/cdc follows the log of a shard that dies and trims its log, through a
- *  network that loses, and dies itself at any await: in a delivery, before and after the bookmark is saved.
+/** Property: followers converge. The real loop of core/cdc follows the log of a shard that dies and trims its log,
+ *  through a network that loses, and dies itself at any await: in a delivery, before and after the bookmark is saved.
  *
- *  What is delivered comes in order and without a gap, and again only after a failure; a follower whose history is gone is
- *  told `out_of_range`, and only then. In the end the copy that was made is the shard's state. */
+ *  What is delivered comes in order and without a gap, and again only after a failure; a follower whose history is gone
+ *  is told `out_of_range`, and only then. In the end the copy that was made is the shard's state. */
 import { type Batch, type Bookmark, follow, type Source } from '../../core/cdc/follow.ts'
 import { Failure, fromWire } from '../../core/errors.ts'
 import type { Call, Position } from '../../core/shard/program.ts'
 import type { ShardClient } from '../../core/shard/router.ts'
 import { type ChangeRecord, type ChangesReply, type ShardStatus, SYSTEM } from '../../core/shard/system.ts'
 import { makeFault, tinyLimits } from './faults.ts'
-import { Machine, Network } from './machine.ts'
+import { healthy, Machine, Network } from './machine.ts'
 import { type RunReply, type Seen, SIM, type Step, simProgram } from './program.ts'
 import { makeArgs, slots } from './workload.ts'
 import { check, Life, type World } from './world.ts'
@@ -158,10 +158,10 @@ class Run {
   private busy = true
 
   constructor(world: World) {
-    const { random } = world
+    const { random, disks } = world
     this.world = world
-    this.machine = new Machine(world, { name: 'shard', programs: [simProgram], limits: tinyLimits(random) })
-    this.network = new Network(world, { lose: 0, slow: 0 })
+    this.machine = new Machine(world, { name: 'shard', programs: [simProgram], limits: tinyLimits(random), disks })
+    this.network = new Network(world, healthy)
     // Ask the machine itself: a follower's own network may be down.
     const floor = async () => ((await this.ask('status', null)) as ShardStatus).floor
     this.followers = Array.from({ length: random.between(1, 2) }, (_, i) => {
@@ -184,7 +184,7 @@ class Run {
     const { random } = this.world
     await this.ask('assign', { epoch: 1, slots: [[0, 16_383]] })
     for (const collection of collections) await this.ask('capture', { collection, level: 'after' })
-    if (random.chance(0.7)) this.network.faults = { lose: random.unit() * 0.1, slow: random.unit() * 0.1 }
+    if (random.chance(0.7)) this.network.faults = { ...healthy, lose: random.unit() * 0.1, slow: random.unit() * 0.1 }
     const { position } = (await this.ask('status', null)) as ShardStatus
     for (const follower of this.followers) {
       // From the very first change on: `start` would be the oldest that is kept.
@@ -201,7 +201,7 @@ class Run {
   private async write(): Promise<void> {
     const { random } = this.world
     const client = this.network.client('writer', this.machine)
-    for (let round = random.between(4, 20); round > 0; round--) {
+    for (let round = random.between(3, 14); round > 0; round--) {
       const calls = Array.from({ length: random.between(1, 4) }, (): Call => {
         const args = makeArgs(random, () => `x${++this.ids}`)
         return { program: SIM, name: 'run', slot: random.pick(slots), epoch: 1, args }
@@ -231,10 +231,10 @@ class Run {
 
   private async verify(): Promise<void> {
     const { machine, network, world } = this
-    network.faults = { lose: 0, slow: 0 }
+    network.faults = healthy
     machine.strike(undefined)
     machine.start()
-    await world.sleep(500)
+    await world.sleep(2_000)
     machine.start()
     const client = network.client('verifier', machine)
     const [status, reply] = (await client.submit(stateCalls)).map(fromWire) as [ShardStatus, RunReply]

@@ -1,15 +1,15 @@
 /** Machines that hold one shard each, and the network between them and everybody else.
  *
- *  1. A machine has a disk, and a process that may die at any event and inside any commit; a new one then opens the disk.
- *  2. The network loses, delays and reorders requests and replies; who waits too long gets `unavailable`, and the request
- *     may still arrive. It does not double a request by itself, but whoever asks again does.
+ *  1. A machine has a disk, and a process that may die at any event and inside any commit; a new one then opens the
+ *     disk.
+ *  2. The network loses, delays and reorders requests and replies; who waits too long gets `unavailable`, and the
+ *     request may still arrive. Requests of those who ask again until they are answered (`repeats`) may arrive twice.
  *  3. What crosses it is copied, and failures cross as plain data. */
 import { Failure, toWire } from '../../core/errors.ts'
 import type { Call, Program } from '../../core/shard/program.ts'
 import type { ShardClient } from '../../core/shard/router.ts'
 import { Shard, type ShardLimits } from '../../core/shard/shard.ts'
-import { HostSql } from '../../core/shard/sql-driver.ts'
-import { Disk, type Fault } from './disk.ts'
+import { type Database, type DiskPool, type Fault, makeDatabase } from './disk.ts'
 import { Life, Violation, type World } from './world.ts'
 
 /** What runs on a machine. */
@@ -17,6 +17,8 @@ export interface MachineOptions {
   readonly name: string
   readonly programs: readonly Program[]
   readonly limits: Partial<ShardLimits>
+  /** Where its disk comes from and goes to, its tables made already; an empty file when left out. */
+  readonly disks?: DiskPool | undefined
 }
 
 /** One machine. */
@@ -24,8 +26,7 @@ export class Machine {
   readonly name: string
   private readonly world: World
   private readonly options: MachineOptions
-  private readonly disk: Disk
-  private readonly sql: HostSql
+  private readonly database: Database
   private life: Life
   private shard: Shard | undefined
 
@@ -33,8 +34,8 @@ export class Machine {
     this.world = world
     this.name = options.name
     this.options = options
-    this.disk = new Disk(() => this.crash())
-    this.sql = new HostSql(this.disk)
+    this.database = options.disks?.take(options.programs) ?? makeDatabase()
+    this.database.disk.die = () => this.crash()
     this.life = new Life(world)
     this.start()
   }
@@ -54,7 +55,7 @@ export class Machine {
       if (!life.alive || (error instanceof Error && error.message.startsWith('planned'))) return
       this.world.fail(error instanceof Error ? error : new Violation(`bug on ${this.name}: ${String(error)}`))
     }
-    this.shard = new Shard({ sql: this.sql, clock: life.clock(), programs, limits, onBug })
+    this.shard = new Shard({ sql: this.database.sql, clock: life.clock(), programs, limits, onBug })
   }
 
   /** Kill the process: what it had not committed is gone, and so are its replies. */
@@ -70,7 +71,7 @@ export class Machine {
     const { shard, life } = this
     if (shard === undefined) return
     this.world.trace(this.name, () => 'stops')
-    this.disk.fault = undefined
+    this.database.disk.fault = undefined
     try {
       shard.close()
     } catch (error) {
@@ -87,13 +88,13 @@ export class Machine {
   /** Plan what strikes the next transaction. */
   strike(fault: Fault | undefined): void {
     if (fault !== undefined) this.world.trace(this.name, () => `will suffer ${JSON.stringify(fault)}`)
-    this.disk.fault = fault
+    this.database.disk.fault = fault
   }
 
   /** Fill the disk, or make room. */
   setFull(full: boolean): void {
     this.world.trace(this.name, () => (full ? 'disk full' : 'disk has room'))
-    this.disk.setFull(full)
+    this.database.disk.setFull(full)
   }
 
   /** Run calls on the process that lives now.
@@ -107,44 +108,63 @@ export class Machine {
     return this.shard && this.life.bind(this.shard.awaitChange(afterSeq, waitMs))
   }
 
-  /** Give the memory back. */
+  /** Let go of the disk. */
   dispose(): void {
     this.life.alive = false
     this.shard = undefined
-    this.sql.close()
+    const { disks } = this.options
+    if (disks === undefined) this.database.sql.close()
+    else disks.give(this.options.programs, this.database)
   }
 }
 
 /** How bad a network is: probabilities by message. */
 export interface NetworkFaults {
   lose: number
-  /** Ten times the usual delay, and more than a caller waits. */
+  /** Ten times the usual delay, or much more: longer than a caller waits and than what it then does instead takes. */
   slow: number
+  /** A request comes again, later; only from those who may ask again. */
+  echo: number
 }
 
+/** A network without faults. */
+export const healthy: NetworkFaults = { lose: 0, slow: 0, echo: 0 }
+
 /** How long a caller waits for a reply. */
-const timeoutMs = 60
+const timeoutMs = 80
 
 /** A network of one world. */
 export class Network {
   faults: NetworkFaults
   private readonly world: World
+  private readonly latencyMs = new Map<string, number>()
 
   constructor(world: World, faults: NetworkFaults) {
     this.world = world
     this.faults = faults
   }
 
-  /** The way from `from` to a machine. */
-  client(from: string, machine: Machine): ShardClient {
+  /** The way from `from` to a machine.
+   *  @param repeats whether its requests may arrive twice */
+  client(from: string, machine: Machine, repeats = false): ShardClient {
     return {
       submit: (calls) => {
         const request = structuredClone(calls) as Call[]
+        if (repeats && this.world.random.chance(this.faults.echo)) this.echo(machine, request)
         return this.ask(from, machine.name, () => machine.submit(request)?.then(wired), timeoutMs)
       },
       awaitChange: (afterSeq, waitMs) =>
         this.ask(from, machine.name, () => machine.awaitChange(afterSeq, waitMs), waitMs + timeoutMs),
     }
+  }
+
+  private echo(machine: Machine, request: readonly Call[]): void {
+    const { world } = this
+    world.after(world.random.unit() ** 2 * 400, () => {
+      world.trace(machine.name, () => `hears again ${JSON.stringify(request).slice(0, 200)}`)
+      // Nobody waits for the answer.
+      machine.submit(structuredClone(request))?.catch(() => undefined)
+    })
   }
 
   private ask<T>(from: string, to: string, work: () => Promise<T> | undefined, waitMs: number): Promise<T> {
@@ -153,12 +173,12 @@ export class Network {
         reject(new Failure('unavailable', `${to} did not answer ${from} in ${waitMs} ms`))
       })
       const answer = (settle: () => void) => {
-        this.carry(() => {
+        this.carry(from, () => {
           cancel()
           settle()
         })
       }
-      this.carry(() => {
+      this.carry(from, () => {
         const working = work()
         // Nobody listens at that address.
         if (working === undefined) return answer(() => reject(new Failure('unavailable', `${to} is down`)))
@@ -170,12 +190,17 @@ export class Network {
     })
   }
 
-  private carry(deliver: () => void): void {
+  /** Carry a message of somebody, or the reply to it. */
+  private carry(from: string, deliver: () => void): void {
     const { world, faults } = this
     const { random } = world
     if (random.chance(faults.lose)) return
-    const delayMs = 0.1 + random.unit() * 8
-    world.after(random.chance(faults.slow) ? delayMs * 10 + random.unit() * 60 : delayMs, deliver)
+    // Some are far away: what others do in many steps happens while one message of theirs is on its way.
+    const latencyMs = this.latencyMs.get(from) ?? random.pick([1, 8, 35])
+    this.latencyMs.set(from, latencyMs)
+    const delayMs = 0.1 + random.unit() * latencyMs
+    const slowMs = random.chance(faults.slow) ? delayMs * 10 + random.unit() ** 3 * 600 : 0
+    world.after(delayMs + slowMs, deliver)
   }
 }
 

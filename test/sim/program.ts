@@ -1,5 +1,5 @@
-/** The program that the simulated shards run: lists that are appended to, so that a lost, doubled or half-applied effect
- *  shows, in a buffered and in an unbuffered table.
+/** The program that the simulated shards run: lists that are appended to, so that a lost, doubled or half-applied
+ *  effect shows, in a buffered and in an unbuffered table.
  *
  *  1. A call is a list of steps, run as one. Every call that writes leaves a mark: which call, and where in the log it
  *     began. The marks are the serial order that the model replays (model.ts).

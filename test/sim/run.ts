@@ -1,8 +1,9 @@
 /** Runs properties over seeds. A seed that fails is named with the command that plays it again. */
+import { DiskPool } from './disk.ts'
 import { follower } from './follower.ts'
 import { groupCommit } from './group-commit.ts'
 import { moving } from './moving.ts'
-import { World } from './world.ts'
+import { World, type WorldOptions } from './world.ts'
 
 /** The properties, by name; each makes its own world from a seed. */
 export const properties = { 'group-commit': groupCommit, follower, moving } as const
@@ -18,19 +19,33 @@ export interface Finding {
 }
 
 /** Run one property on one seed.
- *  @param log takes the story of the run
  *  @returns what was found, or undefined when the property held */
 export async function runSeed(
   property: PropertyName,
   seed: number,
-  log?: (line: string) => void,
+  options: WorldOptions = {},
 ): Promise<Finding | undefined> {
   const stream = Object.keys(properties).indexOf(property)
   try {
-    await properties[property](new World(seed, stream, log))
+    await properties[property](new World(seed, stream, options))
     return undefined
   } catch (error) {
     return { seed, property, error }
+  }
+}
+
+/** Run a property on seeds, one after the other.
+ *  @returns the first finding, or undefined when the property held on all */
+export async function runSeeds(property: PropertyName, from: number, to: number): Promise<Finding | undefined> {
+  const disks = new DiskPool()
+  try {
+    for (let seed = from; seed < to; seed++) {
+      const finding = await runSeed(property, seed, { disks })
+      if (finding !== undefined) return finding
+    }
+    return undefined
+  } finally {
+    disks.close()
   }
 }
 

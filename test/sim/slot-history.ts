@@ -1,5 +1,5 @@
-/** What happened in one slot, as its clients know it. Every call that writes appends to the list `log` first: that list is
- *  the serial order of the slot, wherever the slot is served. */
+/** What happened in one slot, as its clients know it. Every call that writes appends to the list `log` first: that list
+ *  is the serial order of the slot, wherever the slot is served. */
 import { Model } from './model.ts'
 import type { RunArgs, RunReply } from './program.ts'
 import { check } from './world.ts'

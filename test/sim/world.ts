@@ -1,11 +1,12 @@
 /** A simulated world: virtual time, one queue of events, and chance from a seed.
  *
- *  1. Nothing happens but by an event. Between two events every promise that can settle has settled, so that a seed always
- *     gives the same history.
+ *  1. Nothing happens but by an event. Between two events every promise that can settle has settled, so that a seed
+ *     always gives the same history.
  *  2. Time passes only from event to event.
  *  3. A process that has crashed gets none of the events it had asked for (`Life`). */
 import { Failure } from '../../core/errors.ts'
 import type { Clock } from '../../core/shard/clock.ts'
+import { DiskPool } from './disk.ts'
 import { Random } from './random.ts'
 
 /** What was promised and did not hold. */
@@ -31,6 +32,14 @@ const eventsMax = 200_000
 /** Let every promise that can settle do so: the microtasks are all run before the event loop's next turn. */
 const settlePromises = () => new Promise<void>((resolve) => setImmediate(resolve))
 
+/** What a world may be given. */
+export interface WorldOptions {
+  /** Takes the story of the run, line by line. */
+  log?: ((line: string) => void) | undefined
+  /** Where machines may take their disks from; its own when left out. */
+  disks?: DiskPool | undefined
+}
+
 /** Time, events and chance of one seed. */
 export class World {
   readonly random: Random
@@ -44,11 +53,14 @@ export class World {
   private failure: unknown
   private readonly log: ((line: string) => void) | undefined
 
-  /** @param log takes the story of the run, line by line */
-  constructor(seed: number, stream: number, log?: (line: string) => void) {
+  /** Where machines may take their disks from. */
+  readonly disks: DiskPool
+
+  constructor(seed: number, stream: number, { log, disks }: WorldOptions = {}) {
     this.seed = seed
     this.random = new Random(seed, stream)
     this.log = log
+    this.disks = disks ?? new DiskPool()
   }
 
   /** Tell the story, if anybody listens. */
@@ -89,7 +101,8 @@ export class World {
   }
 
   /** Run until `main` is done.
-   *  @throws what `main` throws or `fail` was told; Violation when nothing is left to happen, or things go on forever */
+   *  @throws what `main` throws or `fail` was told; Violation when nothing is left to happen, or things go on forever
+   *  */
   async run(main: () => Promise<void>): Promise<void> {
     let done = false
     main()

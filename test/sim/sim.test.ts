@@ -1,0 +1,51 @@
+/** The properties of the simulator over seeds: DOTDO_SEEDS of them (1,000), from DOTDO_FIRST_SEED (0) on. With
+ *  DOTDO_SEED, and DOTDO_PROPERTY if wanted, one seed is played again and its story told. */
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import { root } from '../tidy/source.ts'
+import { mutants } from './mutants.ts'
+import { describeFinding, type PropertyName, properties, runSeed, runSeeds } from './run.ts'
+
+const { DOTDO_SEED, DOTDO_SEEDS = '1000', DOTDO_FIRST_SEED = '0', DOTDO_PROPERTY } = process.env
+const all = Object.keys(properties) as PropertyName[]
+const chosen = all.filter((name) => DOTDO_PROPERTY === undefined || DOTDO_PROPERTY === name)
+const [first, count] = [Number(DOTDO_FIRST_SEED), Number(DOTDO_SEEDS)]
+
+function replay(): void {
+  it.each(chosen)('plays a seed of %s again', async (property) => {
+    const finding = await runSeed(property, Number(DOTDO_SEED), { log: (line) => console.log(line) })
+    expect(finding === undefined ? 'held' : describeFinding(finding)).toBe('held')
+  })
+}
+
+function simulate(): void {
+  it.each(chosen)(`finds that %s holds on ${count} seeds`, { timeout: 60_000 + count * 200 }, async (property) => {
+    const startMs = performance.now()
+    const finding = await runSeeds(property, first, first + count)
+    expect(finding === undefined ? 'held' : describeFinding(finding)).toBe('held')
+    console.log(`${property}: ${count} seeds, ${((performance.now() - startMs) / count).toFixed(1)} ms each`)
+  })
+
+  it.each(all)('replays %s: a seed has one story, whatever ran before it', async (property) => {
+    const story = async (seed: number) => {
+      const lines: string[] = []
+      await runSeed(property, seed, { log: (line) => lines.push(line) })
+      return lines
+    }
+    const alone = await story(7)
+    await runSeeds(property, 3, 7)
+    expect(await story(7)).toEqual(alone)
+    expect(alone.length).toBeGreaterThan(10)
+    expect(await story(8)).not.toEqual(alone)
+  })
+
+  it('can still make every mutant', () => {
+    for (const { name, file, find } of mutants) {
+      const times = readFileSync(join(root, file), 'utf8').split(find).length - 1
+      expect(times, `${name}: the text it replaces in ${file}`).toBe(1)
+    }
+  })
+}
+
+describe('the simulator', DOTDO_SEED === undefined ? simulate : replay)
