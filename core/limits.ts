@@ -67,6 +67,8 @@ export const REDIS_QUEUED_INPUT_BYTES = 1024 * 1024
 export const REDIS_QUEUED_OUTPUT_BYTES_MAX = 256 * 1024 * 1024
 /** Shards a thread keeps open at once: each takes 3 file handles and about 200 KB. */
 export const OPEN_SHARDS_MAX = 1_000
+/** Open shards of a thread that may each keep as much in memory as the limits say; more share that much among them. */
+export const SHARDS_AT_FULL_MEMORY = 4
 /** Databases a fabric keeps routers for; each map takes 32 KB. */
 export const OPEN_DATABASES_MAX = 1_000
 /** Pinned keys of a directory database: each takes a slot of its own, and half of the slots are left to hash into. */
@@ -151,3 +153,41 @@ export const DISCARD_SLOTS_MAX = 64
 export const TUNNEL_PING_MS = 30_000
 /** Changes written to an HTTP client at once: large enough to fill a packet, small enough to give others a turn. */
 export const CHANGES_PER_CHUNK_MAX = 256
+/** Bytes of an object's key as UTF-8: S3's and R2's own bound. */
+export const OBJECT_KEY_BYTES_MAX = 1_024
+/** Bytes of every part of a multipart upload but the last: S3's and R2's own bound. */
+export const OBJECT_PART_BYTES_MIN = 5 * 1024 * 1024
+/** Bytes of a part when the caller does not choose: 10,000 of them make 78 GiB, and one is held in memory. */
+export const OBJECT_PART_BYTES = 8 * 1024 * 1024
+/** Parts of one multipart upload: S3's and R2's own bound. */
+export const OBJECT_PARTS_MAX = 10_000
+/** Objects and prefixes of one page of a list: S3's and R2's own bound. */
+export const OBJECTS_PER_LIST_MAX = 1_000
+/** Keys of one batch delete: S3's and R2's own bound. */
+export const OBJECTS_PER_DELETE_MAX = 1_000
+/** Bytes of a file's name on disk: what ext4, XFS, APFS and NTFS have in common. */
+export const OBJECT_FILE_NAME_BYTES_MAX = 255
+/** Times a request to an object store is sent before the caller gets its failure. */
+export const OBJECT_ATTEMPTS_MAX = 6
+/** Milliseconds before the second attempt at the most (full jitter); doubled with each attempt. */
+export const OBJECT_RETRY_FIRST_MS = 100
+/** Milliseconds between attempts at the most, unless the store asks for more. */
+export const OBJECT_RETRY_MS_MAX = 10_000
+/** Milliseconds that a store's Retry-After may ask for; past it the caller is told instead of kept. */
+export const OBJECT_RETRY_AFTER_MS_MAX = 60_000
+/** Milliseconds an attempt may take, besides the time for its bytes. */
+export const OBJECT_ATTEMPT_MS_MAX = 30_000
+/** Bytes a second below which an attempt counts as stuck: a slow uplink's. */
+export const OBJECT_BYTES_PER_SECOND_MIN = 256 * 1024
+/** Requests to one object store under way at once: hides its latency without exhausting sockets. */
+export const OBJECT_REQUESTS_MAX = 32
+/** Rows of a Parquet row group: a reader's unit of work, and with its bytes what a writer holds in memory. */
+export const PARQUET_GROUP_ROWS = 100_000
+/** The same in a Worker, whose 128 MB several objects share. */
+export const WORKERS_PARQUET_GROUP_ROWS = 20_000
+/** Bytes of values after which a row group ends early: rows may have 2 MB each. */
+export const PARQUET_GROUP_BYTES = 64 * 1024 * 1024
+/** Rows of a Parquet page: what a reader that prunes by page index must read for one row. */
+export const PARQUET_PAGE_ROWS = 8_192
+/** Bytes of values of a Parquet page: past it a page has fewer rows, so that it fits a reader's memory. */
+export const PARQUET_PAGE_BYTES_MAX = 8 * 1024 * 1024

@@ -65,6 +65,24 @@ describe('databases', () => {
     expect(await first.router.call(get(1), { slot: 1 })).toBe(1)
   })
 
+  test('keep less in memory each when many are open', async () => {
+    const limits = { dirtyRows: 40 }
+    await open({ limits })
+    const shards = []
+    for (let i = 0; i < 8; i++) {
+      const { router } = await fabric.database(`db-${i}`)
+      await router.call(add(1), { slot: 1 })
+      shards.push(router)
+    }
+    // Nine are open, the catalog among them: 4/9 of 40 rows may be dirty before they reach their table.
+    const [first] = shards
+    const stored = () => first?.call({ program: 'test', name: 'stored', args: { slot: 1, key: '' } }, { slot: 1 })
+    for (let i = 0; i < 15; i++) await first?.call(add(1, `k${i}`), { slot: 1 })
+    expect(await stored()).toBe(0)
+    for (let i = 15; i < 25; i++) await first?.call(add(1, `k${i}`), { slot: 1 })
+    expect(await stored()).toBeGreaterThan(15)
+  })
+
   test('belong to one process at a time', async () => {
     await open()
     await expect(openFabric({ data: folder.path, programs: [] })).rejects.toMatchObject({ code: 'conflict' })

@@ -109,7 +109,7 @@ export class ShardMap {
       checkRun(run)
       owner.fill(run[2], run[0], run[1] + 1)
     }
-    const odd = owner.findIndex((shard) => shard >= data.count)
+    const odd = oddSlot(owner, data.count)
     if (odd >= 0) throw new Failure('invalid', `slot ${odd} of the map belongs to none of its ${data.count} shards`)
     // A map as it was created, which most are for ever, takes the table that all of its shape share.
     const even = evenOwner(data.count)
@@ -173,6 +173,11 @@ export class ShardMap {
     const complete = delta.since !== undefined && delta.since <= this.epoch
     let learnt = complete
     for (const [from, to, shard, epoch = delta.epoch] of delta.slots) {
+      if (complete && this.ahead.size === 0) {
+        for (let slot = from; slot <= to; slot++) if (this.owner[slot] !== shard) this.own(slot, shard)
+        if (shard >= this.count) this.count = shard + 1
+        continue
+      }
       for (let slot = from; slot <= to; slot++) {
         // What a complete delta tells of a slot is news unless more is known of that very slot already.
         if (complete ? epoch < (this.ahead.get(slot) ?? 0) : epoch <= this.epochOf(slot)) continue
@@ -196,7 +201,7 @@ export class ShardMap {
     next.recent.size = this.recent.size
     next.recent.floor = this.recent.floor
     next.apply({ since: this.epoch, epoch: this.epoch + 1, count, slots })
-    const odd = next.owner.findIndex((shard) => shard >= count)
+    const odd = oddSlot(next.owner, count)
     if (odd >= 0) throw new Failure('invalid', `slot ${odd} would belong to none of the ${count} shards`)
     return next
   }
@@ -216,7 +221,15 @@ export class ShardMap {
   }
 
   private runs(): SlotRun[] {
-    return runsOf(this.owner, () => true)
+    const { owner } = this
+    const runs: SlotRun[] = []
+    // Every database that is opened comes by here: no call a slot.
+    for (let from = 0, slot = 1; slot <= SLOT_COUNT; slot++) {
+      if (slot < SLOT_COUNT && owner[slot] === owner[from]) continue
+      runs.push([from, slot - 1, owner[from] as number])
+      from = slot
+    }
+    return runs
   }
 
   private own(slot: number, shard: number): void {
@@ -273,6 +286,12 @@ function checkDelta(delta: MapDelta): void {
   if (!good) throw new Failure('invalid', `not a delta of a map: ${JSON.stringify(delta).slice(0, 80)}`)
   if (delta.count !== undefined) checkCount(delta.count)
   for (const run of delta.slots) checkRun(run)
+}
+
+/** @returns the first slot whose shard is not one of `count`, or -1 */
+function oddSlot(owner: Uint16Array, count: number): number {
+  for (let slot = 0; slot < SLOT_COUNT; slot++) if ((owner[slot] as number) >= count) return slot
+  return -1
 }
 
 /** Write the slots that `wanted` names as runs of one owner. */

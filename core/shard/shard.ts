@@ -69,6 +69,8 @@ export interface ShardParts {
   clock: Clock
   programs: readonly Program[]
   limits?: Partial<ShardLimits>
+  /** What part of its limits on memory the shard may use now, above 0 to 1; asked before each group. Default 1. */
+  share?(): number
   /** Where it counts. */
   counters?: ShardCounters
   /** Told of failures that are bugs of ours; the caller gets `internal`. */
@@ -87,6 +89,7 @@ export class Shard {
   private readonly clock: Clock
   private readonly programs: ReadonlyMap<string, Program>
   private readonly limits: ShardLimits
+  private readonly share: () => number
   private readonly counters: ShardCounters
   private readonly onBug: (error: unknown) => void
   private state: ShardState | undefined
@@ -96,10 +99,11 @@ export class Shard {
   private swept = false
   private closed = false
 
-  constructor({ sql, clock, programs, limits, counters, onBug }: ShardParts) {
+  constructor({ sql, clock, programs, limits, share, counters, onBug }: ShardParts) {
     this.sql = sql
     this.clock = clock
     this.limits = { ...shardLimits, ...limits }
+    this.share = share ?? (() => 1)
     this.counters = counters ?? newCounters()
     this.onBug = onBug ?? (() => undefined)
     this.programs = new Map([systemProgram, ...programs].map((program) => [program.name, program]))
@@ -164,6 +168,7 @@ export class Shard {
     let wakeAtMs: number | undefined
     const replies = this.sql.transact(() => {
       const state = this.load()
+      state.useShare(this.share())
       const tx = new ShardTx(state, nowMs)
       const answers = jobs.map((job) => job.calls.map((call) => this.runCall(tx, call)))
       if (!this.swept || state.log.pending > 0 || (this.wake !== undefined && nowMs >= this.wake.atMs)) {
@@ -264,7 +269,7 @@ export class Shard {
 
   private drain(state: ShardState): void {
     if (state.sealedSeq > 0) state.drain(Math.max(this.limits.drainRows, 2 * state.log.pending))
-    else if (state.dirtyRows > this.limits.dirtyRows || state.log.redoBytes > this.limits.redoBytes) state.seal()
+    else if (state.dirtyEnough) state.seal()
   }
 
   private notify(): void {

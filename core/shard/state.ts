@@ -1,7 +1,7 @@
 /** What a shard has in memory: its log, its buffered tables, its ownership. All of it is read back from the database.
  * */
 
-import { BufferedTable } from './buffer.ts'
+import { BufferedTable, type CacheLimits } from './buffer.ts'
 import type { Clock } from './clock.ts'
 import { type Capture, ChangeLog, type LogMark } from './log.ts'
 import { Ownership, type OwnershipData } from './ownership.ts'
@@ -31,19 +31,24 @@ export class ShardState {
   ownership: Ownership
   /** The seq up to which redo may be dropped when the drain under way is done; 0 when none is. */
   sealedSeq = 0
+  private readonly limits: ShardLimits
+  /** What each buffer may keep now; they read it anew each time. */
+  private readonly cache: CacheLimits = { rows: 1, bytes: 1 }
+  private share = 1
   private readonly buffers: BufferedTable[] = []
   private readonly byTable = new Map<Table, { shape: TableShape; buffer: BufferedTable | undefined; sql: Statements }>()
 
   constructor(sql: Sql, tables: readonly Table[], limits: ShardLimits, clock: Clock) {
+    this.limits = limits
+    this.useShare(1)
     this.sql = sql
     this.clock = clock
     const shapes: TableShape[] = []
     for (const shape of migrate(sql, tables)) shapes[shape.id] = shape
     this.log = new ChangeLog(sql, shapes, limits.segmentBytes)
-    const cache = { rows: limits.cachedRows, bytes: limits.cachedBytes }
     for (const shape of shapes) {
       if (shape === undefined) continue
-      const buffer = shape.table.buffered ? new BufferedTable(sql, shape, cache) : undefined
+      const buffer = shape.table.buffered ? new BufferedTable(sql, shape, this.cache) : undefined
       if (buffer !== undefined) this.buffers.push(buffer)
       this.byTable.set(shape.table, { shape, buffer, sql: new Statements(shape.table) })
     }
@@ -109,6 +114,19 @@ export class ShardState {
   commit(): void {
     this.log.settle()
     for (const buffer of this.buffers) buffer.commit()
+  }
+
+  /** Use a part of the limits on memory from now on. */
+  useShare(share: number): void {
+    this.share = share
+    this.cache.rows = Math.max(1, this.limits.cachedRows * share)
+    this.cache.bytes = this.limits.cachedBytes * share
+  }
+
+  /** Whether so much is dirty that it should reach the tables. */
+  get dirtyEnough(): boolean {
+    const { limits, share } = this
+    return this.dirtyRows > limits.dirtyRows * share || this.log.redoBytes > limits.redoBytes * share
   }
 
   /** Dirty rows of the running generation. */

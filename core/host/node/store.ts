@@ -2,7 +2,7 @@
 import { closeSync, fsyncSync, mkdirSync, openSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { Failure, toWire } from '../../errors.ts'
-import { OPEN_SHARDS_MAX } from '../../limits.ts'
+import { OPEN_SHARDS_MAX, SHARDS_AT_FULL_MEMORY } from '../../limits.ts'
 import type { Clock } from '../../shard/clock.ts'
 import { CATALOG_DATABASE } from '../../shard/fabric.ts'
 import { crc16Slot } from '../../shard/hash.ts'
@@ -105,7 +105,16 @@ export class FileStore implements ShardStore {
     // The folder is locked, so this process alone reads the file: SQLite then needs no lock and no -shm file.
     const sql = openSqlite(path, { durability, exclusive: true })
     const { counters } = this
-    const shard = new Shard({ sql, clock, programs, counters, ...(limits && { limits }), ...(onBug && { onBug }) })
+    const share = () => Math.min(1, SHARDS_AT_FULL_MEMORY / this.open.size)
+    const shard = new Shard({
+      sql,
+      clock,
+      programs,
+      counters,
+      share,
+      ...(limits && { limits }),
+      ...(onBug && { onBug }),
+    })
     this.open.set(key, { shard, sql })
     if (this.open.size > this.openMax) this.evict()
     return shard
