@@ -99,7 +99,10 @@ export class Disk implements SqlDriver {
     this.fault = undefined
     this.die = () => undefined
     for (const name of this.tables()) this.inner.exec(`delete from ${name}`)
-    // The same size whatever was there: a disk that is full must be full at the same write.
+  }
+
+  /** Make the file as small as it can be. */
+  compact(): void {
     this.inner.exec('vacuum')
   }
 
@@ -131,19 +134,15 @@ export interface Database {
 }
 
 /** Databases that are used again, seed after seed: making one takes longer than most of what is then done with it. All
- * that are taken have the tables of their programs and no rows, whether they are new or not: a seed must replay alone.
- * */
+ *  have the tables of their programs and no rows, whether they are new or not: a seed must replay alone. */
 export class DiskPool {
   private readonly spare = new Map<string, Database[]>()
 
-  /** @param programs whose tables it has */
-  take(programs: readonly Program[]): Database {
-    const found = this.spare.get(schemaOf(programs))?.pop()
-    if (found !== undefined) return found
-    const database = makeDatabase()
-    const tables = programs.flatMap((program) => program.tables)
-    database.sql.transact(() => migrate(database.sql, tables))
-    database.disk.empty()
+  /** @param programs whose tables it has
+   *  @param compact whether its size must be the same each time: a disk that is full must be full at the same write */
+  take(programs: readonly Program[], compact: boolean): Database {
+    const database = this.spare.get(schemaOf(programs))?.pop() ?? makeDatabase(programs)
+    if (compact) database.disk.compact()
     return database
   }
 
@@ -165,8 +164,13 @@ export class DiskPool {
 
 const schemaOf = (programs: readonly Program[]) => programs.map(({ name }) => name).join()
 
-/** Make a new database. */
-export function makeDatabase(): Database {
+/** Make a new database.
+ *  @param programs whose tables it has; none when left out */
+export function makeDatabase(programs: readonly Program[] = []): Database {
   const disk = new Disk()
-  return { disk, sql: new HostSql(disk) }
+  const sql = new HostSql(disk)
+  const tables = programs.flatMap((program) => program.tables)
+  if (tables.length > 0) sql.transact(() => migrate(sql, tables))
+  disk.empty()
+  return { disk, sql }
 }

@@ -29,7 +29,8 @@ class Run {
     this.world = world
     // Now and then a file whose tables are still to be made.
     const disks = random.chance(0.2) ? undefined : world.disks
-    this.machine = new Machine(world, { name: 'shard', programs: [simProgram], limits: tinyLimits(random), disks })
+    const limits = tinyLimits(random)
+    this.machine = new Machine(world, { name: 'shard', programs: [simProgram], limits, disks, fills: true })
     this.network = new Network(world, healthy)
     this.capture = random.pick(['key', 'after', 'full'] as const)
   }

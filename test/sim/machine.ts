@@ -19,6 +19,8 @@ export interface MachineOptions {
   readonly limits: Partial<ShardLimits>
   /** Where its disk comes from and goes to, its tables made already; an empty file when left out. */
   readonly disks?: DiskPool | undefined
+  /** Whether its disk is ever full. */
+  readonly fills?: boolean
 }
 
 /** One machine. */
@@ -34,7 +36,7 @@ export class Machine {
     this.world = world
     this.name = options.name
     this.options = options
-    this.database = options.disks?.take(options.programs) ?? makeDatabase()
+    this.database = options.disks?.take(options.programs, options.fills === true) ?? makeDatabase()
     this.database.disk.die = () => this.crash()
     this.life = new Life(world)
     this.start()

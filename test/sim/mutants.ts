@@ -3,8 +3,9 @@
  *  be there exactly once, so that no mutant can rot. */
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { fileURLToPath, pathToFileURL } from 'node:url'
-import { build, type Plugin } from 'esbuild'
+import type { Plugin } from 'esbuild'
+import { root } from '../tidy/source.ts'
+import { bundleProperties } from './bundle.ts'
 import type { PropertyName, runSeed } from './run.ts'
 
 /** One removed guard. */
@@ -16,8 +17,6 @@ export interface Mutant {
   readonly put: string
   readonly property: PropertyName
 }
-
-const root = fileURLToPath(new URL('../..', import.meta.url))
 
 const shard = (file: string) => `core/shard/${file}.ts`
 
@@ -247,21 +246,9 @@ function replacing({ file, find, put }: Mutant): Plugin {
 /** Bundle the properties over mutated code.
  *  @throws Error when the text to replace is not there exactly once */
 export async function loadMutant(mutant: Mutant): Promise<{ runSeed: typeof runSeed }> {
-  const outfile = join(root, 'node_modules/.cache/dotdo/mutants', `${mutant.name.replaceAll(/\W+/g, '-')}.mjs`)
-  const result = await build({
-    entryPoints: [join(root, 'test/sim/run.ts')],
-    outfile,
-    bundle: true,
-    format: 'esm',
-    platform: 'node',
-    target: 'node20',
-    packages: 'external',
-    plugins: [replacing(mutant)],
-    logLevel: 'silent',
-    metafile: true,
-  })
-  if (!(mutant.file in result.metafile.inputs)) throw new Error(`no property runs ${mutant.file}`)
-  return import(`${pathToFileURL(outfile)}?${process.pid}`)
+  const { url, inputs } = await bundleProperties(mutant.name.replaceAll(/\W+/g, '-'), [replacing(mutant)])
+  if (!inputs.includes(mutant.file)) throw new Error(`no property runs ${mutant.file}`)
+  return import(url)
 }
 
 /** Look for a seed at which a mutant shows.

@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { root } from '../tidy/source.ts'
+import { bundleProperties, runOnThread } from './bundle.ts'
 import { mutants } from './mutants.ts'
 import { describeFinding, type PropertyName, properties, runSeed, runSeeds } from './run.ts'
 
@@ -20,12 +21,18 @@ function replay(): void {
 }
 
 function simulate(): void {
-  it.each(chosen)(`finds that %s holds on ${count} seeds`, { timeout: 60_000 + count * 200 }, async (property) => {
-    const startMs = performance.now()
-    const finding = await runSeeds(property, first, first + count)
-    expect(finding === undefined ? 'held' : describeFinding(finding)).toBe('held')
-    console.log(`${property}: ${count} seeds, ${((performance.now() - startMs) / count).toFixed(1)} ms each`)
-  })
+  const bundle = bundleProperties('properties')
+
+  it.concurrent.each(chosen)(
+    `finds that %s holds on ${count} seeds`,
+    { timeout: 60_000 + count * 200 },
+    async (name) => {
+      const startMs = performance.now()
+      const { url } = await bundle
+      expect(await runOnThread(url, name, [first, first + count])).toBe('held')
+      console.log(`${name}: ${count} seeds, ${((performance.now() - startMs) / count).toFixed(1)} ms each`)
+    },
+  )
 
   it.each(all)('replays %s: a seed has one story, whatever ran before it', async (property) => {
     const story = async (seed: number) => {
