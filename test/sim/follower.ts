@@ -241,7 +241,8 @@ class Run {
     const { seq } = status.position
     const expected = JSON.stringify([...toCopy(reply.seen)].sort())
     for (const [i, { disk }] of this.followers.entries()) {
-      for (let tries = 0; disk.bookmark?.seq !== seq && tries < 500; tries++) await world.sleep(20)
+      // Two minutes: deliveries still fail now and then, and are tried again later and later.
+      for (let tries = 0; disk.bookmark?.seq !== seq && tries < 600; tries++) await world.sleep(200)
       check(disk.bookmark?.seq === seq, () => `follower-${i} stays at ${disk.bookmark?.seq}; the log ends at ${seq}`)
       const copy = JSON.stringify([...disk.copy].sort())
       check(copy === expected, () => `follower-${i} has ${copy}; the shard has ${expected}`)
