@@ -1,7 +1,8 @@
 /** Encoders made from a schema out of plain closures: code made from text is refused in workerd.
  *
- *  What each type takes: null: null or undefined; boolean; int, float, double: a number; long: a number within 2^53 or a
- *  bigint; bytes, fixed: a Uint8Array; string, enum: a string; array: an array; map: a Map by string; record: an object.
+ *  What each type takes: null: null or undefined; boolean; int, float, double: a number; long: a number within 2^53 or
+ *  a bigint; bytes, fixed: a Uint8Array; string, enum: a string; array: an array; map: a Map by string; record: an
+ *  object.
  *  A union is written when it is null and one other type, which is all that Iceberg has. */
 import type { AvroOutput, Long } from './binary.ts'
 import { corrupt } from './binary.ts'
