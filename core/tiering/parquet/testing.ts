@@ -1,0 +1,93 @@
+/** For tests: write to memory, read with hyparquet, every value exactly as it was written. */
+
+import { type FileMetaData, type ParquetParsers, parquetMetadataAsync, parquetRead } from 'hyparquet'
+import type { Compressor, Zstd } from '../zstd.ts'
+import { uncompressed } from '../zstd.ts'
+import type { ColumnInput } from './column.ts'
+import type { StructType } from './schema.ts'
+import type { RowInput } from './shred.ts'
+import type { FileSummary } from './summary.ts'
+import { createParquetWriter, type ParquetWriterOptions } from './writer.ts'
+
+/** A file in memory. */
+export interface Written {
+  readonly bytes: Uint8Array
+  readonly summary: FileSummary
+}
+
+type Options = Omit<ParquetWriterOptions, 'sink' | 'schema' | 'compressor'> & { readonly compressor?: Compressor }
+
+/** Gather a file in memory. */
+export async function writeFile(
+  schema: StructType,
+  options: Options,
+  feed: (writer: ReturnType<typeof createParquetWriter>) => Promise<unknown>,
+): Promise<Written> {
+  const parts: Uint8Array[] = []
+  const sink = { write: (bytes: Uint8Array) => void parts.push(bytes) }
+  const writer = createParquetWriter({ compressor: uncompressed, ...options, schema, sink })
+  await feed(writer)
+  const summary = await writer.finish()
+  return { bytes: join(parts), summary }
+}
+
+/** Write rows. */
+export function writeRows(schema: StructType, rows: readonly RowInput[], options: Options = {}): Promise<Written> {
+  return writeFile(schema, options, (writer) => writer.writeRows(rows))
+}
+
+/** Write columns. */
+export function writeColumns(
+  schema: StructType,
+  rows: number,
+  columns: { readonly [field: string]: ColumnInput },
+  options: Options = {},
+): Promise<Written> {
+  return writeFile(schema, options, (writer) => writer.writeColumns(rows, columns))
+}
+
+function join(parts: readonly Uint8Array[]): Uint8Array {
+  const all = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0))
+  let at = 0
+  for (const part of parts) {
+    all.set(part, at)
+    at += part.length
+  }
+  return all
+}
+
+/** Parsers that keep what is stored: days, microseconds, bytes. */
+export const exactParsers: Partial<ParquetParsers> = {
+  timestampFromMicroseconds: (value: bigint) => value,
+  dateFromDays: (value: number) => value,
+  uuidFromBytes: (value: Uint8Array) => value,
+}
+
+/** See bytes as hyparquet's file. */
+export function asFile(bytes: Uint8Array): { byteLength: number; slice(start: number, end?: number): ArrayBuffer } {
+  return {
+    byteLength: bytes.length,
+    slice: (start, end) => bytes.slice(start, end).buffer as ArrayBuffer,
+  }
+}
+
+/** Read the footer. */
+export function readMetadata(bytes: Uint8Array): Promise<FileMetaData> {
+  return parquetMetadataAsync(asFile(bytes), { parsers: exactParsers })
+}
+
+/** Read all rows as objects. */
+export async function readRows(bytes: Uint8Array, zstd?: Zstd): Promise<Record<string, unknown>[]> {
+  let found: Record<string, unknown>[] = []
+  await parquetRead({
+    file: asFile(bytes),
+    rowFormat: 'object',
+    utf8: false,
+    parsers: exactParsers,
+    compressors: zstd ? { ZSTD: (input, length) => zstd.decompress(input, length) } : {},
+    onComplete: (rows) => {
+      found = rows
+    },
+  })
+  return found
+}
