@@ -6,7 +6,7 @@
  *
  *  @source https://redis.io/docs/latest/develop/reference/protocol-spec/ and networking.c of Redis 7.2 */
 import { type Bin, fromBin, toBin } from '@dotdo/core/bytes'
-import { assert, Failure } from '@dotdo/core/errors'
+import { Failure } from '@dotdo/core/errors'
 import {
   REDIS_ARGUMENTS_MAX,
   REDIS_BULK_BYTES_MAX,
@@ -347,7 +347,8 @@ function encodeTagged(value: Tagged, protocol: Protocol): Bin {
 export function encodeValue(value: Value, protocol: Protocol): Bin {
   if (typeof value === 'string') return bulk(value)
   if (typeof value === 'number') {
-    assert(Number.isSafeInteger(value), `a reply is the integer ${value}`)
+    // Not `assert`: its message would be put together for every integer.
+    if (!Number.isSafeInteger(value)) throw new Error(`a reply is the integer ${value}`)
     return `:${value}\r\n`
   }
   if (value === null) return protocol === 3 ? '_\r\n' : '$-1\r\n'

@@ -5,7 +5,7 @@
  *  2. A key of type `hash` has at least one field and `size` is their number; a string has its `value`.
  *  3. `expires` is the last millisecond at which the key is alive: Redis expires a key when now > expires. */
 import { type Bin, binToJson, binToText } from '@dotdo/core/bytes'
-import { table } from '@dotdo/core/shard'
+import { murmur3, table } from '@dotdo/core/shard'
 
 /** The types a key can have. */
 export type KeyType = 'string' | 'hash'
@@ -48,13 +48,6 @@ function idOf(db: number | undefined, ...parts: readonly (Bin | undefined)[]): s
   return (db === undefined || db === 0 ? path : [String(db), ...path]).join('/')
 }
 
-/** Begin a name in memory: slot and hash follow from the key, and database 0 goes without saying. A char above 255
- * occurs
- *  in no key, so that no key of database 0 begins like one of another. */
-function memoryName(db: number | undefined): string {
-  return db === 0 || db === undefined ? '' : String.fromCharCode(256 + db)
-}
-
 /** The keys of all numbered databases. */
 export const keys = table<KeyRow>({
   name: 'redis_keys',
@@ -72,7 +65,11 @@ export const keys = table<KeyRow>({
   primaryKey: ['slot', 'db', 'hash', 'key'],
   withoutRowid: true,
   buffered: true,
-  identity: ({ db, key = '' }) => memoryName(db) + key,
+  // Slot and hash follow from the key.
+  identity: {
+    hash: ({ db = 0, hash = 0 }) => hash ^ db,
+    same: (a, b) => a.key === b.key && a.db === b.db,
+  },
   indexes: { redis_keys_expires: '(expires) where expires is not null' },
   document: ({ db, key, type, value, size, expires }) => ({
     db,
@@ -92,7 +89,10 @@ export const fields = table<FieldRow>({
   primaryKey: ['slot', 'db', 'key', 'hash', 'field'],
   withoutRowid: true,
   buffered: true,
-  identity: ({ db, key = '', field = '' }) => `${memoryName(db)}${key.length}:${key}${field}`,
+  identity: {
+    hash: ({ db = 0, key = '', hash = 0 }) => murmur3(key, hash ^ db),
+    same: (a, b) => a.field === b.field && a.key === b.key && a.db === b.db,
+  },
   document: ({ db, key, field, value }) => ({
     db,
     key: binToJson(key),

@@ -5,20 +5,11 @@
  *     then drained to SQL in slot order, a slice with each group; when all are there, their redo may be dropped.
  *  3. A row rewritten after the seal is dirty in the newer generation, whose redo holds it: the drain passes it over.
  *  4. Clean rows live in two maps, young and old; when young is full, old is dropped but for its dirty rows. */
-import { toBin } from '../bytes.ts'
 import type { TableShape } from './row-codec.ts'
+import { type Entry, identityOf, RowMap } from './row-map.ts'
 import type { Sql, SqlRow, SqlValue } from './sql.ts'
 import { Statements } from './statements.ts'
-import type { Row } from './table.ts'
-
-/** A row in memory; `row` undefined means that it is known to be absent. */
-interface Entry {
-  row: Row | undefined
-  /** Key columns: of the row, or of the probe that found nothing. */
-  key: Row
-  generation: number
-  sizeBytes: number
-}
+import type { Identity, Row } from './table.ts'
 
 /** How much a buffer may keep in memory, per generation of its cache. */
 export interface CacheLimits {
@@ -34,14 +25,14 @@ export class BufferedTable {
   private readonly sql: Sql
   private readonly statements: Statements
   private readonly limits: CacheLimits
-  private young = new Map<string, Entry>()
-  private old = new Map<string, Entry>()
+  private readonly identity: Identity
+  private young: RowMap
+  private old: RowMap
   private youngBytes = 0
   private generation = 1
   private dirty = new Map<number, Entry[]>()
   private sealed: Entry[] = []
   private undo: unknown[] = []
-  private readonly identify: (probe: Row) => string
   /** Rows written since the last seal, rewrites of the same row counted once. */
   dirtyRows = 0
 
@@ -50,26 +41,31 @@ export class BufferedTable {
     this.shape = shape
     this.limits = limits
     this.statements = new Statements(shape.table)
-    this.identify = identifier(shape)
+    this.identity = identityOf(shape)
+    this.young = new RowMap(this.identity)
+    this.old = new RowMap(this.identity)
   }
 
   /** @returns the row, borrowed, or undefined */
   find(probe: Row): Row | undefined {
-    const id = this.identify(probe)
-    return (this.young.get(id) ?? this.promote(id) ?? this.load(id, probe)).row
+    const hash = this.identity.hash(probe) | 0
+    return (this.recall(hash, probe) ?? this.load(hash, probe)).row
   }
 
-  private promote(id: string): Entry | undefined {
-    const entry = this.old.get(id)
+  /** Find what memory knows of a row, and keep it longer. */
+  private recall(hash: number, probe: Row): Entry | undefined {
+    const known = this.young.find(hash, probe)
+    if (known !== undefined || this.old.size === 0) return known
+    const entry = this.old.find(hash, probe)
     if (entry !== undefined) {
-      this.old.delete(id)
-      this.keep(id, entry)
+      this.old.delete(entry)
+      this.keep(entry)
     }
     return entry
   }
 
-  private keep(id: string, entry: Entry): void {
-    this.young.set(id, entry)
+  private keep(entry: Entry): void {
+    this.young.add(entry)
     this.youngBytes += entry.sizeBytes
     if (this.young.size >= this.limits.rows || this.youngBytes >= this.limits.bytes) this.rotate()
   }
@@ -77,17 +73,18 @@ export class BufferedTable {
   private rotate(): void {
     const { old, young } = this
     this.old = young
-    this.young = new Map()
+    this.young = new RowMap(this.identity)
     this.youngBytes = 0
-    for (const [id, entry] of old) if (entry.generation !== 0) this.young.set(id, entry)
+    for (const entry of old) if (entry.generation !== 0) this.young.add(entry)
   }
 
-  private load(id: string, probe: Row): Entry {
+  private load(hash: number, probe: Row): Entry {
     const [found] = this.sql.all(this.statements.find, ...this.statements.keyValues(probe))
     const row = found === undefined ? undefined : this.fromSql(found)
-    const entry: Entry = { row, key: row ?? this.keyOf(probe), generation: 0, sizeBytes: entryOverheadBytes }
-    if (row !== undefined) for (const value of Object.values(row)) entry.sizeBytes += sizeOf(value)
-    this.keep(id, entry)
+    let sizeBytes = entryOverheadBytes
+    if (row !== undefined) for (const value of Object.values(row)) sizeBytes += sizeOf(value)
+    const entry: Entry = { row, key: row ?? this.keyOf(probe), hash, next: undefined, generation: 0, sizeBytes }
+    this.keep(entry)
     return entry
   }
 
@@ -106,16 +103,12 @@ export class BufferedTable {
    *  @param row the new row, owned from here on; undefined to remove
    *  @param sizeBytes what the row took in the redo */
   set(probe: Row, row: Row | undefined, sizeBytes: number): void {
-    const id = this.identify(probe)
-    let entry = this.young.get(id) ?? this.promote(id)
+    const hash = this.identity.hash(probe) | 0
+    let entry = this.recall(hash, probe)
     if (entry === undefined) {
-      entry = {
-        row: undefined,
-        key: row ?? this.keyOf(probe),
-        generation: -1,
-        sizeBytes: sizeBytes + entryOverheadBytes,
-      }
-      this.keep(id, entry)
+      const key = row ?? this.keyOf(probe)
+      entry = { row: undefined, key, hash, next: undefined, generation: -1, sizeBytes: sizeBytes + entryOverheadBytes }
+      this.keep(entry)
     }
     this.undo.push(entry, entry.row, entry.generation)
     entry.row = row
@@ -162,19 +155,19 @@ export class BufferedTable {
     }
   }
 
-  /** An entry that is dirty again may have been settled, and let go of as a clean one. */
+  /** An entry that is dirty again may have been settled, let go of as a clean one, and read back as another. */
   private restore(entry: Entry): void {
-    const id = this.identify(entry.key)
-    if (this.young.get(id) === entry || this.old.get(id) === entry) return
-    this.old.delete(id)
-    this.young.set(id, entry)
+    for (const map of [this.young, this.old]) {
+      const known = map.find(entry.hash, entry.key)
+      if (known === entry) return
+      if (known !== undefined) map.delete(known)
+    }
+    this.young.add(entry)
   }
 
   private forget(entry: Entry): void {
-    const id = this.identify(entry.key)
     entry.generation = 0
-    this.young.delete(id)
-    this.old.delete(id)
+    if (!this.young.delete(entry)) this.old.delete(entry)
   }
 
   /** Forget how to undo: the group is committed. */
@@ -271,8 +264,8 @@ export class BufferedTable {
   truncate(where: Row): void {
     this.settle(0, Number.MAX_SAFE_INTEGER)
     const { young, old, youngBytes } = this
-    this.young = new Map()
-    this.old = new Map()
+    this.young = new RowMap(this.identity)
+    this.old = new RowMap(this.identity)
     this.youngBytes = 0
     this.undo.push(() => {
       this.young = young
@@ -285,28 +278,4 @@ export class BufferedTable {
 
 function sizeOf(value: SqlValue): number {
   return typeof value === 'string' || value instanceof Uint8Array ? value.length : 8
-}
-
-/** Make the function that names a row by its key: all parts but the last carry their length where it varies. */
-function identifier(shape: TableShape): (probe: Row) => string {
-  const { key, table } = shape
-  if (table.identity !== undefined) return (probe) => (table.identity as (key: Row) => string)(probe)
-  const [first, second, third] = key
-  const fixed = (index: number) => key[index]?.kind === 'integer'
-  if (key.length === 3 && first && second && third && fixed(0) && fixed(1)) {
-    const [a, b, c] = [first.name, second.name, third.name]
-    return (probe) => `${probe[a]},${probe[b]},${probe[c]}`
-  }
-  return (probe) => {
-    let id = ''
-    for (const { name, kind } of key) {
-      const value = probe[name] as SqlValue
-      if (kind === 'integer' || kind === 'real') id += `${value},`
-      else {
-        const text = value instanceof Uint8Array ? toBin(value) : String(value)
-        id += `${text.length}:${text}`
-      }
-    }
-    return id
-  }
 }

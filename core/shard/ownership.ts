@@ -54,14 +54,16 @@ export class Ownership {
   refuse(call: Call): Failure | undefined {
     const { data } = this
     if (data === undefined) return new Failure('unassigned', 'this shard has not been told which slots it owns')
+    if (call.slot < 0 ? this.complete(call.epoch, data) : this.serves(call)) return undefined
     const asked = call.slots ?? [call.slot]
-    if (call.slot < 0 ? this.complete(call.epoch, data) : asked.every((slot) => this.owned[slot] === 1)) {
-      return undefined
-    }
     const isAsked = (from: number, to: number) => asked.some((slot) => slot >= from && slot <= to)
     const slots = data.gone.filter(([from, to]) => call.slot < 0 || isAsked(from, to))
     const delta: MapDelta = { epoch: data.epoch, slots }
     return new Failure('moved', `slot ${call.slot} is not served here at epoch ${data.epoch}`, delta)
+  }
+
+  private serves({ slot, slots }: Call): boolean {
+    return slots === undefined ? this.owned[slot] === 1 : slots.every((one) => this.owned[one] === 1)
   }
 
   private complete(epoch: number, data: OwnershipData): boolean {

@@ -4,7 +4,7 @@
  *     the group's commit (the output gate).
  *  2. A call that fails is undone alone; its reply is a Failure in its place.
  *  3. A commit that fails fails every call of its group, and the shard's memory is read back from the database. */
-import { assert, Failure, toFailure } from '../errors.ts'
+import { Failure, toFailure } from '../errors.ts'
 import {
   CACHED_BYTES_MAX,
   CACHED_ROWS_MAX,
@@ -210,7 +210,8 @@ export class Shard {
     try {
       return this.undoable(tx, savepoint, () => {
         const reply = program.run(tx, call)
-        assert(!(reply instanceof Promise), `program ${call.program} answered ${call.name} with a promise`)
+        // Not `assert`: its message would be put together for every call.
+        if (reply instanceof Promise) throw new Error(`program ${call.program} answered ${call.name} with a promise`)
         return reply
       })
     } catch (error) {

@@ -101,7 +101,9 @@ export class ShardState {
 
   /** Where to roll back to when a call fails. */
   mark(): StateMark {
-    return { log: this.log.mark(), buffers: this.buffers.map((buffer) => buffer.mark()) }
+    const buffers: number[] = []
+    for (const buffer of this.buffers) buffers.push(buffer.mark())
+    return { log: this.log.mark(), buffers }
   }
 
   /** Undo what memory took on since `mark`. */

@@ -15,6 +15,14 @@ export type ColumnKind = Kind | `${Kind}?`
 /** A row of a declared table; `bin` columns hold binary strings. */
 export type Row = Record<string, SqlValue>
 
+/** How rows are told apart by their keys. */
+export interface Identity<R extends Row = Row> {
+  /** Hash a key to an integer of 32 bits, signed or not: the better it spreads, the faster a row is found. */
+  hash(key: Partial<R>): number
+  /** Whether two rows have the same key. */
+  same(a: Partial<R>, b: Partial<R>): boolean
+}
+
 /** A declared table. */
 // biome-ignore lint/suspicious/noExplicitAny: a table of any row, as the tables of a program are listed
 export interface Table<R extends Row = any> {
@@ -32,10 +40,8 @@ export interface Table<R extends Row = any> {
   readonly buffered?: boolean
   /** More indexes: name to the text after `on <table>`, for example `(expires) where expires is not null`. */
   readonly indexes?: { readonly [name: string]: string }
-  /** Name a row by its key for look-ups in memory, where that is cheaper than putting all key columns together: two
-   * rows
-   *  have the same name only if they have the same key. Code units above 255 do not occur in `bin` columns. */
-  identity?(key: Partial<R>): string
+  /** How its rows are told apart in memory, where that takes less than looking at every key column. */
+  readonly identity?: Identity<R>
   /** What people see of a row: the document of change events and of the relation. */
   document(row: R): Record<string, unknown>
   /** What people call a row: the documentId of change events. */

@@ -93,8 +93,8 @@ const groupCommit: readonly Omit<Mutant, 'property'>[] = [
   {
     name: 'dirty rows evicted',
     file: shard('buffer'),
-    find: 'if (entry.generation !== 0) this.young.set(id, entry)',
-    put: 'if (entry.generation < 0) this.young.set(id, entry)',
+    find: 'if (entry.generation !== 0) this.young.add(entry)',
+    put: 'if (entry.generation < 0) this.young.add(entry)',
   },
   {
     name: 'sealed rows not settled for SQL',
@@ -105,7 +105,10 @@ const groupCommit: readonly Omit<Mutant, 'property'>[] = [
   {
     name: 'truncate leaves cached rows',
     file: shard('buffer'),
-    find: '    this.young = new Map()\n    this.old = new Map()\n    this.youngBytes = 0\n    this.undo.push',
+    find: `    this.young = new RowMap(this.identity)
+    this.old = new RowMap(this.identity)
+    this.youngBytes = 0
+    this.undo.push`,
     put: '    this.undo.push',
   },
 ]
