@@ -1,8 +1,8 @@
 /** An object store in a folder. Node only.
  *
- *  1. An object is written to a temporary file, synced, and then given its name by link(2) (which fails when the name is
- *     taken: `ifNoneMatch`) or rename(2), and the folder is synced: a kill or a power cut leaves the old object or the
- *     new one. Temporary files of a killed process are removed on opening.
+ *  1. An object is written to a temporary file, synced, and then given its name by link(2) (which fails when the name
+ *     is taken: `ifNoneMatch`) or rename(2), and the folder is synced: a kill or a power cut leaves the old object or
+ *     the new one. Temporary files of a killed process are removed on opening.
  *  2. One process at a time has the folder open, held by a lock; within it, writes of one key wait for each other. That
  *     makes comparing and renaming one step: `ifMatch`. Other programs may read the files, not write them.
  *  3. An etag is the time of the file's last change with its size. Times are set by us, in microseconds that only grow,

@@ -2,10 +2,10 @@
  *
  *  1. Two keys never share a path, on file systems that do not tell upper from lower case either: everything but lower
  *     case, digits and a few signs is written as %XX of its UTF-8 bytes.
- *  2. A key and a key below it (`a`, `a/b`) can both be there: names of files have a dot and names of folders have none;
- *     those that come otherwise get a `%` at their end.
- *  3. The keys that tables are made of (`metadata/v1.metadata.json`, `data/day=2026-01-01/part-7.parquet`) lie under their
- *     own names, so other programs read the files as they are.
+ *  2. A key and a key below it (`a`, `a/b`) can both be there: names of files have a dot and names of folders have
+ *     none; those that come otherwise get a `%` at their end.
+ *  3. The keys that tables are made of (`metadata/v1.metadata.json`, `data/day=2026-01-01/part-7.parquet`) lie under
+ *     their own names, so other programs read the files as they are.
  *  4. No name begins with a dot: those are the store's own. */
 import { Failure } from '../../errors.ts'
 import { OBJECT_FILE_NAME_BYTES_MAX } from '../../limits.ts'

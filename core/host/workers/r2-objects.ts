@@ -5,7 +5,6 @@
  *
  *  @source https://developers.cloudflare.com/r2/api/workers/workers-api-reference/
  *  @source https://developers.cloudflare.com/r2/api/error-codes/ */
-import type { R2Bucket, R2Object, R2ObjectBody, R2Range } from '@cloudflare/workers-types'
 import { type Code, Failure } from '../../errors.ts'
 import { OBJECTS_PER_DELETE_MAX } from '../../limits.ts'
 import {
@@ -34,6 +33,60 @@ import {
 } from '../../tiering/objects/port.ts'
 
 const markerName = 'dotdo-marker'
+
+interface R2Object {
+  readonly key: string
+  readonly size: number
+  readonly etag: string
+  readonly uploaded: Date
+  readonly customMetadata?: Record<string, string>
+}
+
+interface R2Body extends R2Object {
+  readonly body: unknown
+  arrayBuffer(): Promise<ArrayBuffer>
+}
+
+interface Conditions {
+  onlyIf?: { etagMatches?: string; etagDoesNotMatch?: string }
+}
+
+interface Kept {
+  storageClass?: string
+  customMetadata?: Record<string, string>
+}
+
+interface R2Part {
+  readonly partNumber: number
+  readonly etag: string
+}
+
+type R2Range = { suffix: number } | { offset: number; length: number }
+
+/** What is used of a bucket's binding (R2Bucket of @cloudflare/workers-types). */
+export interface R2Binding {
+  head(key: string): Promise<R2Object | null>
+  get(key: string, options?: Conditions & { range?: R2Range }): Promise<R2Body | R2Object | null>
+  put(key: string, bytes: Uint8Array, options?: Conditions & Kept): Promise<R2Object | null>
+  delete(keys: string[]): Promise<void>
+  list(options: {
+    limit: number
+    prefix?: string
+    startAfter?: string
+    cursor?: string
+    delimiter?: string
+  }): Promise<
+    { objects: R2Object[]; delimitedPrefixes: string[] } & ({ truncated: true; cursor: string } | { truncated: false })
+  >
+  createMultipartUpload(
+    key: string,
+    options?: Kept,
+  ): Promise<{
+    uploadPart(number: number, bytes: Uint8Array): Promise<R2Part>
+    complete(parts: R2Part[]): Promise<R2Object>
+    abort(): Promise<void>
+  }>
+}
 
 /** How a bucket is used. */
 export interface R2ObjectsOptions {
@@ -85,8 +138,7 @@ async function attempt<T>(what: string, work: () => Promise<T>): Promise<T> {
   }
 }
 
-const isBody = (object: R2Object | R2ObjectBody): object is R2ObjectBody =>
-  'body' in object && object.body !== undefined
+const isBody = (object: R2Object | R2Body): object is R2Body => 'body' in object && object.body !== undefined
 
 const toRange = (range: ByteRange): R2Range =>
   'suffix' in range ? { suffix: range.suffix } : { offset: range.start, length: range.end - range.start }
@@ -102,10 +154,10 @@ function headOf({ key, size, etag, uploaded }: R2Object): ObjectHead {
 
 /** A bucket bound to this Worker. */
 class R2Objects implements ObjectStore {
-  private readonly bucket: R2Bucket
+  private readonly bucket: R2Binding
   private readonly storageClass: string | undefined
 
-  constructor(bucket: R2Bucket, { storageClass }: R2ObjectsOptions) {
+  constructor(bucket: R2Binding, { storageClass }: R2ObjectsOptions) {
     this.bucket = bucket
     this.storageClass = storageClass
   }
@@ -128,7 +180,11 @@ class R2Objects implements ObjectStore {
   }
 
   /** Tell a range that starts past the end from other failures. An empty object has no range, but it has a suffix. */
-  private async getPastEnd(key: string, range: ByteRange | undefined, error: unknown): Promise<R2ObjectBody | null> {
+  private async getPastEnd(
+    key: string,
+    range: ByteRange | undefined,
+    error: unknown,
+  ): Promise<R2Body | R2Object | null> {
     if (!invalidRanges.has(codeOf(error) ?? '') || range === undefined) throw error
     const object = await this.bucket.head(key)
     if (object === null) return null
@@ -155,7 +211,7 @@ class R2Objects implements ObjectStore {
     return { etag: written.etag }
   }
 
-  private kept(marker: string | undefined): { storageClass?: string; customMetadata?: Record<string, string> } {
+  private kept(marker: string | undefined): Kept {
     return {
       ...(this.storageClass !== undefined && { storageClass: this.storageClass }),
       ...(marker !== undefined && { customMetadata: { [markerName]: marker } }),
@@ -191,7 +247,7 @@ class R2Objects implements ObjectStore {
     const parts = new Parts(options.partBytes)
     const kept = this.kept(options.marker)
     const upload = await attempt(`multipart ${key}`, () => this.bucket.createMultipartUpload(key, kept))
-    const uploaded: { partNumber: number; etag: string }[] = []
+    const uploaded: R2Part[] = []
     return {
       write: (number, bytes) =>
         attempt(`part ${number} of ${key}`, async () => {
@@ -219,6 +275,6 @@ class R2Objects implements ObjectStore {
 
 /** See an R2 bucket through the port. Wrap it in `withRetries`.
  *  @param bucket the binding */
-export function r2Objects(bucket: R2Bucket, options: R2ObjectsOptions = {}): ObjectStore {
+export function r2Objects(bucket: R2Binding, options: R2ObjectsOptions = {}): ObjectStore {
   return new R2Objects(bucket, options)
 }

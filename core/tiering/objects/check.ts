@@ -152,7 +152,7 @@ export class Parts {
   }
 
   private checkOpen(): void {
-    if (this.closed) throw new Failure('invalid', 'the upload has ended')
+    if (this.closed) throw new Failure('not_found', 'the upload has ended')
   }
 
   /** Take no more parts. @returns whether it still did */

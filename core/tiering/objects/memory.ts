@@ -96,7 +96,7 @@ class MemoryObjects implements ObjectStore {
       complete: async (options = {}) => {
         checkCondition(options)
         const bytes = new Uint8Array(parts.checkComplete().sizeBytes)
-        arrived.forEach((part, i) => bytes.set(part, i * parts.partBytes))
+        for (const [i, part] of arrived.entries()) bytes.set(part, i * parts.partBytes)
         const written = this.store(key, bytes, { ...options, marker })
         parts.close()
         return written

@@ -63,8 +63,8 @@ export const multipartCases: readonly ObjectCase[] = [
       await upload.write(1, bytesOf('part'))
       await upload.abort()
       await upload.abort()
-      await expectFailure(expect, 'invalid', () => upload.write(2, bytesOf('part')))
-      await expectFailure(expect, 'invalid', () => upload.complete())
+      await expectFailure(expect, 'not_found', () => upload.write(2, bytesOf('part')))
+      await expectFailure(expect, 'not_found', () => upload.complete())
       expect((await store.list()).objects).toEqual([])
     },
   },
@@ -98,6 +98,7 @@ export const multipartCases: readonly ObjectCase[] = [
       expect((await store.get('a'))?.bytes).toEqual(bytesOf('put'))
       await upload.complete({ ifMatch: etag })
       expect((await store.get('a'))?.bytes).toEqual(bytesOf('upload'))
+      await expectFailure(expect, 'not_found', () => upload.complete())
     },
   },
   {

@@ -92,7 +92,7 @@ const basics: ObjectCase[] = [
       await store.put('a', bytesOf('1'), { marker: 'mine-1' })
       expect([undefined, 'mine-1']).toContain((await store.head('a'))?.marker)
       await store.put('a', bytesOf('2'))
-      expect((await store.head('a'))?.marker).toBeUndefined()
+      expect((await store.head('a'))?.marker).not.toBe('mine-1')
     },
   },
 ]
@@ -277,7 +277,7 @@ const keys: ObjectCase[] = [
       expect(await readText(store, `${longest}9`)).toBe('longest')
       expect((await store.list({ prefix: longest })).objects.map(({ key }) => key)).toEqual([`${longest}9`])
       await expectFailure(expect, 'limit', () => store.put(`${longest}90`, bytesOf('1')))
-      await expectFailure(expect, 'limit', () => store.get('é/'.repeat(341) + 'éé'))
+      await expectFailure(expect, 'limit', () => store.get(`${'é/'.repeat(341)}éé`))
     },
   },
 ]

@@ -89,7 +89,8 @@ export interface MultipartOptions extends Cancel {
   readonly marker?: string | undefined
 }
 
-/** A large object on its way, part by part. */
+/** A large object on its way, part by part. Once it has been completed or aborted, every call but `abort` is
+ *  `not_found`. */
 export interface MultipartUpload {
   /** Send a part. Calls may overlap and come in any order; the same number again replaces the part.
    *  @param number from 1

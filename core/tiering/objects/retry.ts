@@ -74,8 +74,17 @@ export interface RetryingStore extends ObjectStore {
   counts(): RetryCounts
 }
 
-/** What to do with a failed attempt of a write: take it for done, or send it again; it throws to end in failure. */
-type Recover<T> = (error: unknown, pause: () => Promise<void>) => Promise<T | 'again'>
+/** What is known when an attempt of a write has failed. */
+interface Failed {
+  readonly error: unknown
+  /** Whether this attempt, or one before, may have been done, or may yet be. */
+  readonly maybeDone: boolean
+  /** Wait before the next attempt. */
+  pause(): Promise<void>
+}
+
+/** What to do about a failed attempt: take the write for done, or send it again; it throws to end in failure. */
+type Recover<T> = (failed: Failed) => Promise<T | 'again'>
 
 /** How long an unranged read may take follows from a size nobody knows; larger objects are read by ranges. */
 function bytesOf(range: ByteRange | undefined): number {
@@ -162,21 +171,25 @@ class RetryingObjects implements RetryingStore {
   ): Promise<T> {
     const { attemptsMax, attemptMsMax } = this.options
     const attemptMs = attemptMsMax + Math.ceil((sizeBytes / OBJECT_BYTES_PER_SECOND_MIN) * 1000)
-    for (let attempt = 1; ; attempt++) {
-      try {
-        return await this.gate.pass(attemptMs, signal, send)
-      } catch (error) {
-        const pause = () => this.pause(attempt, error, signal)
-        if (recover !== undefined) {
-          const answer = await recover(error, pause)
-          if (answer !== 'again') return answer
-        } else {
-          if (storeFault(error) === undefined || attempt >= attemptsMax) throw error
-          await pause()
+    let maybeDone = false
+    try {
+      for (let attempt = 1; ; attempt++) {
+        try {
+          return await this.gate.pass(attemptMs, signal, send)
+        } catch (error) {
+          if (storeFault(error)?.outcome === 'unknown') maybeDone = true
+          const pause = () => this.pause(attempt, error, signal)
+          if (recover !== undefined) {
+            const answer = await recover({ error, maybeDone, pause })
+            if (answer !== 'again') return answer
+          } else if (storeFault(error) !== undefined && attempt < attemptsMax) await pause()
+          else throw error
+          if (attempt >= attemptsMax) throw error
+          this.retries++
         }
-        if (attempt >= attemptsMax) throw error
-        this.retries++
       }
+    } catch (error) {
+      throw withOutcome(error, maybeDone)
     }
   }
 
@@ -203,15 +216,12 @@ class RetryingObjects implements RetryingStore {
     condition: PutOptions,
     bytes: Uint8Array | undefined,
   ): Recover<Written> {
-    let maybeDone = false
-    return async (error, pause) => {
-      const fault = storeFault(error)
+    return async ({ error, maybeDone, pause }) => {
       const code = error instanceof Failure ? error.code : undefined
-      if (fault?.outcome === 'unknown') maybeDone = true
       // An upload that is gone has been completed, perhaps by our own attempt.
       const couldBeOurs = maybeDone && (code === 'conflict' || code === 'not_found')
-      if (fault === undefined && !couldBeOurs) throw error
-      if (fault !== undefined) await pause()
+      if (storeFault(error) !== undefined) await pause()
+      else if (!couldBeOurs) throw error
       if (!maybeDone) return 'again'
       const found = await this.lookFor(key, marker, condition, bytes)
       if (found === 'again' && code === 'not_found') throw undecided(key, error)
@@ -250,11 +260,15 @@ class RetryingObjects implements RetryingStore {
 }
 
 function undecided(key: string, cause?: unknown): Failure {
-  return unavailable(
-    `nobody can tell whether ${key} was written; it holds something else now`,
-    { outcome: 'unknown' },
-    cause,
-  )
+  const message = `nobody can tell whether ${key} was written; it holds something else now`
+  return unavailable(message, { outcome: 'unknown' }, cause)
+}
+
+/** A last attempt that was refused says nothing about those before it. */
+function withOutcome(error: unknown, maybeDone: boolean): unknown {
+  const fault = storeFault(error)
+  if (!maybeDone || fault === undefined || fault.outcome === 'unknown') return error
+  return unavailable((error as Failure).message, { ...fault, outcome: 'unknown' }, error)
 }
 
 /** Try a store's requests again where that is right, and never where it is not. */

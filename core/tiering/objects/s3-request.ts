@@ -171,18 +171,18 @@ export function failureOf(what: string, answer: Pick<S3Answer, 'status' | 'heade
   const { code, message } = readError(bytes)
   const text = `${what}: ${status}${code && ` ${code}`}${message && `: ${message}`}`
   const detail = { status, ...(code !== '' && { code }) }
+  if (status === 501) return new Failure('unsupported', text, detail)
+  if (status === 507) return new Failure('storage', text, detail)
   if (status === 412 || code === 'PreconditionFailed') return new Failure('conflict', text, detail)
   if (status === 429 || status >= 500 || refused.has(code) || code === 'InternalError') {
     const retryAfterMs = readRetryAfter(headers.get('retry-after'))
     const outcome: StoreFault['outcome'] = status === 429 || refused.has(code) ? 'none' : 'unknown'
-    if (status === 507) return new Failure('storage', text, detail)
     return unavailable(text, { ...detail, outcome, ...(retryAfterMs !== undefined && { retryAfterMs }) })
   }
   if (status === 401) return new Failure('unauthenticated', text, detail)
   if (status === 403) return new Failure('forbidden', text, detail)
   if (status === 404) return new Failure('not_found', text, detail)
   if (code === 'EntityTooLarge' || code === 'KeyTooLongError') return new Failure('limit', text, detail)
-  if (status === 501) return new Failure('unsupported', text, detail)
   const region = headers.get('x-amz-bucket-region')
   return new Failure('invalid', region === null ? text : `${text}; the bucket is in region ${region}`, detail)
 }

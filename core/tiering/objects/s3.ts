@@ -265,10 +265,12 @@ function bodyOf(answer: S3Answer, key: string, etag: string, range: ByteRange | 
     return { bytes: bytes.subarray(start, end), etag, sizeBytes: bytes.length }
   }
   const place = /^bytes (\d+)-(\d+)\/(\d+)$/.exec(headers.get('content-range') ?? '')
-  const [start, end, sizeBytes] =
-    place === null ? [-1, -1, 0] : [Number(place[1]), Number(place[2]) + 1, Number(place[3])]
-  const wanted = placeRange(range, sizeBytes)
-  if (start === wanted.start && end === wanted.end && bytes.length === end - start) return { bytes, etag, sizeBytes }
+  const [start, last, sizeBytes] = (place ?? []).slice(1).map(Number)
+  if (start !== undefined && last !== undefined && sizeBytes !== undefined) {
+    const wanted = placeRange(range, sizeBytes)
+    const isRight = start === wanted.start && last + 1 === wanted.end && bytes.length === wanted.end - wanted.start
+    if (isRight) return { bytes, etag, sizeBytes }
+  }
   const sent = `${bytes.length} bytes as ${headers.get('content-range')}`
   throw unavailable(`S3 sent ${sent} for ${rangeHeader(range)} of ${key}`, { outcome: 'none' })
 }

@@ -3,6 +3,73 @@ import type { Clock } from '../../shard/clock.ts'
 import { compareKeys } from './check.ts'
 import { type Listing, type ListOptions, type ObjectHead, type ObjectStore, unavailable } from './port.ts'
 
+/** A clock that stands until nothing else is left to do, and then goes to the next timer. */
+export class ManualClock implements Clock {
+  /** Every delay that was asked for, in order. */
+  readonly delaysMs: number[] = []
+  private now: number
+  private timers: { atMs: number; order: number; work: () => void }[] = []
+  private count = 0
+  private readonly unit: () => number
+
+  /** @param unit chance, from 0 to 1 (1 excluded) */
+  constructor(unit: () => number, startMs = 1_700_000_000_000) {
+    this.unit = unit
+    this.now = startMs
+  }
+
+  nowMs(): number {
+    return this.now
+  }
+
+  random(): number {
+    return Math.floor(this.unit() * 2 ** 48)
+  }
+
+  defer(work: () => void): void {
+    queueMicrotask(work)
+  }
+
+  after(delayMs: number, work: () => void): () => void {
+    this.delaysMs.push(delayMs)
+    const timer = { atMs: this.now + delayMs, order: this.count++, work }
+    this.timers.push(timer)
+    return () => {
+      this.timers = this.timers.filter((one) => one !== timer)
+    }
+  }
+
+  /** Let everything happen that needs no time. */
+  turn(): Promise<void> {
+    return new Promise((resolve) => setImmediate(resolve))
+  }
+
+  /** Go to the next timer. @returns false when there is none */
+  async step(): Promise<boolean> {
+    await this.turn()
+    const [next] = this.timers.sort((a, b) => a.atMs - b.atMs || a.order - b.order)
+    if (next === undefined) return false
+    this.timers.shift()
+    this.now = next.atMs
+    next.work()
+    await this.turn()
+    return true
+  }
+
+  /** Let time pass until a promise settles.
+   *  @throws Error when nothing is left that could settle it */
+  async settle<T>(work: Promise<T>): Promise<T> {
+    let isSettled = false
+    const done = () => {
+      isSettled = true
+    }
+    work.then(done, done)
+    await this.turn()
+    while (!isSettled) if (!(await this.step())) throw new Error('nothing is left to wait for')
+    return work
+  }
+}
+
 /** How often what goes wrong, each from 0 to 1; the sum is at most 1. */
 export interface FaultRates {
   /** Answered with 503 before anything was done, and said so. */
@@ -27,6 +94,8 @@ export interface FaultPlan {
   /** Chance, from 0 to 1 (1 excluded), seeded. */
   readonly unit: () => number
   readonly rates?: FaultRates
+  /** What happens to the first requests, one by one, before chance takes over. */
+  readonly script?: readonly (keyof FaultRates | 'none')[]
   /** Every request takes up to so long; at once when left out. */
   readonly slowMs?: number
   /** Lists may show what was so long ago, though S3 and R2 promise better. */
@@ -52,6 +121,7 @@ class FaultyObjects {
   private readonly plan: FaultPlan
   private readonly past = new Map<string, Past>()
   private healed = false
+  private requests = 0
 
   constructor(store: ObjectStore, plan: FaultPlan) {
     this.store = store
@@ -68,6 +138,8 @@ class FaultyObjects {
 
   private draw(isConditional: boolean): keyof FaultRates | undefined {
     if (this.healed) return undefined
+    const scripted = this.plan.script?.[this.requests++]
+    if (scripted !== undefined) return scripted === 'none' ? undefined : scripted
     let chance = this.plan.unit()
     for (const [fault, rate] of Object.entries(this.plan.rates ?? {}) as [keyof FaultRates, number][]) {
       if (chance < rate) return fault === 'contended' && !isConditional ? undefined : fault
