@@ -12,6 +12,7 @@ import { type Durability, FileStore, makeFolder, type ShardStore, type StoreStat
 import { ThreadStore } from './threads.ts'
 
 export { nodeClock } from './clock.ts'
+export { type DiskObjects, openDiskObjects } from './disk-objects.ts'
 export { openSqlite } from './sqlite.ts'
 export { type Durability, FileStore, type StoreStats, shardPath } from './store.ts'
 export { serveThread, ThreadStore } from './threads.ts'
