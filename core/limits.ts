@@ -191,3 +191,19 @@ export const PARQUET_GROUP_BYTES = 64 * 1024 * 1024
 export const PARQUET_PAGE_ROWS = 8_192
 /** Bytes of values of a Parquet page: past it a page has fewer rows, so that it fits a reader's memory. */
 export const PARQUET_PAGE_BYTES_MAX = 8 * 1024 * 1024
+/** Lines of manifests and manifest lists kept in memory to plan with: some 500 bytes each. */
+export const ICEBERG_CACHED_ENTRIES_MAX = 50_000
+/** Files that one manifest of a commit lists: some 300 bytes each, so that a manifest stays near 3 MB. */
+export const ICEBERG_MANIFEST_FILES_MAX = 10_000
+/** Bytes up to which manifests are merged, unless the table says otherwise: Iceberg's own default. */
+export const ICEBERG_MANIFEST_TARGET_BYTES = 8 * 1024 * 1024
+/** Small manifests that are merged once there are so many, unless the table says otherwise: Iceberg's own default. */
+export const ICEBERG_MANIFESTS_TO_MERGE_MIN = 100
+/** Times a change is tried on a table that others commit to, unless the table says otherwise. */
+export const ICEBERG_COMMIT_ATTEMPTS_MAX = 10
+/** Milliseconds before the second attempt of a commit at the most (full jitter); doubled with each attempt. */
+export const ICEBERG_COMMIT_RETRY_FIRST_MS = 100
+/** Milliseconds between attempts of a commit at the most. */
+export const ICEBERG_COMMIT_RETRY_MS_MAX = 10_000
+/** Metadata files that the log of a table names, unless the table says otherwise: Iceberg's own default. */
+export const ICEBERG_METADATA_LOG_MAX = 100

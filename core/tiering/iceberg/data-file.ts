@@ -3,6 +3,7 @@ import type { Long } from '../avro/binary.ts'
 import type { FileSummary } from '../parquet/summary.ts'
 import type { Partition, PartitionSpec } from './partition.ts'
 import type { Field, StructType } from './types.ts'
+import { compareValues, toBinary } from './values.ts'
 
 /** What a file holds: rows, or what is deleted by place or by value. */
 export type FileContent = 'data' | 'position-deletes' | 'equality-deletes'
@@ -64,10 +65,24 @@ export function dataFile(summary: FileSummary, place: FilePlace): DataFile {
 }
 
 /** Describe a Parquet file of position deletes, written with `positionDeleteSchema`.
- *  @param referencedDataFile when all deletes are of one file */
-export function positionDeleteFile(summary: FileSummary, place: FilePlace, referencedDataFile?: string): DataFile {
-  // These files are ordered by path and position, not by an order of the table.
-  return { ...described(summary, place), content: 'position-deletes', referencedDataFile }
+ *  @param paths the data files that it names: when there is one, readers of others need not look at it; and the bounds
+ *  of the paths are theirs whole, as the writer cuts long ones */
+export function positionDeleteFile(summary: FileSummary, place: FilePlace, paths: Iterable<string>): DataFile {
+  // Readers compare paths as UTF-8, which is not the order of `<` for characters past U+FFFF.
+  const sorted = [...new Set(paths)].sort(compareValues)
+  const [first, last] = [sorted[0], sorted.at(-1)]
+  const { lowerBounds, upperBounds, ...rest } = described(summary, place)
+  const bound = (map: DataFile['lowerBounds'], path: string | undefined) => {
+    return path === undefined ? map : new Map(map).set(deletePathId, toBinary('string', path))
+  }
+  return {
+    ...rest,
+    content: 'position-deletes',
+    lowerBounds: bound(lowerBounds, first),
+    upperBounds: bound(upperBounds, last),
+    // These files are ordered by path and position, not by an order of the table, so they have no sort order.
+    referencedDataFile: first === last ? first : undefined,
+  }
 }
 
 function described(summary: FileSummary, { path, spec, partition }: FilePlace): Omit<DataFile, 'content'> {
@@ -113,8 +128,7 @@ export interface PositionDelete {
 /** Put position deletes in the order that their files have, each once.
  *  @param deletes positions by the path of the data file */
 export function positionDeleteRows(deletes: ReadonlyMap<string, Iterable<number>>): PositionDelete[] {
-  // Writers and readers compare paths as Java does, by UTF-16 units, and so does `<`.
-  const paths = [...deletes.keys()].sort((a, b) => (a < b ? -1 : a > b ? 1 : 0))
+  const paths = [...deletes.keys()].sort(compareValues)
   return paths.flatMap((path) => {
     const positions = [...new Set(deletes.get(path))].sort((a, b) => a - b)
     return positions.map((pos) => ({ file_path: path, pos }))
