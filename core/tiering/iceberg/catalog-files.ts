@@ -1,7 +1,7 @@
 /** Our own catalog on an object store: a table is a folder, its state the metadata file of the highest version.
  *
- *  1. A state is `metadata/v{N}.metadata.json`. It is written only if there is no such file: of two commits on one state
- *     one succeeds, and the other is made again on the new state, if its requirements still hold.
+ *  1. A state is `metadata/v{N}.metadata.json`. It is written only if there is no such file: of two commits on one
+ *     state one succeeds, and the other is made again on the new state, if its requirements still hold.
  *  2. `version-hint.text` is a hint: it may be old or missing. From it on, versions are looked for one by one.
  *  3. A write whose outcome is not known is looked at: the file is ours if its bytes are.
  *  4. Old metadata files are removed only when they are so old that no commit can still be made on them (maintain.ts):
@@ -11,7 +11,7 @@
 import { Failure } from '../../errors.ts'
 import { ICEBERG_COMMIT_ATTEMPTS_MAX, ICEBERG_METADATA_LOG_MAX } from '../../limits.ts'
 import type { Clock } from '../../shard/clock.ts'
-import { type ObjectStore, storeFault } from '../objects/port.ts'
+import { type ObjectStore, storeFault, unavailable } from '../objects/port.ts'
 import { applyUpdates } from './apply.ts'
 import { backOff } from './back-off.ts'
 import {
@@ -241,6 +241,7 @@ class FileCatalog implements Catalog {
   }
 
   private async putNew(key: string, bytes: Uint8Array): Promise<boolean> {
+    let isUnclear = false
     for (let attempt = 1; ; attempt++) {
       try {
         await this.store.put(key, bytes, { ifNoneMatch: '*' })
@@ -249,16 +250,28 @@ class FileCatalog implements Catalog {
         const fault = storeFault(error)
         const isTaken = error instanceof Failure && error.code === 'conflict'
         if (!isTaken && fault === undefined) throw error
+        if (fault !== undefined && fault.outcome !== 'none') isUnclear = true
         // A conflict can be with ourselves: a request that was sent twice, or came late.
-        const there = fault?.outcome === 'none' ? undefined : await this.store.get(key)
-        if (there !== undefined) return sameBytes(there.bytes, bytes)
-        if (attempt >= ICEBERG_COMMIT_ATTEMPTS_MAX) throw error
+        const there = isTaken || isUnclear ? await this.look(key) : undefined
+        if (there !== undefined) return sameBytes(there, bytes)
+        if (attempt >= ICEBERG_COMMIT_ATTEMPTS_MAX) throw isUnclear ? unclear(key, error) : error
         await backOff(this.clock, attempt)
       }
     }
   }
+
+  /** Look what a version holds. When that fails, it is not known whose it is. */
+  private async look(key: string): Promise<Uint8Array | undefined> {
+    try {
+      return (await this.store.get(key))?.bytes
+    } catch (error) {
+      throw unclear(key, error)
+    }
+  }
 }
 
+const unclear = (key: string, cause: unknown) =>
+  unavailable(`whether ${key} was written is not known`, { outcome: 'unknown' }, cause)
 const versionKey = (key: string, version: number) => `${key}/metadata/v${version}.metadata.json`
 const hintKey = (key: string) => `${key}/metadata/version-hint.text`
 const sameBytes = (a: Uint8Array, b: Uint8Array) => a.length === b.length && a.every((byte, at) => byte === b[at])

@@ -1,4 +1,5 @@
-/** The catalog port, in the model of the REST catalog: our own on an object store, and any REST catalog, are used alike.
+/** The catalog port, in the model of the REST catalog: our own on an object store, and any REST catalog, are used
+ * alike.
  *  @source https://github.com/apache/iceberg/blob/main/open-api/rest-catalog-open-api.yaml */
 import type { TableMetadata } from './metadata.ts'
 import { type PartitionSpec, type SortOrder, unpartitioned, unsorted } from './partition.ts'

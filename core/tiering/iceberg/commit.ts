@@ -5,8 +5,8 @@
  *  2. An attempt whose outcome is not known can still take effect later. It was made for one state of the table, so
  *     that it fails when another attempt, for that state or a later one, took effect before; and it is found by its id
  *     when it took effect itself.
- *  3. Files written for attempts that failed for certain are deleted; when one attempt's outcome was not known, they are
- *     left to orphan removal. */
+ *  3. Files written for attempts that failed for certain are deleted; when one attempt's outcome was not known, they
+ *     are left to orphan removal. */
 import { Failure } from '../../errors.ts'
 import { ICEBERG_COMMIT_ATTEMPTS_MAX } from '../../limits.ts'
 import type { Clock } from '../../shard/clock.ts'
@@ -45,8 +45,8 @@ export function findCommit(metadata: TableMetadata, commitId: string): Snapshot 
 
 /** Commit a change.
  *  @param commitId names it for ever: a second call with the same id finds that it was done
- *  @throws conflict when the change is stale (detail `{ reason: 'stale' }`), or after too many attempts; unavailable when
- *  the outcome is not known: call again with the same id */
+ *  @throws conflict when the change is stale (detail `{ reason: 'stale' }`), or after too many attempts; unavailable
+ *  when the outcome is not known: call again with the same id */
 export async function commitChange(
   committer: Committer,
   name: TableName,

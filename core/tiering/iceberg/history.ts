@@ -28,7 +28,8 @@ export function snapshotOfRef(metadata: TableMetadata, ref = 'main'): Snapshot |
 
 /** Travel in time.
  *  @returns undefined when the table was empty
- *  @throws not_found for a snapshot or ref that is not there, or a time before the history; invalid for two questions */
+ *  @throws not_found for a snapshot or ref that is not there, or a time before the history; invalid for two questions
+ *  */
 export function snapshotAsOf(metadata: TableMetadata, asOf: AsOf = {}): Snapshot | undefined {
   const { ref, snapshotId, timestampMs } = asOf
   if ([ref, snapshotId, timestampMs].filter((one) => one !== undefined).length > 1) {

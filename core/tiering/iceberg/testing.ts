@@ -55,15 +55,19 @@ export const testRoot = 'http://lake.test/bucket'
 
 /** A lake in memory with one catalog. */
 export class TestLake {
-  readonly clock = testClock()
+  readonly clock: ReturnType<typeof testClock>
   readonly store: ObjectStore
   readonly files: LakeFiles
   readonly catalog: Catalog
   readonly committer: Committer
   readonly name: TableName = { namespace: ['db'], name: 'events' }
+  /** In the names of files, so that writers do not meet. */
+  private readonly label: string
   private written = 0
 
-  constructor(store?: ObjectStore) {
+  constructor(store?: ObjectStore, seed = 1) {
+    this.clock = testClock(seed)
+    this.label = `${seed}`
     this.store = store ?? memoryObjects(this.clock)
     this.files = new LakeFiles({ store: this.store, root: testRoot, chance: this.clock })
     this.catalog = fileCatalog({ files: this.files, clock: this.clock })
@@ -100,7 +104,7 @@ export class TestLake {
   async dataFile(rows: readonly TestRow[], table?: TableMetadata): Promise<DataFile> {
     const metadata = table ?? (await this.load())
     const [schema, spec] = [schemaOf(metadata), specOf(metadata)]
-    const path = `${metadata.location}/data/${this.written++}.parquet`
+    const path = `${metadata.location}/data/${this.label}-${this.written++}.parquet`
     const summary = await this.put(path, schema, rows, { metadata: { 'iceberg.schema': JSON.stringify(schema) } })
     const partition = compilePartition(spec, schema)(rows[0] as TestRow)
     return dataFile(summary, { path, spec, partition })
@@ -111,7 +115,7 @@ export class TestLake {
     ...deletes: readonly (readonly [file: DataFile, positions: readonly number[]])[]
   ): Promise<DataFile> {
     const metadata = await this.load()
-    const path = `${metadata.location}/data/${this.written++}-deletes.parquet`
+    const path = `${metadata.location}/data/${this.label}-${this.written++}-deletes.parquet`
     const byPath = new Map(deletes.map(([file, positions]) => [file.path, positions]))
     const rows = positionDeleteRows(byPath) as unknown as TestRow[]
     const summary = await this.put(path, positionDeleteSchema, rows, {})

@@ -21,7 +21,8 @@ export interface Change {
   readonly isRewrite?: boolean
   /** The age of the added rows, when they are older than the commit: compaction. */
   readonly dataSequenceNumber?: number
-  /** The snapshot that the change was made from, null for an empty table. Rewrites and deletes by position need it: what
+  /** The snapshot that the change was made from, null for an empty table. Rewrites and deletes by position need it:
+   * what
    *  was committed since is looked at, and a change that it invalidates is refused as stale. */
   readonly baseSnapshotId?: Long | null
   /** Data files that added deletes are of; they must be there still. */

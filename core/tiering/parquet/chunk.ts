@@ -18,7 +18,16 @@ import {
   writePageHeader,
 } from './metadata.ts'
 import { Output } from './output.ts'
-import { compareBounds, type Extent, extentOf, mergeExtents, parquetMax, parquetMin } from './statistics.ts'
+import {
+  type Bound,
+  compareBounds,
+  type EncodedBound,
+  type Extent,
+  extentOf,
+  mergeExtents,
+  parquetMax,
+  parquetMin,
+} from './statistics.ts'
 import { BytesValues } from './values.ts'
 
 /** How chunks are written, and where to. */
@@ -56,6 +65,7 @@ const compressedShareMax = 0.98
 // Filled and emptied between two awaits, so all writers of a thread share them.
 const body = new Output(1 << 16)
 const levels = new Output()
+const head = new Output()
 
 /** Write a column.
  *  @param wanted encoding asked for, if any
@@ -121,24 +131,23 @@ function statisticsOf({ leaf }: Column, { min, max }: Extent, nulls: number): St
   }
 }
 
-/** Find out how bounds run from page to page.
+/** Find out how bounds run from page to page, as they are written: cut ones may run otherwise than whole ones.
  *  @returns undefined when some page has values and no bounds (NaNs alone, or bytes with nothing above them) */
 function orderOf({ leaf }: Column, pages: readonly Page[], extents: readonly Extent[]): BoundaryOrder | undefined {
-  const isTold = pages.every(
-    ({ isNull, statistics: { min, max } }) => isNull || (min !== undefined && max !== undefined),
-  )
-  if (!isTold) return undefined
-  const bounded = extents.flatMap(({ min, max }) => (min === undefined || max === undefined ? [] : [{ min, max }]))
-  let ascending = true
-  let descending = true
-  for (let at = 1; at < bounded.length; at++) {
-    const [before, here] = [bounded[at - 1], bounded[at]] as [(typeof bounded)[0], (typeof bounded)[0]]
-    const mins = compareBounds(leaf, before.min, here.min)
-    const maxs = compareBounds(leaf, before.max, here.max)
-    if (mins > 0 || maxs > 0) ascending = false
-    if (mins < 0 || maxs < 0) descending = false
+  const mins: Bound[] = []
+  const maxs: Bound[] = []
+  for (const [at, { isNull, statistics }] of pages.entries()) {
+    if (isNull) continue
+    const { min, max } = extents[at] as Extent
+    if (min === undefined || max === undefined || statistics.max === undefined) return undefined
+    mins.push(min instanceof Uint8Array ? (statistics.min as EncodedBound).bytes : min)
+    maxs.push(max instanceof Uint8Array ? statistics.max.bytes : max)
   }
-  return ascending ? 'ascending' : descending ? 'descending' : 'unordered'
+  const runs = (sign: number) =>
+    [mins, maxs].every((bounds) =>
+      bounds.every((bound, at) => at === 0 || compareBounds(leaf, bounds[at - 1] as Bound, bound) * sign <= 0),
+    )
+  return runs(1) ? 'ascending' : runs(-1) ? 'descending' : 'unordered'
 }
 
 /** Cut a column into pages. */
@@ -197,11 +206,11 @@ async function writeDictionaryPage(
   encodeDictionary(body, leaf, values, dictionary)
   const uncompressedBytes = body.length
   const packed = context.compressor.compress(body.view())
-  const page = new Output(packed.length + 64)
-  writeDictionaryHeader(page, { uncompressedBytes, sizeBytes: packed.length, values: dictionary.size })
-  const headerBytes = page.length
-  page.append(packed)
-  await context.write(page.view())
+  head.clear()
+  writeDictionaryHeader(head, { uncompressedBytes, sizeBytes: packed.length, values: dictionary.size })
+  const headerBytes = head.length
+  await context.write(head.copy())
+  await context.write(packed)
   return headerBytes + uncompressedBytes
 }
 
@@ -218,10 +227,11 @@ async function writePage(context: ChunkContext, column: Column, choice: Choice, 
   const plain = body.view()
   const packed = plain.length > 0 && context.compressor.name !== 'uncompressed' && context.compressor.compress(plain)
   const isCompressed = packed !== false && packed.length < plain.length * compressedShareMax
-  const stored = isCompressed ? packed : plain
-  const page = new Output(stored.length + levels.length + 64)
-  writePageHeader(page, {
-    uncompressedBytes: levels.length + plain.length,
+  const stored = isCompressed ? packed : plain.slice()
+  const uncompressedBytes = levels.length + plain.length
+  head.clear()
+  writePageHeader(head, {
+    uncompressedBytes,
     sizeBytes: levels.length + stored.length,
     entries: cut.entries[1] - cut.entries[0],
     nulls: nullsOf(cut),
@@ -231,11 +241,12 @@ async function writePage(context: ChunkContext, column: Column, choice: Choice, 
     repetitionBytes,
     isCompressed,
   })
-  const headerBytes = page.length
-  page.append(levels.view())
-  page.append(stored)
-  await context.write(page.view())
-  return headerBytes + levels.length + plain.length
+  const headerBytes = head.length
+  head.append(levels.view())
+  // In two parts: joining them would copy the whole file once more.
+  await context.write(head.copy())
+  if (stored.length > 0) await context.write(stored)
+  return headerBytes + uncompressedBytes
 }
 
 /** Write levels; columns without any have none.

@@ -12,7 +12,8 @@ import { BytesValues, FixedValues, IntegerValues, NumberValues } from './values.
 export type ColumnInput =
   /** Numbers of boolean (0 and 1), integer, float, date and time columns. Where `nulls` is not 0 the value is null. */
   | { readonly numbers: ArrayLike<number> | BigInt64Array; readonly nulls?: ArrayLike<number> | undefined }
-  /** Strings and bytes end to end with their lengths in bytes; -1 is null and takes no bytes. Fixed and uuid as well. */
+  /** Strings and bytes end to end with their lengths in bytes; -1 is null and takes no bytes. Fixed and uuid as well.
+   * */
   | { readonly bytes: Uint8Array; readonly lengths: Int32Array }
   /** Strings or bytes by their places among distinct ones; -1 is null. */
   | { readonly distinct: readonly Uint8Array[]; readonly indices: Int32Array }

@@ -24,6 +24,10 @@ export interface FeedColumn {
 /** A planned column. */
 export interface SqlColumn {
   readonly field: string
+  /** Whether `joined` is read by parseIntegers. */
+  readonly isInteger?: boolean
+  /** Whether it is the feed's key as it stands. */
+  readonly isKey?: boolean
   /** The expressions of the joined form; undefined when it is read row by row, for now or always. */
   readonly joined: readonly string[] | undefined
   /** Whether a chunk that cannot be had joined concerns this column alone. */
@@ -42,13 +46,16 @@ export interface SqlColumn {
 
 /** Plan the columns of a feed.
  *  @throws invalid when they are not the schema's fields */
-export function planColumns(schema: StructType, columns: readonly FeedColumn[]): SqlColumn[] {
+export function planColumns(schema: StructType, columns: readonly FeedColumn[], key: string): SqlColumn[] {
   const compiled = compileSchema(schema)
   for (const { name } of schema.fields) {
     const given = columns.filter(({ field }) => field === name).length
     if (given !== 1) throw new Failure('invalid', `the field ${name} has ${given} columns in the feed, not one`)
   }
-  return columns.map((column) => planColumn(compiled, column))
+  return columns.map((column) => {
+    const planned = planColumn(compiled, column)
+    return column.sql === key && planned.isInteger === true ? { ...planned, isKey: true } : planned
+  })
 }
 
 function planColumn(schema: CompiledSchema, given: FeedColumn): SqlColumn {
@@ -108,6 +115,7 @@ function toWhole({ name }: Leaf): (value: SqlValue) => bigint {
 function integerColumn({ field, sql }: FeedColumn, required: boolean): SqlColumn {
   return {
     field,
+    isInteger: true,
     joined: [joinedIntegers(sql, required)],
     isOptionalJoin: false,
     // Past 2^53 the port would round it.

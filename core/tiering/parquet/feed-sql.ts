@@ -80,7 +80,7 @@ class ChunkReader {
   constructor(writer: ParquetWriter, feed: SqlFeed) {
     this.feed = feed
     this.sql = feed.sql
-    this.columns = planColumns(writer.schema, feed.columns)
+    this.columns = planColumns(writer.schema, feed.columns, feed.key)
     this.after = feed.after ?? Number.MIN_SAFE_INTEGER
     const [most] = this.sql.raw(`select max(${feed.key}) from ${feed.from}`)[0] as [number | null]
     this.through = Math.min(feed.through ?? Number.MAX_SAFE_INTEGER, most ?? Number.MIN_SAFE_INTEGER)
@@ -125,8 +125,9 @@ class ChunkReader {
    *  @returns undefined when something in it cannot be had this way */
   private readJoined(end: number): Chunk | 'too large' | undefined {
     const { from, key } = this.feed
-    const expressions = this.columns.flatMap(({ joined }) => joined ?? [])
-    const text = `select count(*), ${[joinedIntegers(key, true), ...expressions].join(', ')} from ${from} where ${key} > ? and ${key} <= ?`
+    const expressions = this.columns.flatMap((column) => (column.isKey ? [] : (column.joined ?? [])))
+    const wanted = [joinedIntegers(key, true), ...expressions].join(', ')
+    const text = `select count(*), ${wanted} from ${from} where ${key} > ? and ${key} <= ?`
     let row: SqlValue[]
     try {
       row = this.sql.raw(text, this.after, end)[0] as SqlValue[]
@@ -136,11 +137,16 @@ class ChunkReader {
     }
     const rows = row[0] as number
     if (rows === 0) return { rows, columns: {}, bytes: 0 }
-    if (!isAscending(parseIntegers(row[1] as Uint8Array, rows))) return undefined
+    const keys = parseIntegers(row[1] as Uint8Array, rows)
+    if (keys === undefined || !isAscending(keys)) return undefined
     const lasts = this.lastLengths(end)
     const columns: Record<string, ColumnInput> = {}
     let at = 2
     for (const column of this.columns) {
+      if (column.isKey) {
+        columns[column.field] = { numbers: keys.numbers }
+        continue
+      }
       const taken = column.joined?.length ?? 0
       const input = taken === 0 ? undefined : column.parse(row.slice(at, at + taken), rows, lasts.get(column))
       at += taken
@@ -188,8 +194,8 @@ class ChunkReader {
 }
 
 /** Whether the keys of a chunk came in their order: then so did the values of all columns. */
-function isAscending(keys: Integers | undefined): boolean {
-  if (keys === undefined || keys.nulls !== undefined || keys.numbers instanceof BigInt64Array) return false
+function isAscending(keys: Integers): boolean {
+  if (keys.nulls !== undefined || keys.numbers instanceof BigInt64Array) return false
   const { numbers } = keys
   for (let at = 1; at < numbers.length; at++) if ((numbers[at] as number) <= (numbers[at - 1] as number)) return false
   return true

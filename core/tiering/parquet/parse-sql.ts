@@ -150,54 +150,75 @@ const ends = new Int32Array(distinctMax)
 /** Read strings between separators, as parseSeparated does, when few distinct ones come again and again.
  *  @returns undefined when there are not `count`, or too many distinct ones */
 export function parseDistinct(text: Uint8Array, count: number): Distinct | undefined {
+  const view = new DataView(text.buffer, text.byteOffset, text.length)
   const indices = new Int32Array(count)
   slots.fill(-1)
   let size = 0
   let nulls = 0
-  let at = 0
-  const { length } = text
+  let start = 0
   for (let row = 0; row < count; row++) {
-    if (at > length) return undefined
-    const start = at
-    while (at < length && text[at] !== separator) at++
-    const end = at++
+    if (start > text.length) return undefined
+    const end = findSeparator(view, start)
     if (end - start === 1 && text[start] === nullMark) {
       indices[row] = -1
       nulls++
-      continue
+    } else {
+      let slot = slotOf(view, start, end)
+      let index = slots[slot] as number
+      while (index >= 0 && !isSame(view, starts[index] as number, ends[index] as number, start, end)) {
+        slot = (slot + 1) & (slots.length - 1)
+        index = slots[slot] as number
+      }
+      if (index < 0) {
+        if (size === distinctMax) return undefined
+        index = size++
+        slots[slot] = index
+        starts[index] = start
+        ends[index] = end
+      }
+      indices[row] = index
     }
-    let slot = slotOf(text, start, end)
-    let index = slots[slot] as number
-    while (index >= 0 && !same(text, starts[index] as number, ends[index] as number, start, end)) {
-      slot = (slot + 1) & (slots.length - 1)
-      index = slots[slot] as number
-    }
-    if (index < 0) {
-      if (size === distinctMax) return undefined
-      index = size++
-      slots[slot] = index
-      starts[index] = start
-      ends[index] = end
-    }
-    indices[row] = index
+    start = end + 1
   }
-  if (at !== length + 1) return undefined
+  if (start !== text.length + 1) return undefined
   const distinct = Array.from({ length: size }, (_, index) => text.slice(starts[index], ends[index]))
   return { distinct, indices, present: count - nulls }
 }
 
-/** Hash a string by its length and by bytes at its ends and in its middle: what differs elsewhere only collides. */
-function slotOf(text: Uint8Array, start: number, end: number): number {
-  if (start === end) return 0
-  const middle = text[(start + end) >>> 1] as number
-  const last = text[end - 1] as number
-  const edges = ((text[start] as number) << 16) | (middle << 8) | last
-  const beforeLast = text[Math.max(start, end - 2)] as number
-  return (Math.imul(edges ^ ((end - start) << 24) ^ (beforeLast << 21), 0x9e3779b1) >>> 20) & (slots.length - 1)
+/** Find the next separator, or the end, four bytes at a time: millions of strings a second are looked through here. */
+function findSeparator(view: DataView, from: number): number {
+  const length = view.byteLength
+  let at = from
+  for (; at + 4 <= length; at += 4) {
+    const word = view.getInt32(at, true) ^ (separator * 0x01010101)
+    // The highest bit of each byte that is 0 (and of some above it), see Hacker's Delight, 6-1.
+    const zeros = (word - 0x01010101) & ~word & 0x80808080
+    if (zeros !== 0) return at + ((31 - Math.clz32(zeros & -zeros)) >>> 3)
+  }
+  while (at < length && view.getUint8(at) !== separator) at++
+  return at
 }
 
-function same(text: Uint8Array, one: number, oneEnd: number, other: number, otherEnd: number): boolean {
-  if (oneEnd - one !== otherEnd - other) return false
-  for (let at = one, to = other; at < oneEnd; at++, to++) if (text[at] !== text[to]) return false
+/** Hash a string by its length, its ends and its middle: what differs elsewhere only collides. */
+function slotOf(view: DataView, start: number, end: number): number {
+  const length = end - start
+  let hash = length
+  if (length >= 4) {
+    const middle = view.getInt32(start + ((length - 4) >>> 1), true)
+    hash = Math.imul(view.getInt32(start, true) ^ length, 0x9e3779b1) ^ Math.imul(middle, 0x85ebca77)
+    hash = Math.imul(hash ^ (hash >>> 15) ^ view.getInt32(end - 4, true), 0xc2b2ae3d)
+  } else for (let at = start; at < end; at++) hash = Math.imul(hash ^ view.getUint8(at), 0x9e3779b1)
+  return (hash >>> 20) & (slots.length - 1)
+}
+
+function isSame(view: DataView, one: number, oneEnd: number, other: number, otherEnd: number): boolean {
+  const length = oneEnd - one
+  if (length !== otherEnd - other) return false
+  if (length >= 4) {
+    for (let at = 0; at + 4 < length; at += 4) if (view.getInt32(one + at) !== view.getInt32(other + at)) return false
+    // The last four, some of them a second time.
+    return view.getInt32(oneEnd - 4) === view.getInt32(otherEnd - 4)
+  }
+  for (let at = 0; at < length; at++) if (view.getUint8(one + at) !== view.getUint8(other + at)) return false
   return true
 }

@@ -175,18 +175,17 @@ const required = 0
 const optional = 1
 const repeated = 2
 
-/** Compile a schema.
- *  @throws invalid for a type that Iceberg v2 has not, two fields of one name or id, or a struct without fields */
-export function compileSchema(schema: StructType): CompiledSchema {
-  const leaves: Leaf[] = []
-  const elements: Thrift[] = []
-  const ids = new Set<number>()
+/** Compiles one schema: elements and leaves gather in the order of the file's schema. */
+class SchemaCompiler {
+  readonly leaves: Leaf[] = []
+  readonly elements: Thrift[] = []
+  private readonly ids = new Set<number>()
 
-  const group = (name: string, repetition: number, children: number, more: Fields = []) => {
-    elements.push(struct([3, i32(repetition)], [4, text(name)], [5, i32(children)], ...more))
+  group(name: string, repetition: number, children: number, more: Fields = []): void {
+    this.elements.push(struct([3, i32(repetition)], [4, text(name)], [5, i32(children)], ...more))
   }
 
-  const visit = (field: Field, above: Place): Node => {
+  visit(field: Field, above: Place): Node {
     const { id, name, type } = field
     const place: Place = {
       path: [...above.path, name],
@@ -194,60 +193,53 @@ export function compileSchema(schema: StructType): CompiledSchema {
       definition: above.definition + (field.required ? 0 : 1),
       repetition: above.repetition,
     }
-    if (!Number.isInteger(id) || ids.has(id)) throw new Failure('invalid', `field ${place.name}: its id ${id} is taken`)
-    ids.add(id)
+    if (!Number.isInteger(id) || this.ids.has(id)) {
+      throw new Failure('invalid', `field ${place.name}: its id ${id} is taken`)
+    }
+    this.ids.add(id)
     const base = { name: place.name, required: field.required, definition: place.definition }
-    if (typeof type === 'string') return { ...base, kind: 'leaf', leaf: addLeaf(field, type, place) }
+    if (typeof type === 'string') return { ...base, kind: 'leaf', leaf: this.addLeaf(field, type, place) }
     const repetition = field.required ? required : optional
     if (type.type === 'struct') {
-      group(name, repetition, type.fields.length, [[9, i32(id)]])
-      return { ...base, kind: 'struct', fields: visitFields(type, place) }
+      this.group(name, repetition, type.fields.length, [[9, i32(id)]])
+      return { ...base, kind: 'struct', fields: this.visitFields(type, place) }
     }
-    const inside = (step: string): Place => ({
-      path: [...place.path, step],
-      name: place.name,
-      definition: place.definition + 1,
-      repetition: place.repetition + 1,
-    })
     if (type.type === 'list') {
-      group(name, repetition, 1, [
-        [6, i32(3)],
-        [9, i32(id)],
-        [10, struct([3, struct()])],
-      ])
-      group('list', repeated, 1)
-      const element = {
-        id: type['element-id'],
-        name: 'element',
-        required: type['element-required'],
-        type: type.element,
-      }
-      return { ...base, kind: 'list', repetition: place.repetition + 1, element: visit(element, inside('list')) }
+      this.annotated(field, repetition, { converted: 3, logical: struct([3, struct()]) })
+      this.group('list', repeated, 1)
+      const inner = { name: 'element', required: type['element-required'], type: type.element }
+      const element = this.visit({ id: type['element-id'], ...inner }, inside(place, 'list'))
+      return { ...base, kind: 'list', repetition: place.repetition + 1, element }
     }
     if (type.type !== 'map') throw wrong(place.name, JSON.stringify(type))
-    group(name, repetition, 1, [
-      [6, i32(1)],
-      [9, i32(id)],
-      [10, struct([2, struct()])],
-    ])
-    group('key_value', repeated, 2)
-    const within = inside('key_value')
-    const key = visit({ id: type['key-id'], name: 'key', required: true, type: type.key }, within)
+    this.annotated(field, repetition, { converted: 1, logical: struct([2, struct()]) })
+    this.group('key_value', repeated, 2)
+    const within = inside(place, 'key_value')
+    const key = this.visit({ id: type['key-id'], name: 'key', required: true, type: type.key }, within)
     const valueField = { id: type['value-id'], name: 'value', required: type['value-required'], type: type.value }
-    return { ...base, kind: 'map', repetition: within.repetition, key, value: visit(valueField, within) }
+    return { ...base, kind: 'map', repetition: within.repetition, key, value: this.visit(valueField, within) }
   }
 
-  const visitFields = ({ fields }: StructType, place: Place): (readonly [string, Node])[] => {
+  /** The outer group of a list or map, which says what it is. */
+  private annotated(field: Field, repetition: number, as: { converted: number; logical: Thrift }): void {
+    this.group(field.name, repetition, 1, [
+      [6, i32(as.converted)],
+      [9, i32(field.id)],
+      [10, as.logical],
+    ])
+  }
+
+  visitFields({ fields }: StructType, place: Place): (readonly [string, Node])[] {
     const where = place.name === '' ? 'a schema' : `struct ${place.name}`
     if (fields.length === 0) throw new Failure('invalid', `${where} has no fields: Parquet cannot hold it`)
     const twice = fields.find(({ name }, at) => fields.some((other, before) => before < at && other.name === name))
     if (twice !== undefined) throw new Failure('invalid', `${where} has two fields ${twice.name}`)
-    return fields.map((field) => [field.name, visit(field, place)] as const)
+    return fields.map((field) => [field.name, this.visit(field, place)] as const)
   }
 
-  const addLeaf = (field: Field, type: string, place: Place): Leaf => {
+  private addLeaf(field: Field, type: string, place: Place): Leaf {
     const { storage, width = 0, precision = 0, converted, scale, logical, primitive } = shapeOf(place.name, type)
-    elements.push(
+    this.elements.push(
       struct(
         [1, i32(physicalTypes[storage])],
         [2, width > 0 ? i32(width) : undefined],
@@ -261,13 +253,25 @@ export function compileSchema(schema: StructType): CompiledSchema {
       ),
     )
     const { path, name, definition: maxDefinition, repetition: maxRepetition } = place
-    const index = leaves.length
+    const index = this.leaves.length
     const leaf = { id: field.id, path, name, primitive, storage, width, precision, maxDefinition, maxRepetition, index }
-    leaves.push(leaf)
+    this.leaves.push(leaf)
     return leaf
   }
+}
 
+/** Step into the repeated group of a list or map. */
+function inside(place: Place, step: string): Place {
+  const { path, name, definition, repetition } = place
+  return { path: [...path, step], name, definition: definition + 1, repetition: repetition + 1 }
+}
+
+/** Compile a schema.
+ *  @throws invalid for a type that Iceberg v2 has not, two fields of one name or id, or a struct without fields */
+export function compileSchema(schema: StructType): CompiledSchema {
+  const compiler = new SchemaCompiler()
+  const { leaves, elements } = compiler
   elements.push(struct([4, text('table')], [5, i32(schema.fields.length)]))
-  const fields = visitFields(schema, { path: [], name: '', definition: 0, repetition: 0 })
+  const fields = compiler.visitFields(schema, { path: [], name: '', definition: 0, repetition: 0 })
   return { fields, leaves, elements }
 }

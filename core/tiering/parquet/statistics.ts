@@ -27,8 +27,7 @@ export interface Extent {
  *  @returns bytes are borrowed from the values */
 export function extentOf(leaf: Leaf, values: Values, from: number, to: number, dictionary?: Dictionary): Extent {
   if (values instanceof BytesValues || values instanceof FixedValues) {
-    const order = leaf.primitive === 'decimal' ? compareSigned : compareBytes
-    return extentOfBytes(values, from, to, order, dictionary)
+    return extentOfBytes(leaf, values, from, to, dictionary)
   }
   if (values instanceof IntegerValues) {
     return values.wide === undefined ? extentOfNumbers(values.narrow, from, to) : extentOfWide(values.wide, from, to)
@@ -63,68 +62,61 @@ function extentOfWide(array: BigInt64Array, from: number, to: number): Extent {
   return { min, max, nans: 0 }
 }
 
-type Order = (a: Uint8Array, aFrom: number, aTo: number, b: Uint8Array, bFrom: number, bTo: number) => number
+/** Order of two stretches of the same bytes. */
+type Order = (bytes: DataView, one: number, oneEnd: number, other: number, otherEnd: number) => number
 
-const compareBytes: Order = (a, aFrom, aTo, b, bFrom, bTo) => {
-  const length = Math.min(aTo - aFrom, bTo - bFrom)
-  for (let at = 0; at < length; at++) {
-    const difference = (a[aFrom + at] as number) - (b[bFrom + at] as number)
+/** Order by unsigned bytes; equal beginnings are passed four bytes at a time. */
+const unsigned: Order = (bytes, one, oneEnd, other, otherEnd) => {
+  const length = Math.min(oneEnd - one, otherEnd - other)
+  let at = 0
+  while (at + 4 <= length && bytes.getInt32(one + at) === bytes.getInt32(other + at)) at += 4
+  for (; at < length; at++) {
+    const difference = bytes.getUint8(one + at) - bytes.getUint8(other + at)
     if (difference !== 0) return difference
   }
-  return aTo - aFrom - (bTo - bFrom)
+  return oneEnd - one - (otherEnd - other)
 }
 
 /** Order of numbers in two's complement, the highest byte first, of one width. */
-const compareSigned: Order = (a, aFrom, aTo, b, bFrom, bTo) => {
-  const sign = (((a[aFrom] as number) ^ 0x80) - ((b[bFrom] as number) ^ 0x80)) | 0
-  return sign !== 0 ? sign : compareBytes(a, aFrom, aTo, b, bFrom, bTo)
+const signed: Order = (bytes, one, oneEnd, other, otherEnd) => {
+  const sign = bytes.getInt8(one) - bytes.getInt8(other)
+  return sign !== 0 ? sign : unsigned(bytes, one, oneEnd, other, otherEnd)
 }
 
+const orderOf = ({ primitive }: Leaf) => (primitive === 'decimal' ? signed : unsigned)
+
 function extentOfBytes(
+  leaf: Leaf,
   values: BytesValues | FixedValues,
   from: number,
   to: number,
-  order: Order,
   dictionary: Dictionary | undefined,
 ): Extent {
   if (from === to) return { min: undefined, max: undefined, nans: 0 }
+  const { bytes, start, end } = accessOf(values)
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
+  const order = orderOf(leaf)
   // A dictionary's indices are small: each distinct value is looked at when it is met first.
-  if (dictionary !== undefined) return extentOfPlaces(values, distinctPlaces(dictionary, from, to), order)
-  const bytes = values instanceof BytesValues ? values.bytes : values.data.array
-  const offsets = values instanceof BytesValues ? values.offsets : undefined
-  const width = values instanceof BytesValues ? 0 : values.width
-  let min = offsets === undefined ? from * width : (offsets[from] as number)
-  let minEnd = offsets === undefined ? min + width : (offsets[from + 1] as number)
+  const places = dictionary === undefined ? undefined : distinctPlaces(dictionary, from, to)
+  const count = places?.length ?? to - from
+  const first = places === undefined ? from : (places[0] as number)
+  let min = start(first)
+  let minEnd = end(first)
   let max = min
   let maxEnd = minEnd
-  let end = minEnd
-  for (let at = from + 1; at < to; at++) {
-    const start = end
-    end = offsets === undefined ? start + width : (offsets[at + 1] as number)
-    // Most values lie between the bounds, and most of those show it with their first byte.
-    const first = bytes[start] as number
-    const isBetween = first > (bytes[min] as number) && first < (bytes[max] as number) && end > start
-    if (isBetween && minEnd > min && order === compareBytes) continue
-    if (order(bytes, start, end, bytes, min, minEnd) < 0) {
-      min = start
-      minEnd = end
-    } else if (order(bytes, start, end, bytes, max, maxEnd) > 0) {
-      max = start
-      maxEnd = end
+  for (let index = 1; index < count; index++) {
+    const at = places === undefined ? from + index : (places[index] as number)
+    const here = start(at)
+    const hereEnd = end(at)
+    if (order(view, here, hereEnd, min, minEnd) < 0) {
+      min = here
+      minEnd = hereEnd
+    } else if (order(view, here, hereEnd, max, maxEnd) > 0) {
+      max = here
+      maxEnd = hereEnd
     }
   }
   return { min: bytes.subarray(min, minEnd), max: bytes.subarray(max, maxEnd), nans: 0 }
-}
-
-function extentOfPlaces(values: BytesValues | FixedValues, places: readonly number[], order: Order): Extent {
-  const { bytes, start, end } = accessOf(values)
-  let min = places[0] as number
-  let max = min
-  for (const at of places) {
-    if (order(bytes, start(at), end(at), bytes, start(min), end(min)) < 0) min = at
-    else if (order(bytes, start(at), end(at), bytes, start(max), end(max)) > 0) max = at
-  }
-  return { min: bytes.subarray(start(min), end(min)), max: bytes.subarray(start(max), end(max)), nans: 0 }
 }
 
 function distinctPlaces({ indices, first, size }: Dictionary, from: number, to: number): number[] {
@@ -154,11 +146,12 @@ export function accessOf(values: BytesValues | FixedValues): {
 }
 
 /** Compare two bounds of a leaf. */
-export function compareBounds({ primitive }: Leaf, a: Bound, b: Bound): number {
-  if (a instanceof Uint8Array && b instanceof Uint8Array) {
-    return (primitive === 'decimal' ? compareSigned : compareBytes)(a, 0, a.length, b, 0, b.length)
-  }
-  return a < b ? -1 : a > b ? 1 : 0
+export function compareBounds(leaf: Leaf, a: Bound, b: Bound): number {
+  if (!(a instanceof Uint8Array && b instanceof Uint8Array)) return a < b ? -1 : a > b ? 1 : 0
+  const both = new Uint8Array(a.length + b.length)
+  both.set(a)
+  both.set(b, a.length)
+  return orderOf(leaf)(new DataView(both.buffer), 0, a.length, a.length, both.length)
 }
 
 /** Join what is known of two sets of values. */

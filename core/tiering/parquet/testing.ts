@@ -71,9 +71,10 @@ export function asFile(bytes: Uint8Array): { byteLength: number; slice(start: nu
   }
 }
 
-/** Read the footer. */
-export function readMetadata(bytes: Uint8Array): Promise<FileMetaData> {
-  return parquetMetadataAsync(asFile(bytes), { parsers: exactParsers })
+/** Read the footer.
+ *  @param parsers what bounds are made of, besides what is exact */
+export function readMetadata(bytes: Uint8Array, parsers: Partial<ParquetParsers> = {}): Promise<FileMetaData> {
+  return parquetMetadataAsync(asFile(bytes), { parsers: { ...exactParsers, ...parsers } })
 }
 
 /** Read all rows as objects. */

@@ -1,0 +1,78 @@
+/** Iceberg of our own: tables, their metadata, catalogs and scan planning. docs/iceberg.md says how to use it. */
+export {
+  type Catalog,
+  creationUpdates,
+  type LoadedTable,
+  type Namespace,
+  type NewTable,
+  type TableName,
+} from './catalog.ts'
+export { type FileCatalogOptions, fileCatalog } from './catalog-files.ts'
+export { type CheckOptions, checkMetadata, checkTable } from './check.ts'
+export { type Committed, type Committer, commitChange, commitUpdates, findCommit } from './commit.ts'
+export {
+  type DataFile,
+  dataFile,
+  deletePathId,
+  deletePositionId,
+  type FileContent,
+  type FilePlace,
+  type ManifestEntry,
+  type PositionDelete,
+  positionDeleteFile,
+  positionDeleteRows,
+  positionDeleteSchema,
+} from './data-file.ts'
+export { type Evolved, evolveSchema, type SchemaChange } from './evolve.ts'
+export { always, type BoundPredicate, bind, compileMatcher, type Predicate } from './expression.ts'
+export { LakeFiles, type LakeOptions } from './files.ts'
+export {
+  type AsOf,
+  ancestorsOf,
+  createRef,
+  type ExpireOptions,
+  expire,
+  requireRef,
+  rollback,
+  snapshotAsOf,
+} from './history.ts'
+export { parseJson, stringifyJson } from './json.ts'
+export {
+  type Expired,
+  expireSnapshots,
+  findOrphans,
+  type OrphanOptions,
+  removeOldMetadata,
+  removeOrphans,
+} from './maintain.ts'
+export {
+  columnsInUse,
+  columnTypes,
+  readMetadata,
+  type Snapshot,
+  type SnapshotRef,
+  schemaOf,
+  sortOrderOf,
+  specOf,
+  type TableMetadata,
+  writeMetadata,
+} from './metadata.ts'
+export {
+  compilePartition,
+  makeSortOrder,
+  makeSpec,
+  type Partition,
+  type PartitionSpec,
+  partitionPath,
+  type SortOrder,
+  unpartitioned,
+  unsorted,
+} from './partition.ts'
+export { checkRequirements, isRequirementConflict, requirementFailed, staleChange } from './requirement.ts'
+export { planScan, type ScanOptions, type ScanPlan, type ScanTask } from './scan.ts'
+export { findField, getField, makeSchema, type NewField, type Schema } from './schema.ts'
+export { commitIdProperty } from './summary.ts'
+export type { Field, IcebergType, ListType, MapType, StructType } from './types.ts'
+export type { CommitRequest, Requirement, Update } from './update.ts'
+export { compareValues, fromBinary, fromJson, toBinary, toJson, type Value } from './values.ts'
+export type { Change } from './work.ts'
