@@ -90,6 +90,7 @@ export class Column {
     this.entries = entries
     this.values.truncate(count)
     definitions?.truncate(entries)
+    if (count === entries) this.definitions = undefined
     repetitions?.truncate(entries)
   }
 

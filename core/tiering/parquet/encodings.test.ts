@@ -153,7 +153,7 @@ describe.each(cases.map((one) => [`${one.type}: ${one.name}`, one] as const))(
           options,
         )
         const rows = await readRows(bytes)
-        expect(rows.map(({ c }) => c ?? null)).toEqual(expected)
+        expect(rows.map(({ c }) => c)).toEqual(expected)
       }
       const { bytes } = await writeRows(
         column(type, true),

@@ -67,7 +67,8 @@ export const exactParsers: Partial<ParquetParsers> = {
 export function asFile(bytes: Uint8Array): { byteLength: number; slice(start: number, end?: number): ArrayBuffer } {
   return {
     byteLength: bytes.length,
-    slice: (start, end) => bytes.slice(start, end).buffer as ArrayBuffer,
+    // A Buffer's own slice would not copy.
+    slice: (start, end) => Uint8Array.prototype.slice.call(bytes, start, end).buffer as ArrayBuffer,
   }
 }
 
@@ -77,7 +78,7 @@ export function readMetadata(bytes: Uint8Array, parsers: Partial<ParquetParsers>
   return parquetMetadataAsync(asFile(bytes), { parsers: { ...exactParsers, ...parsers } })
 }
 
-/** Read all rows as objects. */
+/** Read all rows as objects; what is not there is null. */
 export async function readRows(bytes: Uint8Array, zstd?: Zstd): Promise<Record<string, unknown>[]> {
   let found: Record<string, unknown>[] = []
   await parquetRead({
@@ -90,5 +91,13 @@ export async function readRows(bytes: Uint8Array, zstd?: Zstd): Promise<Record<s
       found = rows
     },
   })
-  return found
+  return found.map((row) => nullsIn(row) as Record<string, unknown>)
+}
+
+/** What hyparquet calls undefined is null. */
+function nullsIn(value: unknown): unknown {
+  if (value === undefined || value === null) return null
+  if (Array.isArray(value)) return value.map(nullsIn)
+  if (typeof value !== 'object' || ArrayBuffer.isView(value)) return value
+  return Object.fromEntries(Object.entries(value).map(([key, one]) => [key, nullsIn(one)]))
 }
