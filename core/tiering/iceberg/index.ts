@@ -1,4 +1,5 @@
 /** Iceberg of our own: tables, their metadata, catalogs and scan planning. docs/iceberg.md says how to use it. */
+export { applyUpdates } from './apply.ts'
 export {
   type Catalog,
   creationUpdates,

@@ -5,6 +5,7 @@ import type { Clock } from '../../shard/clock.ts'
 import { memoryObjects } from '../objects/memory.ts'
 import type { ObjectStore } from '../objects/port.ts'
 import type { FileSummary } from '../parquet/summary.ts'
+import { readRows } from '../parquet/testing.ts'
 import { createParquetWriter } from '../parquet/writer.ts'
 import { uncompressed } from '../zstd.ts'
 import type { Catalog, NewTable, TableName } from './catalog.ts'
@@ -144,6 +145,20 @@ export async function readParquet(files: LakeFiles, path: string): Promise<TestR
   const bytes = await files.read(path)
   const file = { byteLength: bytes.length, slice: (from: number, to?: number) => bytes.slice(from, to).buffer }
   return parquetReadObjects({ file })
+}
+
+/** Read a Parquet file for the checker: days, microseconds and bytes as they are stored. */
+export async function readExactly(bytes: Uint8Array): Promise<TestRow[]> {
+  const rows = await readRows(bytes)
+  const decoder = new TextDecoder()
+  const isText = (name: string) => name === 'ns' || name === 'note' || name === 'file_path'
+  return rows.map((row) =>
+    Object.fromEntries(
+      Object.entries(row).map(([name, value]) => {
+        return [name, isText(name) && value instanceof Uint8Array ? decoder.decode(value) : value]
+      }),
+    ),
+  )
 }
 
 /** Read what a plan says, deletes by position applied; columns by the names they had when the file was written. */
