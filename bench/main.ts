@@ -7,11 +7,12 @@ import { type Bench, jsonOf, keep, tableOf } from './bench.ts'
 import { coldOpen } from './cold-open.ts'
 import { groupCommit } from './group-commit.ts'
 import { logOverhead } from './log-overhead.ts'
+import { parquet } from './parquet.ts'
 import { redis } from './redis.ts'
 import { routing } from './routing.ts'
 
 /** Every bench, in the order they are listed. Add yours here. */
-export const benches: readonly Bench[] = [routing, groupCommit, logOverhead, redis, coldOpen]
+export const benches: readonly Bench[] = [routing, groupCommit, logOverhead, redis, coldOpen, parquet]
 
 interface Flags {
   json?: boolean

@@ -43,7 +43,9 @@ describe('a file', () => {
     expect((await write()).bytes).toEqual(bytes)
     expect(bytes.length).toBe(1173)
     // The magic, and the first page: seq, DELTA_BINARY_PACKED, eight values.
-    expect(hexOf(bytes.subarray(0, 40))).toMatchInlineSnapshot(`"504152311506151415145c151015001510150a150015001200008001040802020000000015061514"`)
+    expect(hexOf(bytes.subarray(0, 40))).toMatchInlineSnapshot(
+      `"504152311506151415145c151015001510150a150015001200008001040802020000000015061514"`,
+    )
     expect(hexOf(bytes.subarray(-4))).toBe('50415231')
   })
 
