@@ -11,7 +11,7 @@
 import { Failure } from '../../errors.ts'
 import { ICEBERG_COMMIT_ATTEMPTS_MAX, ICEBERG_METADATA_LOG_MAX } from '../../limits.ts'
 import type { Clock } from '../../shard/clock.ts'
-import { type ObjectStore, storeFault, unavailable } from '../objects/port.ts'
+import { type ObjectBody, type ObjectStore, storeFault, unavailable } from '../objects/port.ts'
 import { applyUpdates } from './apply.ts'
 import { backOff } from './back-off.ts'
 import {
@@ -45,6 +45,8 @@ export interface FileCatalogOptions {
 interface State {
   readonly version: number
   readonly metadata: TableMetadata
+  /** Of the file: another table may have taken the place of one that was dropped. */
+  readonly etag: string
 }
 
 /** Make a catalog on an object store. */
@@ -126,8 +128,9 @@ class FileCatalog implements Catalog {
     }
     if ((await this.newest(key)) !== undefined) throw alreadyThere(table)
     const updates = creationUpdates({ ...options, location }, randomUuid(this.clock))
-    const state = { version: 1, metadata: applyUpdates(undefined, updates, this.clock.nowMs()) }
-    if (!(await this.write(key, state))) throw alreadyThere(table)
+    const metadata = applyUpdates(undefined, updates, this.clock.nowMs())
+    const state = await this.write(key, 1, metadata)
+    if (state === undefined) throw alreadyThere(table)
     return this.loaded(key, state)
   }
 
@@ -148,8 +151,8 @@ class FileCatalog implements Catalog {
       checkRequirements(base?.metadata, requirements)
       const applied = applyUpdates(base?.metadata, updates, this.clock.nowMs())
       const metadata = base === undefined ? applied : this.logged(key, base, applied)
-      const state = { version: (base?.version ?? 0) + 1, metadata }
-      if (await this.write(key, state)) return this.loaded(key, state)
+      const state = await this.write(key, (base?.version ?? 0) + 1, metadata)
+      if (state !== undefined) return this.loaded(key, state)
     }
     throw requirementFailed(`${formatTableName(table)}: other commits came first too often`)
   }
@@ -184,7 +187,7 @@ class FileCatalog implements Catalog {
   }
 
   /** Find the newest state of a table.
-   *  @cost one look-up when nobody has committed since the last time */
+   *  @cost two look-ups when nobody has committed since the last time */
   private async newest(key: string): Promise<State | undefined> {
     const known = this.seen.get(key)
     let state = known !== undefined ? known : await this.hinted(key)
@@ -195,7 +198,7 @@ class FileCatalog implements Catalog {
       state = next
     }
     // The table may have been dropped by others, and be another one now.
-    if (state === known && (await this.store.head(versionKey(key, state.version))) === undefined) {
+    if (state === known && (await this.store.head(versionKey(key, state.version)))?.etag !== state.etag) {
       this.seen.delete(key)
       return this.newest(key)
     }
@@ -221,31 +224,34 @@ class FileCatalog implements Catalog {
 
   private async readVersion(key: string, version: number): Promise<State | undefined> {
     const found = await this.store.get(versionKey(key, version))
-    return found === undefined ? undefined : { version, metadata: readMetadata(text.decode(found.bytes)) }
+    if (found === undefined) return undefined
+    return { version, metadata: readMetadata(text.decode(found.bytes)), etag: found.etag }
   }
 
   /** Write a state, if its version is free.
-   *  @returns whether it was written; false when another commit came first
+   *  @returns undefined when another commit came first
    *  @throws unavailable when the outcome is not known */
-  private async write(key: string, state: State): Promise<boolean> {
-    const bytes = utf8.encode(writeMetadata(state.metadata))
-    if (!(await this.putNew(versionKey(key, state.version), bytes))) return false
+  private async write(key: string, version: number, metadata: TableMetadata): Promise<State | undefined> {
+    const etag = await this.putNew(versionKey(key, version), utf8.encode(writeMetadata(metadata)))
+    if (etag === undefined) return undefined
+    const state = { version, metadata, etag }
     this.seen.set(key, state)
     try {
-      await this.store.put(hintKey(key), utf8.encode(`${state.version}`))
+      await this.store.put(hintKey(key), utf8.encode(`${version}`))
     } catch (error) {
       // The commit is done; the hint catches up with the next one.
       if (!(error instanceof Failure)) throw error
     }
-    return true
+    return state
   }
 
-  private async putNew(key: string, bytes: Uint8Array): Promise<boolean> {
+  /** Write a file if there is none.
+   *  @returns its etag, or undefined when there is another */
+  private async putNew(key: string, bytes: Uint8Array): Promise<string | undefined> {
     let isUnclear = false
     for (let attempt = 1; ; attempt++) {
       try {
-        await this.store.put(key, bytes, { ifNoneMatch: '*' })
-        return true
+        return (await this.store.put(key, bytes, { ifNoneMatch: '*' })).etag
       } catch (error) {
         const fault = storeFault(error)
         const isTaken = error instanceof Failure && error.code === 'conflict'
@@ -253,7 +259,7 @@ class FileCatalog implements Catalog {
         if (fault !== undefined && fault.outcome !== 'none') isUnclear = true
         // A conflict can be with ourselves: a request that was sent twice, or came late.
         const there = isTaken || isUnclear ? await this.look(key) : undefined
-        if (there !== undefined) return sameBytes(there, bytes)
+        if (there !== undefined) return sameBytes(there.bytes, bytes) ? there.etag : undefined
         if (attempt >= ICEBERG_COMMIT_ATTEMPTS_MAX) throw isUnclear ? unclear(key, error) : error
         await backOff(this.clock, attempt)
       }
@@ -261,9 +267,9 @@ class FileCatalog implements Catalog {
   }
 
   /** Look what a version holds. When that fails, it is not known whose it is. */
-  private async look(key: string): Promise<Uint8Array | undefined> {
+  private async look(key: string): Promise<ObjectBody | undefined> {
     try {
-      return (await this.store.get(key))?.bytes
+      return await this.store.get(key)
     } catch (error) {
       throw unclear(key, error)
     }

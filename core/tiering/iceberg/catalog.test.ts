@@ -235,6 +235,13 @@ describe('the catalog on an object store', () => {
     await expect(other.load()).rejects.toMatchObject({ code: 'not_found' })
     await lake.catalog.createTable(lake.name, { schema })
     expect((await other.load())['last-sequence-number']).toBe(0)
+    // A table of as many versions in the place of the one that was seen is another table.
+    await lake.append([{ id: 1, ts: 0 }])
+    const { 'table-uuid': uuidNow } = await other.load()
+    await lake.catalog.dropTable(lake.name)
+    await lake.catalog.createTable(lake.name, { schema })
+    await lake.append([{ id: 2, ts: 0 }])
+    expect((await other.load())['table-uuid']).not.toBe(uuidNow)
   })
 
   it('refuses what folders cannot do', async () => {

@@ -22,8 +22,8 @@ export interface LakeOptions {
   readonly codecs?: ReadOptions['codecs']
 }
 
-/** Schemes that name the same store. */
-const aliases = /^s3[an]:\/\//
+/** Write a location the one way of several that name the same place: Java has `s3a://` and `file:/`. */
+const canonical = (location: string) => location.replace(/^s3[an]:\/\//, 's3://').replace(/^file:\/+/, 'file:///')
 
 /** The files of tables. */
 export class LakeFiles {
@@ -45,8 +45,7 @@ export class LakeFiles {
   /** Find the key of a location.
    *  @throws invalid when it is outside the root */
   keyOf(location: string): string {
-    const known = location.replace(aliases, 's3://')
-    const root = this.root.replace(aliases, 's3://')
+    const [known, root] = [canonical(location), canonical(this.root)]
     if (known.startsWith(`${root}/`)) return known.slice(root.length + 1)
     throw new Failure('invalid', `${location} is not under ${this.root}, which is the store's root`)
   }

@@ -30,16 +30,15 @@ export function parseJson(text: string): unknown {
 }
 
 /** Write JSON, bigints as integers. */
-export function stringifyJson(value: unknown, indent?: number): string {
-  let found = false
-  const plain = JSON.stringify(value, (_, one) => {
-    if (typeof one !== 'bigint') return one
-    found = true
-    return `${one}`
-  })
-  if (!found) return indent === undefined ? plain : JSON.stringify(value, null, indent)
-  const mark = unusedMark(plain)
-  const marked = JSON.stringify(value, (_, one) => (typeof one === 'bigint' ? `${mark}${one}` : one), indent)
+export function stringifyJson(value: unknown): string {
+  try {
+    // Most have no bigint, and a replacer makes writing several times slower.
+    return JSON.stringify(value)
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error
+  }
+  const mark = unusedMark(JSON.stringify(value, (_, one) => (typeof one === 'bigint' ? `${one}` : one)))
+  const marked = JSON.stringify(value, (_, one) => (typeof one === 'bigint' ? `${mark}${one}` : one))
   return marked.replace(new RegExp(`"${mark}(-?\\d+)"`, 'g'), '$1')
 }
 

@@ -6,7 +6,7 @@
  *     could be taken again. No attempt lasts a day. */
 import { Failure } from '../../errors.ts'
 import type { Long } from '../avro/binary.ts'
-import { type Catalog, formatTableName, type LoadedTable, type TableName } from './catalog.ts'
+import { formatTableName, type LoadedTable, type TableName } from './catalog.ts'
 import { listAll } from './catalog-keys.ts'
 import { type Committer, commitUpdates } from './commit.ts'
 import type { LakeFiles } from './files.ts'
@@ -144,7 +144,7 @@ export async function removeOrphans(committer: Committer, name: TableName, optio
  *  @param minAgeMs longer than any commit can take; a day when left out
  *  @returns their locations */
 export async function removeOldMetadata(
-  { catalog, files, clock }: { readonly catalog: Catalog } & Committer,
+  { catalog, files, clock }: Committer,
   name: TableName,
   minAgeMs: number = dayMs,
 ): Promise<string[]> {

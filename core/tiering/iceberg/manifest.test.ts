@@ -170,6 +170,69 @@ describe('manifests', () => {
     expect(bytes.length).toBeGreaterThan(0)
   })
 
+  it('of format v1 are read: no content, no sequence numbers, other names', () => {
+    const id = (name: string, type: unknown, fieldId: number) => ({ name, type, 'field-id': fieldId })
+    const tuple = { type: 'record', name: 'r102', fields: [id('day', ['null', 'int'], 1000)] }
+    const old = {
+      type: 'record',
+      name: 'manifest_entry',
+      fields: [
+        id('status', 'int', 0),
+        id('snapshot_id', 'long', 1),
+        id(
+          'data_file',
+          {
+            type: 'record',
+            name: 'r2',
+            fields: [
+              id('file_path', 'string', 100),
+              id('file_format', 'string', 101),
+              id('partition', tuple, 102),
+              id('record_count', 'long', 103),
+              id('file_size_in_bytes', 'long', 104),
+              id('block_size_in_bytes', 'long', 105),
+            ],
+          },
+          2,
+        ),
+      ],
+    } as const
+    const v1 = { 'spec-id': 3, fields: [{ 'source-id': 2, 'field-id': 1000, name: 'ts_day', transform: 'day' }] }
+    const entry = (status: number) => ({
+      status,
+      snapshot_id: 2n ** 60n,
+      data_file: {
+        file_path: 's3://b/x',
+        file_format: 'parquet',
+        partition: { day: 17 },
+        record_count: 5,
+        file_size_in_bytes: 6,
+        block_size_in_bytes: 7,
+      },
+    })
+    const bytes = writeContainer([entry(0), entry(1)], { schema: old as unknown as AvroComplex, sync })
+    const { manifest } = writeManifest([added(file('a', partition))], options)
+    const line = { ...manifest, specId: 3, sequenceNumber: 0, minSequenceNumber: 0 }
+    const entries = readManifest(bytes, line, { specs: [v1], typeOf })
+    expect(
+      entries.map(({ sequenceNumber, fileSequenceNumber, snapshotId }) => [
+        sequenceNumber,
+        fileSequenceNumber,
+        snapshotId,
+      ]),
+    ).toEqual([
+      [0, 0, 2n ** 60n],
+      [0, 0, 2n ** 60n],
+    ])
+    expect(entries[0]?.file).toMatchObject({
+      content: 'data',
+      format: 'PARQUET',
+      partition: [17],
+      recordCount: 5,
+      sizeBytes: 6,
+    })
+  })
+
   it('are read by icebird', () => {
     const plain = makeSpec(
       [

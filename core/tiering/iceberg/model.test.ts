@@ -151,7 +151,7 @@ class Model {
 }
 
 describe('any history of a table', () => {
-  it('has the rows it should, now and in the past, by our plans and by icebird, and is right to the letter', async () => {
+  it('has its rows, now and in the past, by our plans and by icebird, and is right to the letter', async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 14 }), async (steps) => {
         const model = new Model()

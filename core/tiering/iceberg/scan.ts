@@ -27,7 +27,7 @@ export interface ScanOptions {
 export interface ScanTask {
   readonly file: DataFile
   readonly sequenceNumber: number
-  /** Delete files to apply, oldest first. */
+  /** Delete files to apply; their order does not matter. */
   readonly deletes: readonly DataFile[]
   /** What is left to test of the predicate, for each row. */
   readonly residual: BoundPredicate
@@ -144,7 +144,9 @@ class Scan {
     if (!isGlobalDelete(file, spec) && !testPartition(projected, spec, file.partition)) return false
     // Position deletes have bounds of paths, not of columns.
     if (file.content === 'position-deletes') return true
-    return mightMatch(this.predicate, (id) => extentOfColumn(file, id))
+    const isNamed = (id: number) => file.content === 'data' || file.equalityIds?.includes(id) === true
+    // Of a delete by value, only the columns it compares say which rows it can be about.
+    return mightMatch(this.predicate, (id) => (isNamed(id) ? extentOfColumn(file, id) : undefined))
   }
 
   task({ file, sequenceNumber = 0 }: ManifestEntry, index: DeleteIndex): ScanTask {
