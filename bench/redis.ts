@@ -135,7 +135,7 @@ async function compareAt(pairing: (typeof pairings)[number], context: BenchConte
     const ours = await keep(startDotdo(folder, durability))
     const rows: BenchRow[] = []
     for (const pipeline of [16, 1]) {
-      const requests = quick ? 2_000 : pipeline > 1 ? 500_000 : 100_000
+      const requests = quick ? 2_000 : pipeline > 1 ? 500_000 : 50_000
       for (const test of ['set', 'get', 'hset', 'incr']) {
         const label = `${test}, -P ${pipeline}, ${durability}, against redis ${appendfsync}`
         const shape = { test, pipeline, requests, keys: quick ? 100 : 100_000 }

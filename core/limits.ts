@@ -44,7 +44,7 @@ export const LOG_PAYLOAD_BYTES_MAX = 500_000
 /** Bytes of rows a shard keeps in memory, per generation (two generations live at once). */
 export const CACHED_BYTES_MAX = 64 * 1024 * 1024
 /** Dirty rows written to their tables with each group at the least, while a drain is under way. */
-export const DRAIN_ROWS_MIN = 512
+export const DRAIN_ROWS_MIN = 128
 /** Bytes of one argument of a Redis request: above any value, so that one too large is answered, not cut off. */
 export const REDIS_BULK_BYTES_MAX = 16 * 1024 * 1024
 /** Bytes of all arguments of one Redis request, and of the commands queued by one MULTI: they are held in memory. */
@@ -90,7 +90,7 @@ export const HEALTH_CHECK_MS_MAX = 2_000
 /** Milliseconds a server takes to stop after SIGTERM at the most: Docker kills after 10 seconds. */
 export const SHUTDOWN_MS_MAX = 8_000
 /** Redo segments dropped with one group, so that dropping a hundred thousand small ones stops nobody. */
-export const REDO_DROPPED_PER_GROUP = 2_000
+export const REDO_DROPPED_PER_GROUP = 500
 /** Changes of one batch that a follower delivers: enough to hide a round trip, little to hold or to deliver twice. */
 export const FOLLOW_BATCH_MAX = 1_000
 /** Milliseconds a follower waits at a shard for the next change before it asks again: bounds what a lost reply costs.
