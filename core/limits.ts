@@ -89,6 +89,8 @@ export const DATABASES_PER_PAGE_MAX = 1_000
 export const HEALTH_CHECK_MS_MAX = 2_000
 /** Milliseconds a server takes to stop after SIGTERM at the most: Docker kills after 10 seconds. */
 export const SHUTDOWN_MS_MAX = 8_000
+/** Log segments trimmed with one group, so that a log far beyond its bound is cut back little by little. */
+export const LOG_TRIMMED_PER_GROUP = 1_000
 /** Redo segments dropped with one group, so that dropping a hundred thousand small ones stops nobody. */
 export const REDO_DROPPED_PER_GROUP = 500
 /** Changes of one batch that a follower delivers: enough to hide a round trip, little to hold or to deliver twice. */

@@ -9,7 +9,13 @@
  *     the database as the group's last statements, `settle` forgets it once the commit has succeeded. */
 import { ByteReader, ByteWriter } from '../bytes.ts'
 import { Failure } from '../errors.ts'
-import { CHANGES_READ_BYTES_MAX, LOG_PAYLOAD_BYTES_MAX, REDO_DROPPED_PER_GROUP, SQL_ROW_BYTES_MAX } from '../limits.ts'
+import {
+  CHANGES_READ_BYTES_MAX,
+  LOG_PAYLOAD_BYTES_MAX,
+  LOG_TRIMMED_PER_GROUP,
+  REDO_DROPPED_PER_GROUP,
+  SQL_ROW_BYTES_MAX,
+} from '../limits.ts'
 import type { Op } from './program.ts'
 import { readColumns, type TableShape, writeColumns } from './row-codec.ts'
 import type { Sql, SqlValue } from './sql.ts'
@@ -70,7 +76,8 @@ export class ChangeLog {
   /** Bytes of redo segments not dropped yet. */
   redoBytes = 0
   private total: number
-  private trimmed: number
+  /** `total` of the oldest segment kept. */
+  private oldestTotal: number
   private sealedRedoBytes = 0
   private readonly sql: Sql
   private readonly shapes: readonly TableShape[]
@@ -86,13 +93,13 @@ export class ChangeLog {
     this.sql = sql
     this.shapes = shapes
     this.segmentBytes = segmentBytes
-    const edge = 'select first, last, total, length(bytes) from dotdo_log order by first'
+    const edge = 'select first, last, total from dotdo_log order by first'
     const [oldest] = sql.raw(`${edge} limit 1`)
     const [newest] = sql.raw(`${edge} desc limit 1`)
     this.seq = Number(newest?.[1] ?? 0)
     this.floor = Number(oldest?.[0] ?? 1) - 1
     this.total = Number(newest?.[2] ?? 0)
-    this.trimmed = Number(oldest?.[2] ?? 0) - Number(oldest?.[3] ?? 0)
+    this.oldestTotal = Number(oldest?.[2] ?? 0)
     this.redoBytes = Number(sql.raw('select coalesce(sum(length(bytes)), 0) from dotdo_redo')[0]?.[0] ?? 0)
     this.base = this.seq
   }
@@ -208,22 +215,25 @@ export class ChangeLog {
     return true
   }
 
-  /** Trim the oldest segments until at most `bytes` are kept; the newest always stays, and all that have redo.
-   *  @cost nothing until there is more than that */
+  /** Trim the oldest segments, as many as can go with `bytes` of the log still kept; the newest always stays, and all
+   *  that have redo.
+   *  @cost nothing until the oldest can go, then two statements and a row a segment that goes: never a look at those that
+   *  stay, whose rows are as large as the groups that wrote them */
   trim(bytes: number): void {
-    if (this.total - this.trimmed <= bytes) return
+    if (this.total - bytes < this.oldestTotal) return
     const redo = this.sql.raw('select min(first) from dotdo_redo')[0]?.[0]
     const keepFrom = redo == null ? this.base : Math.min(Number(redo), this.base)
-    const oldest = 'select last, total from dotdo_log where last < ? order by first limit 1000'
-    const [end] = this.sql.raw(
-      `select max(last), max(total) from (${oldest}) where total <= ?`,
-      keepFrom,
-      this.total - bytes,
-    )
-    if (end?.[0] == null) return
-    this.sql.raw('delete from dotdo_log where last <= ?', end[0])
-    this.floor = Number(end[0])
-    this.trimmed = Number(end[1])
+    let trimmed = 0
+    let floor = this.floor
+    for (const { last, total } of this.sql.iterate('select last, total from dotdo_log order by first')) {
+      this.oldestTotal = Number(total)
+      if (Number(last) >= keepFrom || this.oldestTotal > this.total - bytes || trimmed === LOG_TRIMMED_PER_GROUP) break
+      floor = Number(last)
+      trimmed++
+    }
+    if (trimmed === 0) return
+    this.sql.raw('delete from dotdo_log where last <= ?', floor)
+    this.floor = floor
   }
 
   /** Read committed changes after `seq`, oldest first.
