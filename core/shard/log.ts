@@ -217,8 +217,8 @@ export class ChangeLog {
 
   /** Trim the oldest segments, as many as can go with `bytes` of the log still kept; the newest always stays, and all
    *  that have redo.
-   *  @cost nothing until the oldest can go, then two statements and a row a segment that goes: never a look at those that
-   *  stay, whose rows are as large as the groups that wrote them */
+   *  @cost nothing until the oldest can go, then two statements and a row a segment that goes: never a look at those
+   *  that stay, whose rows are as large as the groups that wrote them */
   trim(bytes: number): void {
     if (this.total - bytes < this.oldestTotal) return
     const redo = this.sql.raw('select min(first) from dotdo_redo')[0]?.[0]

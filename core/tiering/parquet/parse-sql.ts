@@ -88,13 +88,16 @@ export interface Packed {
 export function parsePacked(bytes: Uint8Array, text: Uint8Array, count: number): Packed | undefined {
   const parsed = parseIntegers(text, count)
   if (parsed === undefined || parsed.numbers instanceof BigInt64Array) return undefined
+  const { numbers, nulls } = parsed
   const lengths = new Int32Array(count)
   let total = 0
   for (let at = 0; at < count; at++) {
-    const length = parsed.nulls?.[at] === 1 ? -1 : (parsed.numbers[at] as number)
+    const length = numbers[at] as number
     lengths[at] = length
-    if (length > 0) total += length
+    total += length
   }
+  // A null counted as 0 bytes.
+  for (let at = 0; nulls !== undefined && at < count; at++) if (nulls[at] === 1) lengths[at] = -1
   return total === bytes.length ? { bytes, lengths } : undefined
 }
 
@@ -150,15 +153,16 @@ const ends = new Int32Array(distinctMax)
 /** Read strings between separators, as parseSeparated does, when few distinct ones come again and again.
  *  @returns undefined when there are not `count`, or too many distinct ones */
 export function parseDistinct(text: Uint8Array, count: number): Distinct | undefined {
-  const view = new DataView(text.buffer, text.byteOffset, text.length)
+  const { length } = text
+  const view = new DataView(text.buffer, text.byteOffset, length)
   const indices = new Int32Array(count)
   slots.fill(-1)
   let size = 0
   let nulls = 0
   let start = 0
   for (let row = 0; row < count; row++) {
-    if (start > text.length) return undefined
-    const end = findSeparator(view, start)
+    if (start > length) return undefined
+    const end = findSeparator(view, start, length)
     if (end - start === 1 && text[start] === nullMark) {
       indices[row] = -1
       nulls++
@@ -180,14 +184,13 @@ export function parseDistinct(text: Uint8Array, count: number): Distinct | undef
     }
     start = end + 1
   }
-  if (start !== text.length + 1) return undefined
+  if (start !== length + 1) return undefined
   const distinct = Array.from({ length: size }, (_, index) => text.slice(starts[index], ends[index]))
   return { distinct, indices, present: count - nulls }
 }
 
 /** Find the next separator, or the end, four bytes at a time: millions of strings a second are looked through here. */
-function findSeparator(view: DataView, from: number): number {
-  const length = view.byteLength
+function findSeparator(view: DataView, from: number, length: number): number {
   let at = from
   for (; at + 4 <= length; at += 4) {
     const word = view.getInt32(at, true) ^ (separator * 0x01010101)

@@ -65,11 +65,15 @@ function extentOfWide(array: BigInt64Array, from: number, to: number): Extent {
 /** Order of two stretches of the same bytes. */
 type Order = (bytes: DataView, one: number, oneEnd: number, other: number, otherEnd: number) => number
 
-/** Order by unsigned bytes; equal beginnings are passed four bytes at a time. */
+/** Order by unsigned bytes, four at a time, the first byte the highest. */
 const unsigned: Order = (bytes, one, oneEnd, other, otherEnd) => {
   const length = Math.min(oneEnd - one, otherEnd - other)
   let at = 0
-  while (at + 4 <= length && bytes.getInt32(one + at) === bytes.getInt32(other + at)) at += 4
+  for (; at + 4 <= length; at += 4) {
+    const a = bytes.getInt32(one + at)
+    const b = bytes.getInt32(other + at)
+    if (a !== b) return a >>> 0 < b >>> 0 ? -1 : 1
+  }
   for (; at < length; at++) {
     const difference = bytes.getUint8(one + at) - bytes.getUint8(other + at)
     if (difference !== 0) return difference
