@@ -149,8 +149,8 @@ export class ParquetWriter {
       }
       at++
       this.pending++
-      // Looking at the bytes of every column is not worth it for each row.
-      if (this.pending >= this.groupRows || (this.pending & 63) === 0) await this.flushIfFull()
+      // Looking at the bytes of every column is not worth it for each row, and a few rows have 2 MB each at the most.
+      if (this.pending >= this.groupRows || this.pending % 8 === 0) await this.flushIfFull()
     }
     this.state = 'open'
   }
