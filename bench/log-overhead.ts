@@ -11,6 +11,7 @@ import { join } from 'node:path'
 import { openSqlite } from '@dotdo/core/host/node'
 import { type Call, type Program, type Row, type Table, type Tx, table } from '@dotdo/core/shard'
 import { openTestShard, temporaryFolder } from '../core/host/node/testing.ts'
+import { ChangeLog } from '../core/shard/log.ts'
 import { createText } from '../core/shard/schema.ts'
 import { Statements } from '../core/shard/statements.ts'
 import { alternate, type Bench, type BenchContext, type BenchRow, exact } from './bench.ts'
@@ -103,6 +104,21 @@ async function withoutLog(rows: readonly DocumentRow[], group: number): Promise<
   }
 }
 
+/** The same shard with a log that writes nothing, not even into memory. */
+async function withMuteLog(rows: readonly DocumentRow[], group: number): Promise<Cost> {
+  const { append, write } = ChangeLog.prototype
+  ChangeLog.prototype.append = function count(this: ChangeLog) {
+    this.seq++
+    return 0
+  }
+  ChangeLog.prototype.write = () => {}
+  try {
+    return await withLog(rows, group, false)
+  } finally {
+    Object.assign(ChangeLog.prototype, { append, write })
+  }
+}
+
 interface Case {
   readonly label: string
   readonly rows: readonly DocumentRow[]
@@ -110,26 +126,32 @@ interface Case {
   readonly buffered: boolean
 }
 
-async function measure({ label, rows, group, buffered }: Case, context: BenchContext): Promise<BenchRow[]> {
+interface Floor {
+  readonly name: string
+  run(rows: readonly DocumentRow[], group: number): Promise<Cost>
+}
+
+const plainUpserts: Floor = { name: 'plain upserts', run: withoutLog }
+const muteLog: Floor = { name: 'the same shard without a log', run: withMuteLog }
+
+async function measure({ label, rows, group, buffered }: Case, floor: Floor, context: BenchContext) {
   const disk = { ours: 0, peer: 0 }
+  const sample = (side: 'ours' | 'peer', run: () => Promise<Cost>) => async () => {
+    const { cpuUs, diskBytes } = await run()
+    disk[side] = diskBytes
+    return cpuUs / rows.length
+  }
   const cpu = await alternate({
-    async ours() {
-      const { cpuUs, diskBytes } = await withLog(rows, group, buffered)
-      disk.ours = diskBytes
-      return cpuUs / rows.length
-    },
-    async peer() {
-      const { cpuUs, diskBytes } = await withoutLog(rows, group)
-      disk.peer = diskBytes
-      return cpuUs / rows.length
-    },
+    ours: sample('ours', () => withLog(rows, group, buffered)),
+    peer: sample('peer', () => floor.run(rows, group)),
     pairs: context.quick ? 1 : 11,
     progress: (text) => context.progress(`${label}: ${text}`),
   })
-  return [
-    { name, case: `${label}, CPU a row, against plain upserts`, unit: 'us', ...cpu },
-    { name, case: `${label}, disk, against plain upserts`, unit: 'bytes', ...exact(disk.ours, disk.peer) },
+  const results: BenchRow[] = [
+    { name, case: `${label}, CPU a row, against ${floor.name}`, unit: 'us', ...cpu },
+    { name, case: `${label}, disk, against ${floor.name}`, unit: 'bytes', ...exact(disk.ours, disk.peer) },
   ]
+  return results
 }
 
 /** The price of the change log. */
@@ -142,7 +164,9 @@ export const logOverhead: Bench = {
       for (const group of [1, 100]) {
         const label = `${buffered ? 'buffered' : 'unbuffered'}, groups of ${group}`
         const count = context.quick ? 300 : group === 1 ? 10_000 : 50_000
-        rows.push(...(await measure({ label, rows: makeRows(count), group, buffered }, context)))
+        for (const floor of buffered ? [plainUpserts] : [plainUpserts, muteLog]) {
+          rows.push(...(await measure({ label, rows: makeRows(count), group, buffered }, floor, context)))
+        }
       }
     }
     return rows
