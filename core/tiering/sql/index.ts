@@ -1,0 +1,2 @@
+/** SQL over hot and cold rows. */
+export * from './port.ts'
