@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import type { Failure } from '../../errors.ts'
 import { type NodeSql, openSqlite } from '../../host/node/sqlite.ts'
 import { openZstd } from '../../host/node/zstd.ts'
 import { uncompressed } from '../zstd.ts'
@@ -14,8 +15,21 @@ beforeEach(() => {
 })
 afterEach(() => sql.close())
 
+// node:sqlite of Node 22 cuts text at a NUL when it reads; its driver refuses to store such text.
+const refusesNul = () => {
+  try {
+    return sql.raw('select ?', 'a\0b')[0]?.[0] !== 'a\0b'
+  } catch (error) {
+    return (error as Failure).code === 'unsupported'
+  }
+}
+
 describe('feeding from SQLite', () => {
-  it.each(feedCases)('$name', async ({ run }) => run(sql, await openZstd(), expect))
+  it.each(feedCases)('$name', async ({ name, run }) => {
+    const fed = async () => run(sql, await openZstd(), expect)
+    if (name.includes('NUL') && refusesNul()) await expect(fed()).rejects.toMatchObject({ code: 'unsupported' })
+    else await fed()
+  })
 
   const schema: StructType = {
     type: 'struct',
