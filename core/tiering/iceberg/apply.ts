@@ -9,7 +9,9 @@ import type { Long } from '../avro/binary.ts'
 import { sameColumns } from './evolve.ts'
 import {
   formatVersion,
+  formatVersionMax,
   lastColumnId,
+  type Snapshot,
   type SnapshotRef,
   type StatisticsFile,
   schemaOf,
@@ -18,6 +20,7 @@ import {
   type TableMetadata,
 } from './metadata.ts'
 import { checkSortOrder, checkSpec, partitionIdBefore, sameFields, unsorted } from './partition.ts'
+import { requirementFailed } from './requirement.ts'
 import { checkSchema } from './schema.ts'
 import type { Update } from './update.ts'
 
@@ -125,6 +128,17 @@ function lastAdded(id: number, last: number | undefined, what: string): number {
 const without = (statistics: readonly StatisticsFile[] | undefined, ids: readonly Long[]) =>
   (statistics ?? []).filter((one) => !ids.includes(one['snapshot-id']))
 
+/** @source the specification, "Snapshot Row IDs" */
+function takeRowIds(table: Mutable, snapshot: Snapshot): void {
+  const { 'snapshot-id': id, 'first-row-id': first, 'added-rows': added } = snapshot
+  if (first === undefined || added === undefined || Number(added) < 0) {
+    throw new Failure('invalid', `snapshot ${id} has no first-row-id and added-rows, as tables of format v3 need them`)
+  }
+  const next = table['next-row-id'] ?? 0
+  if (Number(first) < next) throw requirementFailed(`snapshot ${id} gives row ids from ${first}; ${next} is the next`)
+  table['next-row-id'] = Math.max(next, Number(first) + Number(added))
+}
+
 type Actions = { readonly [A in Update['action']]: (draft: Draft, update: Extract<Update, { action: A }>) => void }
 
 const actions: Actions = {
@@ -135,9 +149,12 @@ const actions: Actions = {
     table['table-uuid'] = uuid
   },
   'upgrade-format-version'({ table }, { 'format-version': version }) {
-    if (version > formatVersion) throw new Failure('unsupported', `Iceberg format version ${version}; 2 is written`)
+    if (!(version >= formatVersion && version <= formatVersionMax)) {
+      throw new Failure('unsupported', `Iceberg format version ${version}; 2 and 3 are written`)
+    }
     if (version < table['format-version']) throw new Failure('invalid', `format version ${version} is a step back`)
     table['format-version'] = version
+    if (version >= 3) table['next-row-id'] ??= 0
   },
   'add-schema'(draft, { schema, 'last-column-id': last = 0 }) {
     const { table } = draft
@@ -185,13 +202,15 @@ const actions: Actions = {
     const { 'snapshot-id': id, 'sequence-number': sequence, 'timestamp-ms': madeMs } = snapshot
     if (table.snapshots.some((one) => one['snapshot-id'] === id))
       throw new Failure('invalid', `snapshot ${id} is there`)
+    // Another branch was committed to first: made again, the snapshot gets a higher one.
     if (!(sequence > table['last-sequence-number'])) {
       const last = table['last-sequence-number']
-      throw new Failure('invalid', `snapshot ${id} has sequence number ${sequence}; it must be above ${last}`)
+      throw requirementFailed(`snapshot ${id} has sequence number ${sequence}; it must be above ${last}`)
     }
     if (madeMs < table['last-updated-ms'] - clockToleranceMs) {
       throw new Failure('invalid', `snapshot ${id} is older than the table, by ${table['last-updated-ms'] - madeMs} ms`)
     }
+    if (table['format-version'] >= 3) takeRowIds(table, snapshot)
     table.snapshots = [...table.snapshots, snapshot]
     table['last-sequence-number'] = sequence
     added.set(id, madeMs)

@@ -116,7 +116,7 @@ describe('updates', () => {
     ['-1 without an addition', [{ action: 'set-current-schema', 'schema-id': -1 }]],
     ['another uuid', [{ action: 'assign-uuid', uuid: 'f79c3e09-677c-4bbd-a479-000000000000' }]],
     ['an unknown update', [{ action: 'make-coffee' }]],
-    ['format 3', [{ action: 'upgrade-format-version', 'format-version': 3 }]],
+    ['format 4', [{ action: 'upgrade-format-version', 'format-version': 4 }]],
     ['the removal of what is current', [{ action: 'remove-schemas', 'schema-ids': [0] }]],
     ['a snapshot much older than the table', add(8, 1, -100_000)],
   ] as [string, Update[]][])('refuse %s', (_, updates) => {
@@ -193,7 +193,7 @@ describe('metadata of others', () => {
   })
 
   it('of a newer format, and what is none, is refused', () => {
-    expect(() => readMetadata('{"format-version":3}')).toThrow('format version 3')
+    expect(() => readMetadata('{"format-version":4}')).toThrow('format version 4')
     expect(() => readMetadata('{"format-version":2}')).toThrow('no table-uuid')
     expect(() => readMetadata('nope')).toThrow('not JSON')
   })

@@ -32,6 +32,27 @@ export interface DataFile {
   readonly sortOrderId?: number | undefined
   /** The one data file that all deletes of the file are of. */
   readonly referencedDataFile?: string | undefined
+  /** v3: the id of the file's first row; the others follow. Undefined for deletes, until the snapshot that adds the file
+   *  is committed, and in snapshots from before v3. */
+  readonly firstRowId?: number | undefined
+  /** Where in a Puffin file a deletion vector is. */
+  readonly contentOffset?: number | undefined
+  readonly contentSizeBytes?: number | undefined
+}
+
+/** Whether a file is a deletion vector: one blob of a Puffin file. */
+export function isVector({ content, format }: DataFile): boolean {
+  return content === 'position-deletes' && format === 'PUFFIN'
+}
+
+/** Name a file so that no other of a snapshot has the name: deletion vectors share Puffin files. */
+export function fileKey(file: DataFile): string {
+  return isVector(file) ? `${file.path}#${file.contentOffset}` : file.path
+}
+
+/** Find how many bytes are the file's own: a deletion vector has a part of its Puffin file. */
+export function ownBytes({ sizeBytes, contentSizeBytes }: DataFile): number {
+  return contentSizeBytes ?? sizeBytes
 }
 
 /** Whether a file is new in a snapshot, was there, or is gone since. */

@@ -1,5 +1,5 @@
 /** Manifest lists: the manifests of one snapshot, with what is needed to leave most of them unread.
- *  @source https://iceberg.apache.org/spec/ (v2), "Manifest Lists" */
+ *  @source https://iceberg.apache.org/spec/ (v3), "Manifest Lists", "Row Lineage" */
 import { Failure } from '../../errors.ts'
 import type { Long } from '../avro/binary.ts'
 import { type ReadOptions, readContainer, writeContainer } from '../avro/container.ts'
@@ -39,6 +39,8 @@ export interface ManifestFile {
   /** By the fields of the spec. */
   readonly partitions?: readonly FieldSummary[] | undefined
   readonly keyMetadata?: Uint8Array | undefined
+  /** v3, of data: the id from which files without one of their own are numbered; undefined until it is committed. */
+  readonly firstRowId?: number | undefined
 }
 
 /** Sum up the values of a partition field.
@@ -78,21 +80,45 @@ export interface ListOptions {
   readonly snapshotId: Long
   readonly parentSnapshotId: Long | undefined
   readonly sequenceNumber: number
+  /** The table's format. */
+  readonly version: number
+  /** v3: the table's next row id. */
+  readonly firstRowId?: number | undefined
   /** 16 random bytes. */
   readonly sync: Uint8Array
 }
 
 /** Write a manifest list. Manifests without sequence number get the snapshot's. */
 export function writeManifestList(manifests: readonly ManifestFile[], options: ListOptions): Uint8Array {
-  const { snapshotId, parentSnapshotId, sequenceNumber, sync } = options
+  const { snapshotId, parentSnapshotId, sequenceNumber, version, firstRowId, sync } = options
   const metadata = {
     'snapshot-id': `${snapshotId}`,
     'parent-snapshot-id': `${parentSnapshotId ?? null}`,
     'sequence-number': `${sequenceNumber}`,
-    'format-version': '2',
+    ...(version >= 3 && { 'first-row-id': `${firstRowId ?? 0}` }),
+    'format-version': `${version}`,
   }
   const records = manifests.map((manifest) => toRecord(assignSequence(manifest, sequenceNumber)))
-  return writeContainer(records, { schema: manifestListSchema, metadata, sync })
+  return writeContainer(records, { schema: manifestListSchema(version), metadata, sync })
+}
+
+/** Give data manifests that have no first row id one each, so that every file without ids has its own.
+ *  @param nextRowId the table's
+ *  @returns the manifests, and the table's next row id after them
+ *  @source the specification, "First Row ID Assignment" */
+export function assignRowIds(
+  manifests: readonly ManifestFile[],
+  nextRowId: number,
+): { readonly manifests: readonly ManifestFile[]; readonly nextRowId: number } {
+  let next = nextRowId
+  const assigned = manifests.map((manifest) => {
+    if (manifest.content !== 'data' || manifest.firstRowId !== undefined) return manifest
+    const firstRowId = next
+    // Files that have ids keep them; ids are reserved for all rows, as the manifest's line does not tell.
+    next += manifest.addedRows + manifest.existingRows
+    return { ...manifest, firstRowId }
+  })
+  return { manifests: assigned, nextRowId: next }
 }
 
 /** Give a new manifest the sequence number of its commit. */
@@ -123,6 +149,7 @@ function toRecord(manifest: ManifestFile): Record<string, unknown> {
       upper_bound: upper,
     })),
     key_metadata: manifest.keyMetadata,
+    first_row_id: manifest.firstRowId,
   }
 }
 
@@ -155,6 +182,7 @@ function fromRecord(record: Record<string, unknown>): ManifestFile {
     deletedRows: count('deleted_rows_count'),
     partitions: (record.partitions as readonly Record<string, unknown>[] | null | undefined)?.map(fromSummary),
     keyMetadata: (record.key_metadata ?? undefined) as Uint8Array | undefined,
+    firstRowId: (record.first_row_id ?? undefined) as number | undefined,
   }
 }
 

@@ -1,6 +1,6 @@
 /** The Avro schemas of manifests and manifest lists, and what their fields are called here.
  *  Fields are found by id: their names have changed over the years (`added_data_files_count`), their ids have not.
- *  @source https://iceberg.apache.org/spec/ (v2), "Manifests", "Manifest Lists" and appendix A: Avro */
+ *  @source https://iceberg.apache.org/spec/ (v3), "Manifests", "Manifest Lists" and appendix A: Avro */
 import { Failure } from '../../errors.ts'
 import type { AvroComplex, AvroField, AvroSchema } from '../avro/schema.ts'
 import { decimalBytes, isPrimitive, parsePrimitive, type StructType } from './types.ts'
@@ -84,9 +84,17 @@ function partitionRecord(partition: StructType): AvroComplex {
   return record('r102', fields)
 }
 
+/** Fields of a data file that format v3 brought. */
+const laterFields: readonly AvroField[] = [
+  optional(142, 'first_row_id', 'long'),
+  optional(144, 'content_offset', 'long'),
+  optional(145, 'content_size_in_bytes', 'long'),
+]
+
 /** The schema of a manifest.
- *  @param partition the struct of its spec's tuples */
-export function manifestSchema(partition: StructType): AvroSchema {
+ *  @param partition the struct of its spec's tuples
+ *  @param version the table's format */
+export function manifestSchema(partition: StructType, version: number): AvroSchema {
   const file = record('r2', [
     required(134, 'content', 'int'),
     required(100, 'file_path', 'string'),
@@ -105,6 +113,7 @@ export function manifestSchema(partition: StructType): AvroSchema {
     optional(135, 'equality_ids', list(136, 'int')),
     optional(140, 'sort_order_id', 'int'),
     optional(143, 'referenced_data_file', 'string'),
+    ...(version >= 3 ? laterFields : []),
   ])
   return record('manifest_entry', [
     required(0, 'status', 'int'),
@@ -115,8 +124,7 @@ export function manifestSchema(partition: StructType): AvroSchema {
   ])
 }
 
-/** The schema of a manifest list. */
-export const manifestListSchema: AvroSchema = record('manifest_file', [
+const listFields: readonly AvroField[] = [
   required(500, 'manifest_path', 'string'),
   required(501, 'manifest_length', 'long'),
   required(502, 'partition_spec_id', 'int'),
@@ -144,7 +152,18 @@ export const manifestListSchema: AvroSchema = record('manifest_file', [
     ),
   ),
   optional(519, 'key_metadata', 'bytes'),
-])
+]
+
+const listSchemas = {
+  2: record('manifest_file', listFields),
+  3: record('manifest_file', [...listFields, optional(520, 'first_row_id', 'long')]),
+}
+
+/** The schema of a manifest list.
+ *  @param version the table's format */
+export function manifestListSchema(version: number): AvroSchema {
+  return listSchemas[version >= 3 ? 3 : 2]
+}
 
 /** The lowest id of partition fields; below it are the fields of manifests. */
 const partitionIds = 1000
@@ -165,7 +184,7 @@ function namesById(schema: AvroSchema, names = new Map<number, string>()): Map<n
   return names
 }
 
-const canonical = namesById(manifestListSchema, namesById(manifestSchema({ type: 'struct', fields: [] })))
+const canonical = namesById(manifestListSchema(3), namesById(manifestSchema({ type: 'struct', fields: [] }, 3)))
 
 /** The name under which a field is read: its own here by id; a partition's by its id alone. */
 export function fieldName(field: AvroField): string {

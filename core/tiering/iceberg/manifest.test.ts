@@ -38,6 +38,7 @@ const options = {
   typeOf,
   content: 'data',
   snapshotId: 7,
+  version: 2,
   sync,
 } as const
 
@@ -68,7 +69,7 @@ const partition: Partition = [
   2n ** 60n,
 ]
 const listed = (manifest: ManifestFile, sequenceNumber: number) => {
-  const list = { snapshotId: 7, parentSnapshotId: undefined, sequenceNumber, sync }
+  const list = { snapshotId: 7, parentSnapshotId: undefined, sequenceNumber, version: 2, sync }
   return readManifestList(writeManifestList([manifest], list))[0] as ManifestFile
 }
 
@@ -159,7 +160,7 @@ describe('manifests', () => {
 
   it('find fields by id where another writer names them otherwise', () => {
     const { bytes, manifest } = writeManifest([added(file('a', partition))], options)
-    const list = writeManifestList([manifest], { snapshotId: 7, parentSnapshotId: 3n, sequenceNumber: 1, sync })
+    const list = writeManifestList([manifest], { snapshotId: 7, parentSnapshotId: 3n, sequenceNumber: 1, version: 2, sync })
     const { records, schema: avro } = readContainer(list)
     const renamed = JSON.parse(JSON.stringify(avro).replace('added_files_count', 'added_data_files_count'))
     const old = records.map(({ added_files_count, ...rest }) => ({

@@ -3,7 +3,9 @@
  *  1. One manifest has files of one spec, and either data or deletes.
  *  2. A file that is added carries no sequence number: it has the one its manifest gets when the snapshot is committed,
  *     so that a manifest is written once however often the commit is tried. Every other entry carries its own.
- *  @source https://iceberg.apache.org/spec/ (v2), "Manifests" */
+ *  3. In format v3 a data file that is added carries no row id either, unless it is a copy of another: it has the
+ *     manifest's plus the rows of the files before it that have none.
+ *  @source https://iceberg.apache.org/spec/ (v3), "Manifests", "First Row ID Inheritance" */
 import { Failure } from '../../errors.ts'
 import type { Long } from '../avro/binary.ts'
 import { type ReadOptions, readContainer, writeContainer } from '../avro/container.ts'
@@ -26,6 +28,8 @@ export interface ManifestOptions {
   readonly spec: PartitionSpec
   readonly typeOf: TypeOf
   readonly content: ManifestContent
+  /** The table's format. */
+  readonly version: number
   /** The snapshot that adds the manifest. */
   readonly snapshotId: Long
   /** 16 random bytes. */
@@ -40,7 +44,7 @@ export function writeManifest(
   entries: readonly ManifestEntry[],
   options: ManifestOptions,
 ): { readonly bytes: Uint8Array; readonly manifest: ManifestFile } {
-  const { schema, spec, typeOf, content, path, snapshotId, sync } = options
+  const { schema, spec, typeOf, content, path, version, snapshotId, sync } = options
   const partition = partitionType(spec, typeOf)
   const encode = compilePartitionEncoder(partition)
   const metadata = {
@@ -48,11 +52,11 @@ export function writeManifest(
     'schema-id': `${schema['schema-id']}`,
     'partition-spec': JSON.stringify(spec.fields),
     'partition-spec-id': `${spec['spec-id']}`,
-    'format-version': '2',
+    'format-version': `${version}`,
     content,
   }
   const records = entries.map((entry) => toRecord(entry, encode))
-  const bytes = writeContainer(records, { schema: manifestSchema(partition), metadata, sync })
+  const bytes = writeContainer(records, { schema: manifestSchema(partition, version), metadata, sync })
   const types = partition.fields.map(({ type }) => type as string)
   const manifest = {
     path,
@@ -171,6 +175,9 @@ function toRecord(entry: ManifestEntry, encode: (tuple: Partition) => unknown): 
       equality_ids: file.equalityIds,
       sort_order_id: file.sortOrderId,
       referenced_data_file: file.referencedDataFile,
+      first_row_id: file.firstRowId,
+      content_offset: file.contentOffset,
+      content_size_in_bytes: file.contentSizeBytes,
     },
   }
 }
@@ -188,7 +195,20 @@ export interface ReadContext {
 export function readManifest(bytes: Uint8Array, manifest: ManifestFile, context: ReadContext): ManifestEntry[] {
   const { records, metadata } = readContainer(bytes, { codecs: context.codecs, nameOf: fieldName })
   const decode = compilePartitionDecoder(specOf(manifest, metadata, context), context.typeOf)
-  return records.map((record) => toEntry(record, manifest, decode))
+  const entries = records.map((record) => toEntry(record, manifest, decode))
+  return manifest.content === 'data' ? inheritRowIds(entries, manifest.firstRowId) : entries
+}
+
+/** @source Iceberg Java, ManifestReader: what is deleted takes part in nothing */
+function inheritRowIds(entries: ManifestEntry[], firstRowId: number | undefined): ManifestEntry[] {
+  if (firstRowId === undefined) return entries
+  let next = firstRowId
+  return entries.map((entry) => {
+    if (entry.status === 'deleted' || entry.file.firstRowId !== undefined) return entry
+    const file = { ...entry.file, firstRowId: next }
+    next += file.recordCount
+    return { ...entry, file }
+  })
 }
 
 function specOf(
@@ -273,5 +293,8 @@ function toFile(raw: Record<string, unknown>, manifest: ManifestFile, decode: (t
     equalityIds: given(raw.equality_ids),
     sortOrderId: given(raw.sort_order_id),
     referencedDataFile: given(raw.referenced_data_file),
+    firstRowId: given(raw.first_row_id),
+    contentOffset: given(raw.content_offset),
+    contentSizeBytes: given(raw.content_size_in_bytes),
   }
 }

@@ -1,8 +1,8 @@
 /** Table metadata: the JSON that is a table's state.
  *
  *  1. What this code does not know of is kept as it is.
- *  2. Format v1 is read as v2; newer formats are refused.
- *  @source https://iceberg.apache.org/spec/ (v2), "Table Metadata" and appendices C and E */
+ *  2. Format v1 is read as v2; formats after v3 are refused.
+ *  @source https://iceberg.apache.org/spec/ (v3), "Table Metadata" and appendices C and E */
 import { Failure } from '../../errors.ts'
 import type { Long } from '../avro/binary.ts'
 import { parseJson, stringifyJson } from './json.ts'
@@ -28,6 +28,9 @@ export interface Snapshot {
   readonly 'manifest-list': string
   readonly summary: { readonly operation: Operation; readonly [key: string]: string }
   readonly 'schema-id'?: number
+  /** v3: the id of the first row that has got one in this snapshot, and how many ids were given. */
+  readonly 'first-row-id'?: Long
+  readonly 'added-rows'?: Long
 }
 
 /** A name for a snapshot: branches move on with commits, tags stay. */
@@ -64,6 +67,8 @@ export interface TableMetadata {
   readonly 'table-uuid': string
   readonly location: string
   readonly 'last-sequence-number': number
+  /** v3: above every row id that was given. */
+  readonly 'next-row-id'?: number
   readonly 'last-updated-ms': number
   readonly 'last-column-id': number
   readonly schemas: readonly Schema[]
@@ -84,8 +89,10 @@ export interface TableMetadata {
   readonly [key: string]: unknown
 }
 
-/** The newest format that is written. */
+/** The format of new tables, unless they ask for another. */
 export const formatVersion = 2
+/** The newest format that is read and written: deletion vectors, row ids. */
+export const formatVersionMax = 3
 
 /** Write metadata as JSON. */
 export function writeMetadata(metadata: TableMetadata): string {
@@ -93,14 +100,19 @@ export function writeMetadata(metadata: TableMetadata): string {
 }
 
 /** Read metadata.
- *  @throws invalid for what is no metadata, unsupported for a format newer than v2 */
+ *  @throws invalid for what is no metadata, unsupported for a format newer than v3 */
 export function readMetadata(text: string): TableMetadata {
-  const raw = parseJson(text)
+  return toMetadata(parseJson(text))
+}
+
+/** Read metadata that has been parsed, by `parseJson`.
+ *  @throws as `readMetadata` does */
+export function toMetadata(raw: unknown): TableMetadata {
   if (typeof raw !== 'object' || raw === null) throw new Failure('invalid', 'table metadata is no JSON object')
   const json = raw as Record<string, unknown>
   const version = json['format-version']
-  if (version !== 1 && version !== 2) {
-    throw new Failure('unsupported', `Iceberg format version ${JSON.stringify(version)}; 1 and 2 are read`)
+  if (version !== 1 && version !== 2 && version !== 3) {
+    throw new Failure('unsupported', `Iceberg format version ${JSON.stringify(version)}; 1 to 3 are read`)
   }
   const metadata = version === 1 ? fromV1(json) : json
   for (const key of requiredKeys) {
@@ -158,6 +170,7 @@ function withDefaults(json: Record<string, unknown>): TableMetadata {
     'metadata-log': rest['metadata-log'] ?? [],
     refs: { ...(main !== undefined && { main }), ...rest.refs },
     ...(hasCurrent && { 'current-snapshot-id': current }),
+    ...(rest['format-version'] >= 3 && { 'next-row-id': rest['next-row-id'] ?? 0 }),
   }
 }
 

@@ -1,5 +1,5 @@
 /** Takes files out of a snapshot: their manifests are written anew, with the files marked deleted. */
-import type { DataFile, ManifestEntry } from './data-file.ts'
+import { type DataFile, fileKey, type ManifestEntry } from './data-file.ts'
 import type { BoundPredicate } from './expression.ts'
 import { and, or } from './expression.ts'
 import type { ManifestContent, ManifestFile } from './manifest-list.ts'
@@ -8,7 +8,7 @@ import { columnTypes, specOf, type TableMetadata } from './metadata.ts'
 import { mightMatch } from './metrics.ts'
 import { tupleTypes } from './partition.ts'
 import { staleChange } from './requirement.ts'
-import { type Listed, type Work, writeOnce } from './work.ts'
+import { type Listed, sequenceOf, type Work, writeOnce } from './work.ts'
 
 /** What is left of a snapshot's manifests, and what was taken out. */
 export interface Removal {
@@ -45,8 +45,8 @@ export async function removeFiles(
   const oldest = oldestOf(left.listed, work.change) ?? table['last-sequence-number'] + 1
   const kept = await filter(work, table, deletes, deletesOf(table, gone, { removeDeletes, oldest }))
   const removed = [...left.removed, ...kept.removed]
-  const paths = new Set(removed.map(({ path }) => path))
-  const missing = [...gone, ...removeDeletes].find(({ path }) => !paths.has(path))
+  const there = new Set(removed.map(fileKey))
+  const missing = [...gone, ...removeDeletes].find((file) => !there.has(fileKey(file)))
   if (missing !== undefined) throw staleChange(`${missing.path} is not in the table any more`)
   return { listed: [...left.listed, ...kept.listed], removed }
 }
@@ -84,7 +84,7 @@ async function filter(
 
 /** Filter files by path; their partitions say which manifests can hold them. */
 function byPath(table: TableMetadata, files: readonly DataFile[]): Filter {
-  const paths = new Set(files.map(({ path }) => path))
+  const keys = new Set(files.map(fileKey))
   const partitions = new Map<number, BoundPredicate>()
   for (const specId of new Set(files.map((file) => file.specId))) {
     const types = tupleTypes(specOf(table, specId), columnTypes(table))
@@ -108,7 +108,7 @@ function byPath(table: TableMetadata, files: readonly DataFile[]): Filter {
       if (wanted === undefined || summaries === undefined) return wanted !== undefined
       return mightMatch(wanted, (at) => extentOfSummary(summaries[at] ?? { containsNull: true }))
     },
-    goes: ({ file }) => paths.has(file.path),
+    goes: ({ file }) => keys.has(fileKey(file)),
   }
 }
 
@@ -136,8 +136,9 @@ function deletesOf(table: TableMetadata, gone: readonly DataFile[], { removeDele
 }
 
 /** Find the lowest sequence number of live data, added data included; undefined when it is the commit's own. */
-function oldestOf(listed: readonly Listed[], { dataSequenceNumber, addData = [] }: Work['change']): number | undefined {
-  let oldest = addData.length > 0 ? dataSequenceNumber : undefined
+function oldestOf(listed: readonly Listed[], change: Work['change']): number | undefined {
+  const added = (change.addData ?? []).flatMap((file) => sequenceOf(change, file) ?? [])
+  let oldest = added.length > 0 ? Math.min(...added) : undefined
   for (const { manifest } of listed) {
     const sequence = manifest.minSequenceNumber
     if (hasLive(manifest) && sequence !== undefined && (oldest === undefined || sequence < oldest)) oldest = sequence

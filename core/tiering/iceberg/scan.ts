@@ -4,7 +4,7 @@
  *  2. A position delete applies to data of its partition that is as old or older, an equality delete to data that is
  *     older, of its partition or, when its spec has no fields, of every one.
  *  @source https://iceberg.apache.org/spec/ (v2), "Scan Planning" */
-import type { DataFile, ManifestEntry } from './data-file.ts'
+import { type DataFile, isVector, type ManifestEntry } from './data-file.ts'
 import { always, type BoundPredicate, bind, type Predicate } from './expression.ts'
 import type { LakeFiles } from './files.ts'
 import { type AsOf, snapshotAsOf } from './history.ts'
@@ -207,11 +207,15 @@ class DeleteIndex {
   deletesOf(data: DataFile, sequence: number): DataFile[] {
     const near = this.byPartition.size === 0 ? [] : (this.byPartition.get(this.scan.partitionOf(data)) ?? [])
     const candidates = [...this.global, ...near, ...(this.byPath.get(data.path) ?? [])]
-    const applying = candidates.filter(({ file, sequenceNumber = 0 }) => {
-      if (file.content === 'equality-deletes') return sequence < sequenceNumber
-      return sequence <= sequenceNumber && mayName(file, data.path)
-    })
-    return applying.map(({ file }) => file)
+    const applying = candidates
+      .filter(({ file, sequenceNumber = 0 }) => {
+        if (file.content === 'equality-deletes') return sequence < sequenceNumber
+        return sequence <= sequenceNumber && mayName(file, data.path)
+      })
+      .map(({ file }) => file)
+    // A deletion vector holds all that was deleted by position.
+    if (!applying.some(isVector)) return applying
+    return applying.filter((file) => isVector(file) || file.content === 'equality-deletes')
   }
 }
 

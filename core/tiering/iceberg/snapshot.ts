@@ -8,16 +8,22 @@
  *  @source https://iceberg.apache.org/spec/ (v2), "Snapshots" */
 import { assert, Failure } from '../../errors.ts'
 import { ICEBERG_MANIFEST_FILES_MAX } from '../../limits.ts'
-import type { DataFile, ManifestEntry } from './data-file.ts'
+import { type DataFile, isVector, type ManifestEntry } from './data-file.ts'
 import { snapshotOfRef } from './history.ts'
-import { assignSequence, type ManifestContent, type ManifestFile, writeManifestList } from './manifest-list.ts'
+import {
+  assignRowIds,
+  assignSequence,
+  type ManifestContent,
+  type ManifestFile,
+  writeManifestList,
+} from './manifest-list.ts'
 import { mergeManifests } from './merge.ts'
 import { columnTypes, type Operation, type Snapshot, specOf, type TableMetadata } from './metadata.ts'
 import { partitionKey, tupleTypes } from './partition.ts'
 import { removeFiles } from './remove.ts'
 import { summarizeCommit } from './summary.ts'
 import { checkStillValid } from './validate.ts'
-import { type Change, groupBy, type Listed, metadataFolder, type Work, writeOnce } from './work.ts'
+import { type Change, groupBy, type Listed, metadataFolder, sequenceOf, type Work, writeOnce } from './work.ts'
 
 /** A snapshot that can be committed. */
 export interface Produced {
@@ -30,7 +36,7 @@ export interface Produced {
  *  @throws conflict (`stale`) when what the change depends on is not there any more */
 export async function produceSnapshot(work: Work, table: TableMetadata, nowMs: number): Promise<Produced> {
   const { files, change, snapshotId } = work
-  checkChange(change)
+  checkChange(change, table)
   const parent = parentOf(table, change)
   const before = parent === undefined ? [] : await files.manifestList(parent['manifest-list'])
   await checkStillValid(files, table, { change, parent, manifests: before })
@@ -42,10 +48,15 @@ export async function produceSnapshot(work: Work, table: TableMetadata, nowMs: n
   ]
   const merged = await mergeManifests(work, table, listed)
   const sequenceNumber = table['last-sequence-number'] + 1
-  const manifests = merged.map(({ manifest }) => assignSequence(manifest, sequenceNumber))
+  const numbered = merged.map(({ manifest }) => assignSequence(manifest, sequenceNumber))
+  const version = table['format-version']
+  const firstRowId = version >= 3 ? (table['next-row-id'] ?? 0) : undefined
+  const { manifests, nextRowId } =
+    firstRowId === undefined ? { manifests: numbered, nextRowId: 0 } : assignRowIds(numbered, firstRowId)
   const path = `${metadataFolder(table)}/snap-${snapshotId}-${sequenceNumber}-${work.name}.avro`
   const parentSnapshotId = parent?.['snapshot-id']
-  const bytes = writeManifestList(manifests, { snapshotId, parentSnapshotId, sequenceNumber, sync: files.sync() })
+  const list = { snapshotId, parentSnapshotId, sequenceNumber, version, firstRowId, sync: files.sync() }
+  const bytes = writeManifestList(manifests, list)
   work.written.add(path)
   await files.write(path, bytes)
   const added = [...(change.addData ?? []), ...(change.addDeletes ?? [])]
@@ -59,11 +70,18 @@ export async function produceSnapshot(work: Work, table: TableMetadata, nowMs: n
     'manifest-list': path,
     summary,
     'schema-id': table['current-schema-id'],
+    ...(firstRowId !== undefined && { 'first-row-id': firstRowId, 'added-rows': nextRowId - firstRowId }),
   }
   return { snapshot, manifests }
 }
 
-function checkChange({ addDeletes = [], isRewrite, baseSnapshotId }: Change): void {
+function checkChange({ addDeletes = [], isRewrite, baseSnapshotId }: Change, table: TableMetadata): void {
+  const version = table['format-version']
+  const misfit = addDeletes.find((file) => file.content === 'position-deletes' && isVector(file) !== version >= 3)
+  if (misfit !== undefined) {
+    const right = version >= 3 ? 'deletion vectors' : 'position delete files'
+    throw new Failure('invalid', `${misfit.path}: tables of format v${version} have ${right}; writeDeletes makes them`)
+  }
   const depends = isRewrite === true || addDeletes.some(({ content }) => content === 'position-deletes')
   if (depends && baseSnapshotId === undefined) {
     throw new Failure('invalid', 'a rewrite, or a delete by position, must say which snapshot it was made from')
@@ -99,11 +117,11 @@ function countPartitions(table: TableMetadata, files: readonly DataFile[]): numb
 async function addFiles(work: Work, table: TableMetadata, content: ManifestContent): Promise<readonly Listed[]> {
   const { change, snapshotId } = work
   const added = content === 'data' ? change.addData : change.addDeletes
-  const sequenceNumber = content === 'data' ? change.dataSequenceNumber : undefined
   const listed: Listed[] = []
   for (const [specId, group] of groupBy(added ?? [], ({ specId }) => specId)) {
     const entries = group.map((file): ManifestEntry => {
       assert((file.content === 'data') === (content === 'data'), `${file.path} holds ${file.content}`)
+      const sequenceNumber = content === 'data' ? sequenceOf(change, file) : undefined
       return { status: 'added', snapshotId, sequenceNumber, fileSequenceNumber: undefined, file }
     })
     for (let from = 0; from < entries.length; from += ICEBERG_MANIFEST_FILES_MAX) {

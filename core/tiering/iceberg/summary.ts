@@ -1,6 +1,6 @@
 /** Snapshot summaries: what a commit did, and what the table holds since, in numbers that engines plan with.
  *  @source https://iceberg.apache.org/spec/ (v2), appendix F: Optional Snapshot Summary Fields */
-import type { DataFile } from './data-file.ts'
+import { type DataFile, isVector, ownBytes } from './data-file.ts'
 import type { Operation, Snapshot } from './metadata.ts'
 
 /** The property that names a commit: after an unknown outcome it tells whether the commit was done. */
@@ -20,6 +20,7 @@ interface Tally {
   sizeBytes: number
   deleteFiles: number
   positionFiles: number
+  vectors: number
   positionDeletes: number
   equalityFiles: number
   equalityDeletes: number
@@ -32,12 +33,14 @@ function tally(files: readonly DataFile[]): Tally {
     sizeBytes: 0,
     deleteFiles: 0,
     positionFiles: 0,
+    vectors: 0,
     positionDeletes: 0,
     equalityFiles: 0,
     equalityDeletes: 0,
   }
-  for (const { content, recordCount, sizeBytes } of files) {
-    sum.sizeBytes += sizeBytes
+  for (const file of files) {
+    const { content, recordCount } = file
+    sum.sizeBytes += ownBytes(file)
     if (content === 'data') {
       sum.dataFiles++
       sum.records += recordCount
@@ -45,7 +48,8 @@ function tally(files: readonly DataFile[]): Tally {
     }
     sum.deleteFiles++
     if (content === 'position-deletes') {
-      sum.positionFiles++
+      if (isVector(file)) sum.vectors++
+      else sum.positionFiles++
       sum.positionDeletes += recordCount
     } else {
       sum.equalityFiles++
@@ -61,6 +65,7 @@ const addedNames: readonly (readonly [keyof Tally, added: string, removed: strin
   ['sizeBytes', 'added-files-size', 'removed-files-size'],
   ['deleteFiles', 'added-delete-files', 'removed-delete-files'],
   ['positionFiles', 'added-position-delete-files', 'removed-position-delete-files'],
+  ['vectors', 'added-dvs', 'removed-dvs'],
   ['positionDeletes', 'added-position-deletes', 'removed-position-deletes'],
   ['equalityFiles', 'added-equality-delete-files', 'removed-equality-delete-files'],
   ['equalityDeletes', 'added-equality-deletes', 'removed-equality-deletes'],

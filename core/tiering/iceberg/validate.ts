@@ -1,10 +1,11 @@
 /** Whether a change still means what it meant when it was made, after others have committed.
  *
  *  1. Deletes by position are of files; when a compaction has rewritten one, they would delete nothing.
- *  2. A rewrite holds the rows of its files; when somebody has deleted rows from one since, they would come back.
+ *  2. A data file has one deletion vector: two made from the same state would each lack the other's rows.
+ *  3. A rewrite holds the rows of its files; when somebody has deleted rows from one since, they would come back.
  *  @source https://iceberg.apache.org/spec/ (v2), "Commit Conflict Resolution and Retry" */
 import type { Long } from '../avro/binary.ts'
-import { type DataFile, deletePathId, type ManifestEntry } from './data-file.ts'
+import { type DataFile, deletePathId, isVector, type ManifestEntry } from './data-file.ts'
 import type { LakeFiles } from './files.ts'
 import { ancestorsOf } from './history.ts'
 import type { ManifestFile } from './manifest-list.ts'
@@ -12,7 +13,7 @@ import { columnTypes, type Snapshot, specOf, type TableMetadata } from './metada
 import { mightMatch } from './metrics.ts'
 import { partitionKey, tupleTypes } from './partition.ts'
 import { staleChange } from './requirement.ts'
-import type { Change } from './work.ts'
+import { type Change, sequenceOf } from './work.ts'
 
 /** A change, and where it shall go. */
 export interface Candidate {
@@ -35,6 +36,8 @@ export async function checkStillValid(files: LakeFiles, table: TableMetadata, ca
   const named = (change.addDeletes ?? []).flatMap(({ referencedDataFile: path }) => (path === undefined ? [] : [path]))
   const referenced = new Set([...(change.referencedDataFiles ?? []), ...named])
   if (referenced.size > 0) await checkReferenced(files, table, { since, referenced })
+  const vectors = new Set((change.addDeletes ?? []).filter(isVector).map((file) => file.referencedDataFile))
+  if (vectors.size > 0) await checkVectors(files, table, { since, manifests: candidate.manifests, vectors })
   if (change.isRewrite === true) await checkRewritten(files, table, candidate, since)
 }
 
@@ -46,6 +49,28 @@ function commitsSince(table: TableMetadata, parent: Snapshot, baseId: Long | nul
   if (at < 0)
     throw staleChange(`snapshot ${baseId}, from which the change was made, is not in the table's line any more`)
   return line.slice(0, at)
+}
+
+interface Vectors {
+  readonly since: readonly Snapshot[]
+  readonly manifests: readonly ManifestFile[]
+  readonly vectors: ReadonlySet<string | undefined>
+}
+
+/** A vector that was there before is named among the deletes to remove; one that is new since is not. */
+async function checkVectors(files: LakeFiles, table: TableMetadata, candidate: Vectors): Promise<void> {
+  const { since, manifests, vectors } = candidate
+  const firstSequence = Math.min(...since.map((snapshot) => snapshot['sequence-number']))
+  for (const manifest of manifests) {
+    if (manifest.content !== 'deletes' || (manifest.sequenceNumber ?? 0) < firstSequence) continue
+    const taken = (await files.manifest(manifest, table)).find(
+      ({ status, fileSequenceNumber = 0, file }) =>
+        status !== 'deleted' && fileSequenceNumber >= firstSequence && vectors.has(file.referencedDataFile),
+    )
+    if (taken !== undefined) {
+      throw staleChange(`rows of ${taken.file.referencedDataFile} were deleted while others of it were`)
+    }
+  }
 }
 
 interface Since {
@@ -80,12 +105,15 @@ async function checkRewritten(
     for (const entry of await files.manifest(manifest, table)) {
       if (entry.status === 'deleted' || (entry.sequenceNumber ?? 0) <= afterSequence) continue
       // An equality delete goes on to apply to rows that keep their age.
-      if (entry.file.content === 'equality-deletes' && change.dataSequenceNumber !== undefined) continue
+      if (entry.file.content === 'equality-deletes' && keepsAge(change)) continue
       const hit = change.removeData.find((file) => mayDelete(table, entry, file))
       if (hit !== undefined) throw staleChange(`rows of ${hit.path} were deleted while it was rewritten`)
     }
   }
 }
+
+const keepsAge = ({ addData = [], ...change }: Change) =>
+  addData.every((file) => sequenceOf(change, file) !== undefined)
 
 /** Whether a delete file can be about rows of a data file: by its path, bounds and partition. */
 export function mayDelete(table: TableMetadata, { file: deletes }: ManifestEntry, data: DataFile): boolean {

@@ -21,6 +21,8 @@ export interface Change {
   readonly isRewrite?: boolean
   /** The age of the added rows, when they are older than the commit: compaction. */
   readonly dataSequenceNumber?: number
+  /** The ages of added data files that differ from that, by path: files that only move keep their own. */
+  readonly sequenceNumbers?: ReadonlyMap<string, number>
   /** The snapshot that the change was made from, null for an empty table. Rewrites and deletes by position need it:
    * what
    *  was committed since is looked at, and a change that it invalidates is refused as stale. */
@@ -31,6 +33,14 @@ export interface Change {
   readonly branch?: string
   /** More properties of the summary. */
   readonly summary?: { readonly [key: string]: string }
+}
+
+/** Find the age that an added data file has; undefined for the commit's own. */
+export function sequenceOf(
+  { dataSequenceNumber, sequenceNumbers }: Change,
+  { path }: Pick<DataFile, 'path'>,
+): number | undefined {
+  return sequenceNumbers?.get(path) ?? dataSequenceNumber
 }
 
 /** A manifest of the next snapshot; with its entries while it is new. */
@@ -93,6 +103,7 @@ export async function writeOnce(work: Work, table: TableMetadata, plan: NewManif
     spec: specOf(table, first.file.specId),
     typeOf: columnTypes(table),
     content,
+    version: table['format-version'],
     snapshotId: work.snapshotId,
     sync: work.files.sync(),
   })
