@@ -1,7 +1,7 @@
 /** The catalog port, in the model of the REST catalog: our own on an object store, and any REST catalog, are used
  * alike.
  *  @source https://github.com/apache/iceberg/blob/main/open-api/rest-catalog-open-api.yaml */
-import type { TableMetadata } from './metadata.ts'
+import { formatVersion, type TableMetadata } from './metadata.ts'
 import { type PartitionSpec, type SortOrder, unpartitioned, unsorted } from './partition.ts'
 import type { Schema } from './schema.ts'
 import type { CommitRequest, Update } from './update.ts'
@@ -30,6 +30,20 @@ export interface NewTable {
   /** Chosen by the catalog when left out. */
   readonly location?: string
   readonly properties?: { readonly [key: string]: string }
+  /** 2 when left out; 3 has deletion vectors and row ids, which not every reader knows. */
+  readonly formatVersion?: number
+}
+
+/** What is done to a namespace's properties. */
+export interface PropertyChange {
+  readonly set?: { readonly [key: string]: string }
+  readonly remove?: readonly string[]
+}
+
+/** One table's part of a commit of several. */
+export interface TableCommit {
+  readonly table: TableName
+  readonly request: CommitRequest
 }
 
 /** Names tables, and makes their changes one after the other. */
@@ -40,18 +54,28 @@ export interface Catalog {
   listNamespaces(parent?: Namespace): Promise<Namespace[]>
   /** Read a namespace's properties. @throws not_found */
   loadNamespace(namespace: Namespace): Promise<{ readonly [key: string]: string }>
+  /** Change a namespace's properties: remove some, then set others. @throws not_found */
+  updateNamespace(namespace: Namespace, change: PropertyChange): Promise<void>
   /** Remove an empty namespace. @throws not_found, conflict when it is not empty */
   dropNamespace(namespace: Namespace): Promise<void>
   /** List the tables of a namespace. @throws not_found */
   listTables(namespace: Namespace): Promise<TableName[]>
   /** Make an empty table. @throws exists, not_found for the namespace */
   createTable(table: TableName, options: NewTable): Promise<LoadedTable>
+  /** Say how a table would begin, and make nothing. What it says, as updates with the requirement `assert-create`, makes
+   *  the table by `commitTable`. @throws exists, not_found for the namespace */
+  stageTable(table: TableName, options: NewTable): Promise<TableMetadata>
   /** Read a table's newest state. @throws not_found */
   loadTable(table: TableName): Promise<LoadedTable>
   /** Change a table.
    *  @throws conflict (`requirement`) when a requirement does not hold; unavailable when the outcome is not known: then
    *  look whether the change is there before trying again */
   commitTable(table: TableName, request: CommitRequest): Promise<LoadedTable>
+  /** Change several tables: all or none, at one moment.
+   *  @throws what `commitTable` throws; unsupported where the catalog cannot, or for a table that is to be made */
+  commitTables(requests: readonly TableCommit[]): Promise<void>
+  /** Give a table another name. @throws not_found, exists, unsupported where the catalog cannot */
+  renameTable(from: TableName, to: TableName): Promise<void>
   /** Forget a table, and delete its files when `purge` is set. @throws not_found */
   dropTable(table: TableName, options?: { readonly purge?: boolean }): Promise<void>
 }
@@ -68,9 +92,10 @@ export function creationUpdates(
   lastColumnId?: number,
 ): Update[] {
   const { schema, spec = unpartitioned, sortOrder = unsorted, location, properties = {} } = table
+  const { formatVersion: version = formatVersion } = table
   const updates: Update[] = [
     { action: 'assign-uuid', uuid },
-    { action: 'upgrade-format-version', 'format-version': 2 },
+    { action: 'upgrade-format-version', 'format-version': version },
     { action: 'add-schema', schema, ...(lastColumnId !== undefined && { 'last-column-id': lastColumnId }) },
     { action: 'set-current-schema', 'schema-id': -1 },
     { action: 'add-spec', spec },
