@@ -45,6 +45,13 @@ export const LOG_PAYLOAD_BYTES_MAX = 500_000
 export const CACHED_BYTES_MAX = 64 * 1024 * 1024
 /** Dirty rows written to their tables with each group at the least, while a drain is under way. */
 export const DRAIN_ROWS_MIN = 128
+/** Times a call is stopped for rows whose payload is in the lake before it is answered `unavailable`: more than any
+ *  command needs; past it, rows leave as fast as they come back. */
+export const COLD_TRIES_MAX = 16
+/** Rows whose payloads are fetched for calls that come after the one that was stopped: a fetch holds them in memory. */
+export const COLD_ROWS_MAX = 1_000
+/** Calls of a job that are looked at for more such rows when one of them is stopped: each is run once more for it. */
+export const COLD_AHEAD_CALLS_MAX = 250
 /** Bytes of one argument of a Redis request: above any value, so that one too large is answered, not cut off. */
 export const REDIS_BULK_BYTES_MAX = 16 * 1024 * 1024
 /** Bytes of all arguments of one Redis request, and of the commands queued by one MULTI: they are held in memory. */
@@ -209,3 +216,80 @@ export const ICEBERG_COMMIT_RETRY_FIRST_MS = 100
 export const ICEBERG_COMMIT_RETRY_MS_MAX = 10_000
 /** Metadata files that the log of a table names, unless the table says otherwise: Iceberg's own default. */
 export const ICEBERG_METADATA_LOG_MAX = 100
+/** Tables of one commit of several in a catalog of our own: each takes two writes, one after the other. */
+export const ICEBERG_TRANSACTION_TABLES_MAX = 100
+/** Times a commit waits for the commit of several tables that it meets, before it calls that one off. */
+export const ICEBERG_TRANSACTION_PATIENCE = 6
+/** Milliseconds that the record of a commit of several tables is kept: no attempt lasts so long. */
+export const ICEBERG_TRANSACTION_KEPT_MS = 86_400_000
+/** Milliseconds a request to a REST catalog may take: R2's own ends after 40 seconds. */
+export const ICEBERG_REST_ATTEMPT_MS_MAX = 60_000
+/** Milliseconds before its end that an access token of a REST catalog counts as expired: clocks differ. */
+export const ICEBERG_REST_TOKEN_EARLY_MS = 30_000
+/** Tables whose metadata a client of a REST catalog keeps, to ask only whether it changed: some MB at the most each. */
+export const ICEBERG_REST_TABLES_CACHED_MAX = 64
+/** Bytes of the body of a request to our REST catalog: a commit carries a snapshot, not its files. */
+export const ICEBERG_REST_BODY_BYTES_MAX = 16 * 1024 * 1024
+/** Namespaces or tables of one page of our REST catalog. */
+export const ICEBERG_REST_PAGE_MAX = 1_000
+/** Characters of one SQL query: beyond any that people write, small enough to parse in one go. */
+export const SQL_QUERY_CHARS_MAX = 1_000_000
+/** Parameters of one SQL query over hot and cold. */
+export const SQL_QUERY_PARAMETERS_MAX = 1_000
+/** SQL queries that run at once over HTTP: each holds memory in its engine. */
+export const SQL_QUERIES_MAX = 32
+/** Milliseconds after the first of a shard's changes when they are written to the lake, unless the policy says. */
+export const TIER_FLUSH_EVERY_MS = 15 * 60_000
+/** Bytes of a shard's changes at which they are written to the lake, unless the policy says: files worth reading. */
+export const TIER_FLUSH_BYTES = 8 * 1024 * 1024
+/** Milliseconds that a policy may speak of: a hundred years. */
+export const TIER_TIME_MS_MAX = 100 * 365 * 86_400_000
+/** Rows that tiering reads, stages, settles or evicts in one turn of a shard: some milliseconds of other calls. */
+export const TIER_ROWS_PER_TURN = 1_000
+/** Changes that tiering takes from the log in one turn of a shard: they are bytes, and cheap. */
+export const TIER_CHANGES_PER_TURN = 5_000
+/** Positions of deleted rows that a shard tells in one piece. */
+export const TIER_DELETES_PER_TURN = 10_000
+/** Bytes of a data file after which the next one is begun. */
+export const TIER_FILE_BYTES_MAX = 128 * 1024 * 1024
+/** Bytes of the files of one receipt for `changes`; what is left is the next one's. */
+export const TIER_RECEIPT_BYTES_MAX = 256 * 1024 * 1024
+/** Data files of one receipt: their descriptions are one row of the shard. */
+export const TIER_RECEIPT_FILES_MAX = 200
+/** Times a flush reads what changed meanwhile, before it gives up until later. */
+export const TIER_FLUSH_ROUNDS_MAX = 10_000
+/** Shards up to which a snapshot's summary has their positions; with more, a side file has: every snapshot is in the
+ *  metadata that each commit writes. */
+export const TIER_POSITIONS_INLINE_MAX = 16
+/** Milliseconds between commits of a table at the least: catalogs allow 20 a minute to a table at the most. */
+export const TIER_COMMIT_EVERY_MS = 60_000
+/** Milliseconds between looks at a database's shards. */
+export const TIER_POLL_MS = 5_000
+/** Milliseconds before a failed round of a database is tried again; doubled each time. */
+export const TIER_RETRY_FIRST_MS = 1_000
+/** Milliseconds between tries of a failing database at the most. */
+export const TIER_RETRY_MS_MAX = 300_000
+/** Shards of a database that write files at once. */
+export const TIER_FLUSHES_MAX = 4
+/** Milliseconds after a relocation before the key index is rewritten: queries that loaded the table before end first. */
+export const TIER_RELOCATION_GRACE_MS = 10 * 60_000
+/** Milliseconds that a shard keeps a relocation: index rows of slots on their way may still name the old file. */
+export const TIER_RELOCATION_KEPT_MS = 7 * 86_400_000
+/** Milliseconds that snapshots of the lake's tables are kept, unless the service is told otherwise. */
+export const TIER_SNAPSHOT_AGE_MS = 3_600_000
+/** Snapshots of the lake's tables that are kept in any case: a day of them when one is made each quarter of an hour. */
+export const TIER_SNAPSHOTS_MIN = 100
+/** Commits between looks for expired snapshots: each look that finds some rewrites the metadata. */
+export const TIER_COMMITS_PER_EXPIRY = 20
+/** Milliseconds between removals of orphans and old metadata of a table. */
+export const TIER_CLEAN_EVERY_MS = 86_400_000
+/** Small data files of a table that make it worth rewriting. */
+export const TIER_SMALL_FILES_MAX = 32
+/** Bytes below which a data file is small: a quarter of what a rewrite aims at. */
+export const TIER_SMALL_FILE_BYTES = 32 * 1024 * 1024
+/** Milliseconds between rewrites of a table at the least. */
+export const TIER_COMPACT_EVERY_MS = 3_600_000
+/** Rows of a dead letter's table that one flush writes. */
+export const TIER_DEAD_LETTERS_MAX = 10_000
+/** Chars of what a dead letter keeps of a row. */
+export const TIER_DEAD_LETTER_CHARS_MAX = 100_000

@@ -4,21 +4,28 @@
  *      GET  /metrics                     where the host counts
  *      *    /databases...                databases.ts
  *      GET  /changes                     changes.ts
+ *      *    /databases/:name/tier...     tier.ts, where there is a lake
+ *      *    /sql...                      sql.ts, where there is an engine for it
  *
  *  1. Every answer but a stream is JSON; an error is `{ error: { code, message } }` with the status errors.ts gives it.
  *  2. With `authenticate`, everything but /health wants the password.
- *  3. A new part of the app is a file here with a function that makes its routes, and one line below. */
+ *  3. What changes something is not taken from pages of other origins that a browser shows.
+ *  4. A new part of the app is a file here with a function that makes its routes, and one line below. */
 import type { Stop } from '@dotdo/core/cdc'
 import { Failure } from '@dotdo/core/errors'
 import type { Clock, Fabric, ShardOptions } from '@dotdo/core/shard'
+import type { SqlEngine } from '@dotdo/core/tiering/sql'
+import type { LakeControl } from '@dotdo/core/tiering/tier'
 import { Hono } from 'hono'
 import { methodNotAllowed } from 'hono/method-not-allowed'
 import { changesRoutes } from './changes.ts'
-import { type Authenticate, requireLoopbackHost, requirePassword } from './credentials.ts'
+import { type Authenticate, refuseOtherOrigins, requireLoopbackHost, requirePassword } from './credentials.ts'
 import { databasesRoutes } from './databases.ts'
 import { answerError, answerFailure } from './errors.ts'
 import { type HealthCheck, healthRoute } from './health.ts'
 import { type MetricsText, metricsRoute } from './metrics.ts'
+import { type SqlOutcome, sqlRoutes } from './sql.ts'
+import { tierRoutes } from './tier.ts'
 
 /** What the app is made of. */
 export interface AppParts {
@@ -42,6 +49,12 @@ export interface AppParts {
   readonly stop?: Stop
   /** Told how many streams of /changes are open whenever that changes. */
   onStreams?(open: number): void
+  /** Runs SQL; without it there is no /sql. */
+  readonly sql?: SqlEngine
+  /** Told of every query that has ended. */
+  onSql?(outcome: SqlOutcome): void
+  /** What flows into the lake; without it there is no tiering. */
+  readonly lake?: LakeControl
   /** Told of failures that are bugs of ours. */
   onBug?(error: unknown): void
 }
@@ -51,6 +64,7 @@ export function createApp(parts: AppParts): Hono {
   const { fabric, clock, version, startedMs, defaults, authenticate, onBug = () => undefined } = parts
   const app = new Hono()
   if (parts.loopbackOnly) app.use(requireLoopbackHost())
+  app.use(refuseOtherOrigins())
   const checks = { catalog: () => fabric.list('', 1), ...parts.checks }
   app.get('/health', healthRoute({ version, startedMs, clock, checks }))
   if (authenticate !== undefined) app.use(requirePassword(authenticate))
@@ -68,6 +82,9 @@ export function createApp(parts: AppParts): Hono {
   if (parts.metrics !== undefined) app.get('/metrics', metricsRoute(parts.metrics))
   app.route('/databases', databasesRoutes({ fabric, defaults }))
   app.route('/changes', changesRoutes({ ...parts, onBug }))
+  const { sql, lake } = parts
+  if (sql !== undefined) app.route('/sql', sqlRoutes({ ...parts, sql, onBug }))
+  if (lake !== undefined) app.route('/databases', tierRoutes({ fabric, lake }))
   app.notFound((context) => answerFailure(context, new Failure('not_found', `nothing is at ${context.req.path}`)))
   app.onError((error, context) => answerError(context, error, onBug))
   return app

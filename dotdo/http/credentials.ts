@@ -36,3 +36,17 @@ export function requireLoopbackHost(): MiddlewareHandler {
     return answerFailure(context, new Failure('forbidden', message))
   }
 }
+
+/** Refuse what a page of another origin has a browser send, unless it only reads: texts and empty bodies need no
+ *  preflight, and the browser may add credentials of its own.
+ *  @source https://fetch.spec.whatwg.org/#origin-header */
+export function refuseOtherOrigins(): MiddlewareHandler {
+  return async (context, next) => {
+    const { method, url } = context.req
+    const origin = context.req.header('Origin')
+    if (origin === undefined || method === 'GET' || method === 'HEAD') return next()
+    const host = context.req.header('Host') ?? new URL(url).host
+    if (URL.canParse(origin) && new URL(origin).host === host) return next()
+    return answerFailure(context, new Failure('forbidden', `${origin.slice(0, 80)} is another origin than ${host}`))
+  }
+}
