@@ -66,13 +66,14 @@ const entryFields: Fields = [
 ]
 const required = (ids: readonly number[]): Fields => ids.map((id) => [id, true])
 const optional = (ids: readonly number[]): Fields => ids.map((id) => [id, false])
-const fileFields: Fields = [
+const fileFields = (version: number): Fields => [
   ...required([134, 100, 101, 102, 103, 104]),
   ...optional([108, 109, 110, 137, 125, 128, 131, 132, 135, 140]),
+  ...optional(version >= 3 ? [142, 143, 144, 145] : []),
 ]
-const listFields: Fields = [
+const listFields = (version: number): Fields => [
   ...required([500, 501, 502, 517, 515, 516, 503, 504, 505, 506, 512, 513, 514]),
-  ...optional([507]),
+  ...optional(version >= 3 ? [507, 520] : [507]),
 ]
 
 function checkFields(schema: AvroSchema | undefined, fields: Fields, what: string): string[] {
@@ -86,18 +87,20 @@ function checkFields(schema: AvroSchema | undefined, fields: Fields, what: strin
   })
 }
 
-/** Check the schema of a manifest. */
-export function checkManifestSchema(schema: AvroSchema): string[] {
+/** Check the schema of a manifest.
+ *  @param version the format that its header names */
+export function checkManifestSchema(schema: AvroSchema, version: number): string[] {
   const fields = isObject(schema) ? (schema.fields ?? []) : []
   const file = fields.find((field) => field['field-id'] === 2)?.type
   return [
     ...checkAvroSchema(schema),
     ...checkFields(schema, entryFields, 'manifest_entry'),
-    ...checkFields(file, fileFields, 'data_file'),
+    ...checkFields(file, fileFields(version), 'data_file'),
   ]
 }
 
-/** Check the schema of a manifest list. */
-export function checkManifestListSchema(schema: AvroSchema): string[] {
-  return [...checkAvroSchema(schema), ...checkFields(schema, listFields, 'manifest_file')]
+/** Check the schema of a manifest list.
+ *  @param version the format that its header names */
+export function checkManifestListSchema(schema: AvroSchema, version: number): string[] {
+  return [...checkAvroSchema(schema), ...checkFields(schema, listFields(version), 'manifest_file')]
 }

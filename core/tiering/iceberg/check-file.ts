@@ -1,7 +1,10 @@
 /** Checks a Parquet file against its line in a manifest: ids, counts, sizes, and bounds against the real values. */
 import { type FileMetaData, parquetMetadataAsync } from 'hyparquet'
-import { type DataFile, positionDeleteSchema } from './data-file.ts'
+import { Failure } from '../../errors.ts'
+import { type DataFile, isVector, positionDeleteSchema } from './data-file.ts'
+import { checkVectorBlob, readDeletionVector } from './deletion-vector.ts'
 import type { LakeFiles } from './files.ts'
+import { readPuffin } from './puffin.ts'
 import { indexFields } from './schema.ts'
 import { isPrimitive, type StructType } from './types.ts'
 import { compareValues, fromBinary, normalizeValue, type Value } from './values.ts'
@@ -21,11 +24,12 @@ export interface FileCheck {
 /** Check one file.
  *  @returns what is wrong */
 export async function checkFile(files: LakeFiles, { file, schema, readRows }: FileCheck): Promise<string[]> {
-  const head = await files.store.head(files.keyOf(file.path))
+  const head = await files.head(file.path)
   if (head === undefined) return ['is not there']
   const problems = checkCounts(file)
   if (head.sizeBytes !== file.sizeBytes)
     problems.push(`has ${head.sizeBytes} bytes, its manifest says ${file.sizeBytes}`)
+  if (isVector(file)) return [...problems, ...(await checkVector(files, file))]
   if (file.format !== 'PARQUET') return problems
   const bytes = await files.read(file.path)
   const footer = await parquetMetadataAsync({
@@ -39,6 +43,18 @@ export async function checkFile(files: LakeFiles, { file, schema, readRows }: Fi
   const rows = await readRows(bytes)
   if (isDelete) problems.push(...checkDeletes(rows))
   return [...problems, ...checkValues(file, { rows, names: namesOf(footer), columns })]
+}
+
+async function checkVector(files: LakeFiles, file: DataFile): Promise<string[]> {
+  if (file.referencedDataFile === undefined) return ['is the deletion vector of no data file']
+  try {
+    const blobs = readPuffin(await files.read(file.path))
+    await readDeletionVector(files, file)
+    return checkVectorBlob(file, blobs)
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error
+    return [error.message]
+  }
 }
 
 function checkCounts(file: DataFile): string[] {

@@ -1,12 +1,13 @@
 /** A strict checker of tables: everything that the specification asks of metadata, manifest lists, manifests and files,
  *  whether readers rely on it or not.
- *  @source https://iceberg.apache.org/spec/ (v2) */
+ *  @source https://iceberg.apache.org/spec/ (v3) */
 import { Failure } from '../../errors.ts'
 import { readContainer } from '../avro/container.ts'
 import type { LoadedTable } from './catalog.ts'
 import { checkManifestListSchema, checkManifestSchema } from './check-avro.ts'
 import { checkFile, type ReadRows } from './check-file.ts'
-import type { DataFile, ManifestEntry } from './data-file.ts'
+import { checkRowIds, checkRows } from './check-rows.ts'
+import { type DataFile, fileKey, type ManifestEntry, ownBytes } from './data-file.ts'
 import type { LakeFiles } from './files.ts'
 import { parseJson } from './json.ts'
 import { readManifest } from './manifest.ts'
@@ -38,16 +39,17 @@ export async function checkTable(
     const where = `snapshot ${snapshot['snapshot-id']}`
     const live: DataFile[] = []
     for (const manifest of await checkList(files, snapshot, problems)) {
-      const entries = checked.get(manifest.path) ?? (await checkManifest(files, metadata, { manifest, problems }))
-      checked.set(manifest.path, entries)
+      const key = `${manifest.path} ${manifest.firstRowId}`
+      const entries = checked.get(key) ?? (await checkManifest(files, metadata, { manifest, problems }))
+      checked.set(key, entries)
       live.push(...entries.filter(({ status }) => status !== 'deleted').map(({ file }) => file))
     }
-    const paths = new Set(live.map(({ path }) => path))
-    if (paths.size < live.length) problems.push(`${where}: a file is listed twice`)
+    if (new Set(live.map(fileKey)).size < live.length) problems.push(`${where}: a file is listed twice`)
+    problems.push(...checkRows(metadata, snapshot, live).map((problem) => `${where}: ${problem}`))
     problems.push(...checkTotals(snapshot, live).map((problem) => `${where}: ${problem}`))
     for (const file of live) {
-      if (seenFiles.has(file.path)) continue
-      seenFiles.add(file.path)
+      if (seenFiles.has(fileKey(file))) continue
+      seenFiles.add(fileKey(file))
       const found = await checkFile(files, { file, schema, readRows })
       problems.push(...found.map((problem) => `${file.path}: ${problem}`))
     }
@@ -70,7 +72,7 @@ export function checkMetadata(table: TableMetadata): string[] {
   for (const schema of table.schemas) problems.push(...checkOneSchema(schema, table))
   const current = table.schemas.filter((schema) => schema['schema-id'] === table['current-schema-id'])
   if (current.length !== 1) problems.push(`there are ${current.length} schemas of the current id`)
-  return [...problems, ...checkSpecs(table), ...checkHistory(table)]
+  return [...problems, ...checkSpecs(table), ...checkHistory(table), ...checkRowIds(table)]
 }
 
 function checkOneSchema(schema: Schema, table: TableMetadata): string[] {
@@ -130,12 +132,15 @@ async function checkList(files: LakeFiles, snapshot: Snapshot, problems: string[
   const path = snapshot['manifest-list']
   const bytes = await files.read(path)
   const { schema, metadata } = readContainer(bytes)
-  problems.push(...checkManifestListSchema(schema).map((problem) => `${path}: ${problem}`))
+  const version = metadata['format-version'] ?? ''
+  problems.push(...checkManifestListSchema(schema, Number(version)).map((problem) => `${path}: ${problem}`))
+  const firstRowId = snapshot['first-row-id']
   const expected = {
     'snapshot-id': `${snapshot['snapshot-id']}`,
     'parent-snapshot-id': `${snapshot['parent-snapshot-id'] ?? null}`,
     'sequence-number': `${snapshot['sequence-number']}`,
-    'format-version': '2',
+    'format-version': firstRowId === undefined ? '2' : '3',
+    ...(firstRowId !== undefined && { 'first-row-id': `${firstRowId}` }),
   }
   problems.push(...checkHeader(metadata, expected).map((problem) => `${path}: ${problem}`))
   const manifests = readManifestList(bytes)
@@ -170,14 +175,15 @@ async function checkManifest(
   const say = (found: readonly string[]) => problems.push(...found.map((problem) => `${manifest.path}: ${problem}`))
   if (bytes.length !== manifest.sizeBytes) say([`has ${bytes.length} bytes, its list says ${manifest.sizeBytes}`])
   const { schema, metadata } = readContainer(bytes)
-  say(checkManifestSchema(schema))
+  const version = Number(metadata['format-version'])
+  if (!(version >= 2 && version <= table['format-version'])) say([`is of format ${metadata['format-version']}`])
+  say(checkManifestSchema(schema, version))
   const spec = specOf(table, manifest.specId)
   const tableSchema = table.schemas.find((one) => `${one['schema-id']}` === metadata['schema-id'])
   say(
     checkHeader(metadata, {
       'partition-spec': JSON.stringify(spec.fields),
       'partition-spec-id': `${manifest.specId}`,
-      'format-version': '2',
       content: manifest.content,
     }),
   )
@@ -247,7 +253,7 @@ function checkTotals({ summary }: Snapshot, live: readonly DataFile[]): string[]
     'total-delete-files': live.length - data.length,
     'total-position-deletes': rows(of('position-deletes')),
     'total-equality-deletes': rows(of('equality-deletes')),
-    'total-files-size': live.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
+    'total-files-size': live.reduce((sum, file) => sum + ownBytes(file), 0),
   }
   return Object.entries(totals)
     .filter(([key, total]) => summary[key] !== `${total}`)

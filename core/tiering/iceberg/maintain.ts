@@ -9,7 +9,7 @@ import type { Long } from '../avro/binary.ts'
 import { formatTableName, type LoadedTable, type TableName } from './catalog.ts'
 import { listAll } from './catalog-keys.ts'
 import { type Committer, commitUpdates } from './commit.ts'
-import type { LakeFiles } from './files.ts'
+import { canonicalLocation, type LakeFiles } from './files.ts'
 import { type ExpireOptions, expire } from './history.ts'
 import type { ManifestFile } from './manifest-list.ts'
 import type { Snapshot, TableMetadata } from './metadata.ts'
@@ -109,28 +109,24 @@ export async function findOrphans(
   { minAgeMs = 3 * dayMs }: OrphanOptions = {},
 ): Promise<string[]> {
   const { metadata } = await catalog.loadTable(name)
-  const folder = `${files.keyOf(metadata.location)}/`
+  const folder = `${files.placeOf(metadata.location).key}/`
   const beforeMs = clock.nowMs() - minAgeMs
-  const { objects } = await listAll(files.store, folder)
-  const old = objects.filter(({ key, modifiedMs }) => modifiedMs < beforeMs && !isMetadata(key.slice(folder.length)))
+  const old: string[] = []
+  // A table has its folder in every store: archived files keep their keys.
+  for (const { store, root } of files.mounts) {
+    const { objects } = await listAll(store, folder)
+    for (const { key, modifiedMs } of objects) {
+      if (modifiedMs < beforeMs && !isMetadata(key.slice(folder.length))) old.push(`${root}/${key}`)
+    }
+  }
   if (old.length === 0) return []
   // The table is read after the list: what was committed meanwhile is seen.
   const used = await referencedFiles(files, await catalog.loadTable(name))
-  const keys = new Set([...used].map((location) => keyIfInside(files, location)))
-  return old.filter(({ key }) => !keys.has(key)).map(({ key }) => files.locationOf(key))
+  const known = new Set([...used].map(canonicalLocation))
+  return old.filter((location) => !known.has(canonicalLocation(location)))
 }
 
 const isMetadata = (path: string) => /^metadata\/(v\d+\.metadata\.json|version-hint\.text)$/.test(path)
-
-/** A table may name files elsewhere: those are not ours to delete. */
-function keyIfInside(files: LakeFiles, location: string): string | undefined {
-  try {
-    return files.keyOf(location)
-  } catch (error) {
-    if (error instanceof Failure) return undefined
-    throw error
-  }
-}
 
 /** Delete orphans.
  *  @returns their locations */

@@ -160,7 +160,13 @@ describe('manifests', () => {
 
   it('find fields by id where another writer names them otherwise', () => {
     const { bytes, manifest } = writeManifest([added(file('a', partition))], options)
-    const list = writeManifestList([manifest], { snapshotId: 7, parentSnapshotId: 3n, sequenceNumber: 1, version: 2, sync })
+    const list = writeManifestList([manifest], {
+      snapshotId: 7,
+      parentSnapshotId: 3n,
+      sequenceNumber: 1,
+      version: 2,
+      sync,
+    })
     const { records, schema: avro } = readContainer(list)
     const renamed = JSON.parse(JSON.stringify(avro).replace('added_files_count', 'added_data_files_count'))
     const old = records.map(({ added_files_count, ...rest }) => ({
