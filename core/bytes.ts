@@ -9,7 +9,8 @@ import { Failure } from './errors.ts'
 /** A binary string: one char per byte, every code unit at most 255. */
 export type Bin = string
 
-const utf8 = new TextDecoder('utf-8', { fatal: true })
+// With ignoreBOM a byte order mark is kept: it is part of the bytes.
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
 /** View bytes as a binary string.
  *  @param bytes borrowed; copied into the result */

@@ -293,3 +293,5 @@ export const TIER_COMPACT_EVERY_MS = 3_600_000
 export const TIER_DEAD_LETTERS_MAX = 10_000
 /** Chars of what a dead letter keeps of a row. */
 export const TIER_DEAD_LETTER_CHARS_MAX = 100_000
+/** Bytes of rows that tiering reads in one turn of a shard: values may have 2 MB each. */
+export const TIER_READ_BYTES = 2 * 1024 * 1024

@@ -4,7 +4,8 @@
  *  a key has changed; `keyspace`, which counts. */
 import type { Bin } from '@dotdo/core/bytes'
 import { Failure } from '@dotdo/core/errors'
-import type { Call, Op, Position, Program, Row, Table, Tx } from '@dotdo/core/shard'
+import type { Row, Table, Tx } from '@dotdo/core/shard'
+import { type Call, type ColdRow, ColdRows, type Op, type Position, type Program } from '@dotdo/core/shard'
 import type { Command } from './command.ts'
 import { hashCommands } from './commands/hashes.ts'
 import { keyCommands } from './commands/keys.ts'
@@ -77,14 +78,20 @@ function changed(tx: Tx, watch: Watch): boolean {
 /** Run a transaction: nothing when a watched key has changed, else every command, a failed one undone alone. */
 function exec(tx: Tx, { commands, watches }: ExecArgs): Value {
   if (watches.some((watch) => changed(tx, watch))) return { nilArray: true }
-  return commands.map(({ name, argv, db }): Value => {
+  const cold: ColdRow[] = []
+  const replies = commands.map(({ name, argv, db }): Value => {
     try {
       return tx.attempt(() => runCommand(tx, name, { argv, db }))
     } catch (error) {
       if (error instanceof Failure) return errorReply(error)
-      throw error
+      if (!(error instanceof ColdRows)) throw error
+      // The transaction is run again: find out what the commands after this one will need, too.
+      cold.push(...error.rows)
+      return null
     }
   })
+  if (cold.length > 0) throw new ColdRows(cold)
+  return replies
 }
 
 function keyspace(tx: Tx): Keyspace[] {

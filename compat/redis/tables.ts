@@ -3,12 +3,18 @@
  *  1. `hash` is a function of the key (of the field): 31 bits of murmur3. Inside a slot (a hash) rows are ordered by
  *     it, which gives SCAN and HSCAN a numeric cursor that inserts and deletes do not disturb (engine/scan.ts).
  *  2. A key of type `hash` has at least one field and `size` is their number; a string has its `value`.
- *  3. `expires` is the last millisecond at which the key is alive: Redis expires a key when now > expires. */
-import { type Bin, binToJson, binToText } from '@dotdo/core/bytes'
-import { murmur3, table } from '@dotdo/core/shard'
+ *  3. `expires` is the last millisecond at which the key is alive: Redis expires a key when now > expires.
+ *  4. A value that is null where there must be one is cold: it is in the lake alone. So rows as they are found have a
+ *     `Stored` value, which nothing can be done with; `valueOf` and `fieldValue` (engine/values.ts) make it a Bin. */
+import { type Bin, binToJson, binToText, fromBin, textToBin, toBin } from '@dotdo/core/bytes'
+import { murmur3, type Relation, type RelationValue, type SqlValue, table } from '@dotdo/core/shard'
 
 /** The types a key can have. */
 export type KeyType = 'string' | 'hash'
+
+/** A value as a row holds it: a Bin, or null when there is none or when it is cold. Typed so that no code reads it
+ *  without asking for it. */
+export type Stored = SqlValue
 
 /** A key. */
 export type KeyRow = {
@@ -18,7 +24,7 @@ export type KeyRow = {
   key: Bin
   type: KeyType
   /** The value of a string; null for other types. */
-  value: Bin | null
+  value: Stored
   /** How many fields a hash has; 0 for a string. */
   size: number
   /** When it expires, in ms since 1970; null for never. */
@@ -32,14 +38,52 @@ export type FieldRow = {
   key: Bin
   hash: number
   field: Bin
-  value: Bin
+  value: Stored
 }
 
 /** Write a key or field so that `/` can join it to others: text stays text, other bytes become %XX. */
 function idPart(bin: Bin): string {
-  const text = binToText(bin)
-  if (text !== undefined) return text.replace(/[%/]/g, (char) => (char === '%' ? '%25' : '%2F'))
+  const text = textOf(bin)
+  if (text !== undefined) return /[%/]/.test(text) ? text.replace(/[%/]/g, (c) => (c === '%' ? '%25' : '%2F')) : text
+  return escapeBytes(bin)
+}
+
+function escapeBytes(bin: Bin): string {
   return bin.replace(/[^!-~]|[%/]/g, (char) => `%${char.charCodeAt(0).toString(16).toUpperCase().padStart(2, '0')}`)
+}
+
+/** As `binToText`, without decoding what needs none. */
+function textOf(bin: Bin): string | undefined {
+  return /[\x80-\xff]/.test(bin) ? binToText(bin) : bin
+}
+
+/** The columns of a value: text in one, other bytes in the other, so that both can be asked for as what they are. */
+function valueColumns<R extends { value: Stored }>(): Relation<R>['columns'] {
+  const text = (value: Stored) => (value === null ? undefined : textOf(value as Bin))
+  return [
+    { name: 'value', type: 'string', value: ({ value }) => text(value) ?? null },
+    {
+      name: 'bytes',
+      type: 'binary',
+      value: ({ value }) => (value === null || text(value) !== undefined ? null : fromBin(value as Bin)),
+    },
+  ]
+}
+
+/** Read a value from its columns. */
+function valueFromLake({ value, bytes }: { readonly [name: string]: RelationValue }): Stored {
+  if (typeof value === 'string') return textToBin(value)
+  return bytes instanceof Uint8Array ? toBin(bytes) : null
+}
+
+/** A name as people see it: text, or bytes in the form that they have in ids. */
+function nameColumn(bin: Bin): string {
+  return textOf(bin) ?? escapeBytes(bin)
+}
+
+/** Microseconds since 1970, as far as a number goes: to the year 2255. */
+function timeColumn(timeMs: number | null): number | null {
+  return timeMs === null ? null : Math.max(-Number.MAX_SAFE_INTEGER, Math.min(timeMs * 1000, Number.MAX_SAFE_INTEGER))
 }
 
 /** Database 0 goes without saying; as parts hold no `/`, the number of parts tells whether it was left out. */
@@ -75,17 +119,32 @@ export const keys = table<KeyRow>({
     db,
     key: binToJson(key),
     type,
-    ...(value === null ? { size } : { value: binToJson(value) }),
+    ...(value === null ? { size } : { value: binToJson(value as Bin) }),
     expires,
   }),
   documentId: ({ db, key }) => idOf(db, key),
+  relation: {
+    columns: [
+      { name: 'db', type: 'int', required: true, value: ({ db }) => db },
+      { name: 'key', type: 'string', required: true, value: ({ key }) => nameColumn(key) },
+      { name: 'type', type: 'string', required: true, value: ({ type }) => type },
+      ...valueColumns<KeyRow>(),
+      { name: 'size', type: 'long', required: true, value: ({ size }) => size },
+      { name: 'expires', type: 'timestamptz', value: ({ expires }) => timeColumn(expires) },
+    ],
+    payload: {
+      column: 'value',
+      isCold: ({ type, value }) => value === null && type === 'string',
+      fromLake: valueFromLake,
+    },
+  },
 })
 
 /** The fields of all hashes. */
 export const fields = table<FieldRow>({
   name: 'redis_fields',
   collection: 'fields',
-  columns: { slot: 'integer', db: 'integer', key: 'bin', hash: 'integer', field: 'bin', value: 'bin' },
+  columns: { slot: 'integer', db: 'integer', key: 'bin', hash: 'integer', field: 'bin', value: 'bin?' },
   primaryKey: ['slot', 'db', 'key', 'hash', 'field'],
   withoutRowid: true,
   buffered: true,
@@ -97,7 +156,16 @@ export const fields = table<FieldRow>({
     db,
     key: binToJson(key),
     field: binToJson(field),
-    value: binToJson(value),
+    value: binToJson(value as Bin),
   }),
   documentId: ({ db, key, field }) => idOf(db, key, field),
+  relation: {
+    columns: [
+      { name: 'db', type: 'int', required: true, value: ({ db }) => db },
+      { name: 'key', type: 'string', required: true, value: ({ key }) => nameColumn(key) },
+      { name: 'field', type: 'string', required: true, value: ({ field }) => nameColumn(field) },
+      ...valueColumns<FieldRow>(),
+    ],
+    payload: { column: 'value', isCold: ({ value }) => value === null, fromLake: valueFromLake },
+  },
 })

@@ -4,7 +4,10 @@
  *  2. An entry is clean (`generation` 0) or dirty in a generation. `seal` closes the running generation; its rows are
  *     then drained to SQL in slot order, a slice with each group; when all are there, their redo may be dropped.
  *  3. A row rewritten after the seal is dirty in the newer generation, whose redo holds it: the drain passes it over.
- *  4. Clean rows live in two maps, young and old; when young is full, old is dropped but for its dirty rows. */
+ *  4. Clean rows live in two maps, young and old; when young is full, old is dropped but for its dirty rows.
+ *  5. A payload leaves and comes back in memory and in SQL at once, a dirty row's other columns with it: there is no
+ *     redo of that, so a replayed row has the payload of its put, or the one that SQL has kept. */
+import { isCold } from './cold.ts'
 import type { TableShape } from './row-codec.ts'
 import { type Entry, identityOf, RowMap } from './row-map.ts'
 import type { Sql, SqlRow, SqlValue } from './sql.ts'
@@ -81,8 +84,7 @@ export class BufferedTable {
   private load(hash: number, probe: Row): Entry {
     const [found] = this.sql.all(this.statements.find, ...this.statements.keyValues(probe))
     const row = found === undefined ? undefined : this.fromSql(found)
-    let sizeBytes = entryOverheadBytes
-    if (row !== undefined) for (const value of Object.values(row)) sizeBytes += sizeOf(value)
+    const sizeBytes = row === undefined ? entryOverheadBytes : rowBytes(row)
     const entry: Entry = { row, key: row ?? this.keyOf(probe), hash, next: undefined, generation: 0, sizeBytes }
     this.keep(entry)
     return entry
@@ -230,6 +232,66 @@ export class BufferedTable {
     entry.generation = 0
   }
 
+  /** Let go of a row's payload; inside a savepoint, so that it can be undone.
+   *  @returns the bytes it took; 0 when there was none */
+  evictPayload(probe: Row): number {
+    const { statements } = this
+    const column = statements.payload as string
+    const hash = this.identity.hash(probe) | 0
+    const entry = this.young.find(hash, probe) ?? this.old.find(hash, probe)
+    if (entry === undefined) {
+      const freed = statements.evict(this.sql, probe)
+      if (freed > 0) this.undo.push(() => this.forgetClean(hash, probe))
+      return freed
+    }
+    const payload = entry.row?.[column] ?? null
+    if (entry.row === undefined || payload === null) return 0
+    this.replace(entry, { ...entry.row, [column]: null })
+    return sizeOf(payload)
+  }
+
+  /** Put the payload of a row that is here and cold back; inside a savepoint, so that it can be undone.
+   *  @returns whether it was */
+  restorePayload(probe: Row, payload: SqlValue): boolean {
+    const hash = this.identity.hash(probe) | 0
+    const entry = this.recall(hash, probe) ?? this.load(hash, probe)
+    if (entry.row === undefined || !isCold(this.shape.table, entry.row)) return false
+    this.replace(entry, { ...entry.row, [this.statements.payload as string]: payload })
+    return true
+  }
+
+  /** @returns the payload that a row has in SQL, whatever memory holds */
+  storedPayload(probe: Row): SqlValue {
+    const { statements } = this
+    const [found] = this.sql.all(statements.find, ...statements.keyValues(probe))
+    return found === undefined ? null : (statements.fromSql(found)[statements.payload as string] ?? null)
+  }
+
+  /** Change a row in memory and in SQL alike. */
+  private replace(entry: Entry, row: Row): void {
+    const { row: before, generation, sizeBytes } = entry
+    this.undo.push(() => {
+      entry.row = before
+      entry.generation = generation
+      entry.sizeBytes = sizeBytes
+      // It may have been let go of as a clean one, and read back as another.
+      this.restore(entry)
+    })
+    entry.row = row
+    entry.key = row
+    entry.sizeBytes = rowBytes(row)
+    this.youngBytes += entry.sizeBytes - sizeBytes
+    this.store(entry)
+  }
+
+  /** What SQL no longer holds must be read anew. */
+  private forgetClean(hash: number, probe: Row): void {
+    for (const map of [this.young, this.old]) {
+      const known = map.find(hash, probe)
+      if (known?.generation === 0) map.delete(known)
+    }
+  }
+
   /** Close the running generation; call it only when nothing is sealed. */
   seal(): void {
     const slots = [...this.dirty.keys()].sort((a, b) => a - b)
@@ -274,6 +336,12 @@ export class BufferedTable {
     })
     this.statements.truncate(this.sql, where)
   }
+}
+
+function rowBytes(row: Row): number {
+  let sizeBytes = entryOverheadBytes
+  for (const value of Object.values(row)) sizeBytes += sizeOf(value)
+  return sizeBytes
 }
 
 function sizeOf(value: SqlValue): number {

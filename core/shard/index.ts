@@ -1,6 +1,7 @@
 /** @dotdo/core/shard: the shard and its port, where keys live, and the way there. */
 export { CATALOG, type CatalogEntry, catalogProgram } from './catalog.ts'
 export type { Clock } from './clock.ts'
+export { type ColdRow, ColdRows, type FetchCold } from './cold.ts'
 export { CATALOG_DATABASE, checkName, type Database, Fabric, type FabricOptions, type Placement } from './fabric.ts'
 export * from './hash.ts'
 export * from './id.ts'
@@ -24,4 +25,4 @@ export {
   type SystemCalls,
   systemProgram,
 } from './system.ts'
-export { type ColumnKind, type Row, type Table, table } from './table.ts'
+export { type ColumnKind, type InternalTable, internalTable, type Row, type Table, table } from './table.ts'

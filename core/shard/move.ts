@@ -17,7 +17,7 @@ import { COPY_ROWS_MAX, DISCARD_SLOTS_MAX } from '../limits.ts'
 import type { MapData, ShardMap, SlotMove, SlotRange } from './map.ts'
 import type { Call } from './program.ts'
 import type { ShardClient } from './router.ts'
-import { type CopyReply, type ShardStatus, SYSTEM, type SystemCalls } from './system.ts'
+import { type CopyReply, SYSTEM, type SystemCalls } from './system.ts'
 import type { Row } from './table.ts'
 
 /** What a move does next. */
@@ -100,7 +100,7 @@ const steps: Steps = {
     const [first] = before
     // Nothing moves: the map is all that changes.
     if (first === undefined) return { ...state, step: 'publish' }
-    const { tables } = (await ask(ports, first.shard, { name: 'status', args: null })) as ShardStatus
+    const tables = (await ask(ports, first.shard, { name: 'tables', args: null })) as string[]
     return { ...state, step: 'fence', tables }
   },
   async fence(state, ports) {

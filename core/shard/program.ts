@@ -61,6 +61,14 @@ export interface View {
   readonly iterate: Sql['iterate']
   /** Turn a row that SQL returned into a row of the table (blob columns to binary strings). */
   fromSql<R extends Row>(table: Table<R>, row: SqlRow): R
+  /** Every declared table of every program of this shard, internal ones among them. */
+  tables(): readonly Table[]
+  /** Pass on a row whose payload is here; for one whose payload is in the lake alone, stop the call: the shard fetches
+   *  it beside itself, and runs the call again. Whatever reads a payload column gets its row from here.
+   *  @throws ColdRows; let it through */
+  whole<R extends Row>(table: Table<R>, row: R): R
+  /** As `whole`, for rows of which all cold ones are fetched at once. */
+  wholeAll<R extends Row>(table: Table<R>, rows: readonly R[]): readonly R[]
 }
 
 /** What a change did: stored a row, removed it, or removed every row that agrees with a key prefix. */
@@ -68,16 +76,23 @@ export type Op = 'put' | 'delete' | 'truncate'
 
 /** Reads and writes of one call. */
 export interface Tx extends View {
-  /** Store a row, replacing the one with the same key, and log the change.
+  /** Store a row, replacing the one with the same key, and log the change (of an internal table, nothing is logged).
    *  @param row owned by the shard from here on */
   put<R extends Row>(table: Table<R>, row: R): void
   /** Remove a row and log the change.
    *  @returns whether it was there */
   remove<R extends Row>(table: Table<R>, probe: Partial<R>): boolean
+  /** Let go of a row's payload, which is in the lake: its column becomes null. The row did not change, so nothing is
+   *  logged; after a crash the row may be whole again.
+   *  @returns bytes freed; 0 when there is no such row, or no payload in it */
+  evict<R extends Row>(table: Table<R>, key: Partial<R>): number
+  /** Put the payload of a cold row back; not logged.
+   *  @returns whether the row was there, and cold */
+  restore<R extends Row>(table: Table<R>, key: Partial<R>, payload: SqlValue): boolean
   /** Remove every row of a table, logged as one change. Only in calls that `writesSql` names.
    *  @param where equality on key columns; empty for all */
   truncate<R extends Row>(table: Table<R>, where?: Partial<R>): void
-  /** Write with SQL to an unbuffered table; log what it changed with `record`. */
+  /** Write with SQL to an unbuffered table; log what it changed with `record`, unless the table is internal. */
   write(statement: string, ...values: readonly SqlValue[]): SqlRow[]
   /** Log a change that `write` made. */
   record<R extends Row>(table: Table<R>, op: 'put' | 'delete', row: R, before?: R): void

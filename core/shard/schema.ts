@@ -1,8 +1,11 @@
 /** Tables of a shard: creation and migration from their declarations.
  *  The declaration each table was made from is kept beside it; `user_version` is not to be had in a Durable Object. */
 import { Failure } from '../errors.ts'
+import { LOG_SEGMENT_BYTES } from '../limits.ts'
+import { ChangeLog } from './log.ts'
 import { shapeOf, type TableShape } from './row-codec.ts'
 import type { Sql } from './sql.ts'
+import { Statements } from './statements.ts'
 import type { ColumnKind, Table } from './table.ts'
 
 const own = [
@@ -39,25 +42,46 @@ function declarationOf(table: Table): Made {
   return { columns: table.columns, primaryKey: table.primaryKey, indexes: table.indexes ?? {} }
 }
 
-/** Bring the database to the declared tables: create what is missing, add nullable columns, make and drop indexes.
+/** Bring the database to the declared tables: create what is missing, add nullable columns, let columns be null, make
+ *  and drop indexes.
  *  @returns the shapes by id
  *  @throws unsupported when a declaration changed in a way that needs more than that
- *  @cost two statements when nothing has changed */
+ *  @cost two statements when nothing has changed; a copy of the table when a column may be null from now on */
 export function migrate(sql: Sql, tables: readonly Table[]): TableShape[] {
   const exists = sql.raw("select 1 from sqlite_master where type = 'table' and name = 'dotdo_redo'").length > 0
   if (!exists) for (const statement of own) sql.raw(statement)
-  const known = new Map(sql.raw('select name, id, made from dotdo_tables').map(([name, ...rest]) => [name, rest]))
+  const rows = sql.raw('select name, id, made from dotdo_tables')
+  const known = new Map(rows.map(([name, id, made]) => [String(name), { id: Number(id), made: String(made) }]))
+  const texts = new Map(tables.map((table) => [table, JSON.stringify(declarationOf(table))]))
+  const isChanged = (table: Table) => known.has(table.name) && known.get(table.name)?.made !== texts.get(table)
+  if (tables.some((table) => table.buffered && isChanged(table))) applyRedo(sql, tables, known)
+  return tables.map((table) => {
+    const now = texts.get(table) as string
+    const { id, made } = known.get(table.name) ?? {}
+    if (id === undefined || made === undefined) return shapeOf(table, create(sql, table, now))
+    if (isChanged(table)) alter(sql, table, JSON.parse(made) as Made, now)
+    return shapeOf(table, id)
+  })
+}
+
+/** Bring the rows that are in the redo to their tables: it was written for the tables as they were. */
+function applyRedo(sql: Sql, tables: readonly Table[], known: ReadonlyMap<string, { id: number; made: string }>): void {
   const shapes: TableShape[] = []
   for (const table of tables) {
-    const [id, made] = known.get(table.name) ?? []
-    const now = JSON.stringify(declarationOf(table))
-    if (id === undefined) shapes.push(shapeOf(table, create(sql, table, now)))
-    else {
-      if (made !== now) alter(sql, table, JSON.parse(String(made)) as Made, now)
-      shapes.push(shapeOf(table, Number(id)))
-    }
+    const { id, made } = known.get(table.name) ?? {}
+    if (id === undefined || made === undefined) continue
+    const { columns, primaryKey } = JSON.parse(made) as Made
+    const { relation: _, ...rest } = table
+    shapes[id] = shapeOf({ ...rest, columns, primaryKey }, id)
   }
-  return shapes
+  const statements = shapes.map(({ table }) => new Statements(table))
+  new ChangeLog(sql, shapes, LOG_SEGMENT_BYTES).replay(({ id }, op, row) => {
+    const table = statements[id] as Statements
+    if (op === 'truncate') table.truncate(sql, row)
+    else if (op === 'delete') sql.raw(table.remove, ...table.keyValues(row))
+    else sql.raw(table.upsert, ...table.values(row))
+  })
+  sql.raw('delete from dotdo_redo')
 }
 
 function create(sql: Sql, table: Table, now: string): number {
@@ -73,23 +97,34 @@ function create(sql: Sql, table: Table, now: string): number {
 function alter(sql: Sql, table: Table, made: Made, now: string): void {
   const refuse = (what: string) => new Failure('unsupported', `table ${table.name} cannot be migrated: ${what}`)
   if (made.primaryKey.join() !== table.primaryKey.join()) throw refuse('its primary key changed')
+  let relaxed = false
   for (const [name, kind] of Object.entries(made.columns)) {
-    if (table.columns[name] !== kind) throw refuse(`column ${name} was ${kind} and is ${table.columns[name] ?? 'gone'}`)
+    const wanted = table.columns[name]
+    if (wanted !== kind && wanted !== `${kind}?`) throw refuse(`column ${name} was ${kind} and is ${wanted ?? 'gone'}`)
+    relaxed ||= wanted !== kind
   }
-  for (const [name, kind] of Object.entries(table.columns)) {
-    if (name in made.columns) continue
+  const added = Object.entries(table.columns).filter(([name]) => !(name in made.columns))
+  for (const [name, kind] of added)
     if (!kind.endsWith('?')) throw refuse(`new column ${name} must be allowed to be null`)
-    if (table.buffered && sql.raw('select 1 from dotdo_redo limit 1').length > 0) {
-      throw refuse('rows in the old shape are still in the redo; close the shard once with the version that wrote them')
-    }
-    sql.raw(`alter table ${table.name} add column ${columnText(name, kind)}`)
-  }
+  if (relaxed) rebuild(sql, table, made)
+  else for (const [name, kind] of added) sql.raw(`alter table ${table.name} add column ${columnText(name, kind)}`)
   const indexes = table.indexes ?? {}
-  for (const name of Object.keys(made.indexes)) {
-    if (indexes[name] !== made.indexes[name]) sql.raw(`drop index ${table.name}_${name}`)
+  // With the old table, all of its indexes have gone.
+  const standing = relaxed ? {} : made.indexes
+  for (const name of Object.keys(standing)) {
+    if (indexes[name] !== standing[name]) sql.raw(`drop index ${table.name}_${name}`)
   }
   for (const [name, text] of Object.entries(indexes)) {
-    if (made.indexes[name] !== text) sql.raw(`create index ${table.name}_${name} on ${table.name} ${text}`)
+    if (standing[name] !== text) sql.raw(`create index ${table.name}_${name} on ${table.name} ${text}`)
   }
   sql.raw('update dotdo_tables set made = ? where name = ?', now, table.name)
+}
+
+/** Copy a table into one of the new declaration: SQLite cannot take `not null` from a column. */
+function rebuild(sql: Sql, table: Table, made: Made): void {
+  const columns = Object.keys(made.columns).join(', ')
+  sql.raw(createText({ ...table, name: 'dotdo_rebuilt' }))
+  sql.raw(`insert into dotdo_rebuilt (${columns}) select ${columns} from ${table.name}`)
+  sql.raw(`drop table ${table.name}`)
+  sql.raw(`alter table dotdo_rebuilt rename to ${table.name}`)
 }

@@ -3,11 +3,16 @@
  *  1. Calls that arrive together run as one group in one transaction, in the order of arrival; no reply leaves before
  *     the group's commit (the output gate).
  *  2. A call that fails is undone alone; its reply is a Failure in its place.
- *  3. A commit that fails fails every call of its group, and the shard's memory is read back from the database. */
+ *  3. A commit that fails fails every call of its group, and the shard's memory is read back from the database.
+ *  4. A call that needs rows which are cold (cold.ts) is undone and run again in a later group, when they are back;
+ *     what was submitted with it and after it waits, other jobs do not. */
 import { Failure, toFailure } from '../errors.ts'
 import {
   CACHED_BYTES_MAX,
   CACHED_ROWS_MAX,
+  COLD_AHEAD_CALLS_MAX,
+  COLD_ROWS_MAX,
+  COLD_TRIES_MAX,
   DIRTY_ROWS_MAX,
   DRAIN_ROWS_MIN,
   LOG_RETAINED_BYTES,
@@ -15,6 +20,7 @@ import {
   REDO_BYTES_MAX,
 } from '../limits.ts'
 import type { Clock } from './clock.ts'
+import { ColdFetches, ColdRows, type FetchCold } from './cold.ts'
 import type { Call, Program } from './program.ts'
 import type { Sql } from './sql.ts'
 import { ShardState } from './state.ts'
@@ -75,12 +81,29 @@ export interface ShardParts {
   counters?: ShardCounters
   /** Told of failures that are bugs of ours; the caller gets `internal`. */
   onBug?(error: unknown): void
+  /** Brings the payloads of cold rows back; without it, calls that need them are `unavailable`. */
+  fetchCold?: FetchCold
 }
 
+/** What was submitted together. */
 interface Job {
   readonly calls: readonly Call[]
+  /** Replies of the calls that ran in groups before. */
+  done?: unknown[]
+  /** How often the first call that is left has been stopped, and the random numbers it drew. */
+  stops?: number
+  drawn?: number[]
   resolve(replies: unknown[]): void
   reject(failure: Failure): void
+}
+
+/** Undoes a call that succeeded. */
+const undone = Symbol('undone')
+
+/** Answer a job whose group, or shard, failed. What ran in groups before is done, and stays so. */
+function fail({ calls, done, resolve, reject }: Job, failure: Failure): void {
+  if (done === undefined || done.length === 0) reject(failure)
+  else resolve([...done, ...calls.slice(done.length).map(() => failure)])
 }
 
 /** One shard. Everything a caller may do is `submit`; the rest serves hosts and followers. */
@@ -92,6 +115,9 @@ export class Shard {
   private readonly share: () => number
   private readonly counters: ShardCounters
   private readonly onBug: (error: unknown) => void
+  private readonly fetches: ColdFetches | undefined
+  /** Jobs that wait for cold rows. */
+  private readonly parked = new Set<Job>()
   private state: ShardState | undefined
   private queue: Job[] = []
   private listeners: (() => void)[] = []
@@ -99,13 +125,14 @@ export class Shard {
   private swept = false
   private closed = false
 
-  constructor({ sql, clock, programs, limits, share, counters, onBug }: ShardParts) {
+  constructor({ sql, clock, programs, limits, share, counters, onBug, fetchCold }: ShardParts) {
     this.sql = sql
     this.clock = clock
     this.limits = { ...shardLimits, ...limits }
     this.share = share ?? (() => 1)
     this.counters = counters ?? newCounters()
     this.onBug = onBug ?? (() => undefined)
+    this.fetches = fetchCold && new ColdFetches(fetchCold)
     this.programs = new Map([systemProgram, ...programs].map((program) => [program.name, program]))
   }
 
@@ -140,7 +167,7 @@ export class Shard {
 
   /** Whether somebody waits for it; hosts do not close a busy shard. */
   get busy(): boolean {
-    return this.queue.length > 0 || this.listeners.length > 0
+    return this.queue.length > 0 || this.listeners.length > 0 || this.parked.size > 0
   }
 
   private runGroup(): void {
@@ -155,10 +182,42 @@ export class Shard {
       if (!(error instanceof Failure)) this.onBug(error)
       this.state = undefined
       this.counters.failedGroups++
-      for (const job of jobs) job.reject(failure)
+      for (const job of jobs) fail(job, failure)
       return
     }
-    for (const [i, job] of jobs.entries()) job.resolve(replies[i] as unknown[])
+    for (const [i, job] of jobs.entries()) this.settle(job, replies[i] as unknown[])
+  }
+
+  /** Answer a job, unless its last call was stopped for cold rows. */
+  private settle(job: Job, replies: unknown[]): void {
+    const stopped = replies.at(-1)
+    if (!(stopped instanceof ColdRows)) return job.resolve(job.done === undefined ? replies : [...job.done, ...replies])
+    replies.pop()
+    if (replies.length > 0) job.stops = 0
+    job.stops = (job.stops ?? 0) + 1
+    job.done = [...(job.done ?? []), ...replies]
+    this.parked.add(job)
+    ;(this.fetches as ColdFetches).fetch(stopped.rows).then(
+      () => this.goOn(job),
+      (error) => this.goOn(job, error),
+    )
+  }
+
+  /** Run the rest of a job whose cold rows are back, or could not be had. */
+  private goOn(job: Job, error?: unknown): void {
+    // It was answered when the shard was closed.
+    if (!this.parked.delete(job)) return
+    const tooOften = (job.stops ?? 0) > COLD_TRIES_MAX
+    if (error !== undefined && !(error instanceof Failure)) this.onBug(error)
+    if (error !== undefined || tooOften) {
+      const why = tooOften
+        ? 'left again each time they had been fetched'
+        : `could not be fetched: ${toFailure(error).message}`
+      job.done?.push(new Failure('unavailable', `values that are in the lake ${why}`, undefined, error))
+      job.stops = 0
+      job.drawn = []
+    }
+    this.enqueue(job)
   }
 
   /** Run a group and commit it. */
@@ -170,7 +229,7 @@ export class Shard {
       const state = this.load()
       state.useShare(this.share())
       const tx = new ShardTx(state, nowMs)
-      const answers = jobs.map((job) => job.calls.map((call) => this.runCall(tx, call)))
+      const answers = jobs.map((job) => this.runJob(tx, job))
       if (!this.swept || state.log.pending > 0 || (this.wake !== undefined && nowMs >= this.wake.atMs)) {
         wakeAtMs = this.sweep(tx)
         this.swept = true
@@ -200,21 +259,59 @@ export class Shard {
     return this.state
   }
 
-  private runCall(tx: ShardTx, call: Call): unknown {
+  /** Run what is left of a job, up to a call that is stopped for cold rows.
+   *  @returns replies; the last one is a ColdRows when a call was stopped */
+  private runJob(tx: ShardTx, job: Job): unknown[] {
+    const { calls, done = [], drawn } = job
+    const replies: unknown[] = []
+    for (let at = done.length; at < calls.length; at++) {
+      const draws = tx.draw(at === done.length ? drawn : undefined)
+      const reply = this.runCall(tx, calls[at] as Call)
+      if (!(reply instanceof ColdRows)) {
+        replies.push(reply)
+        continue
+      }
+      if (this.fetches === undefined) {
+        replies.push(new Failure('unavailable', 'the value is in the lake, and nothing here fetches it'))
+        continue
+      }
+      job.drawn = [...draws]
+      this.lookAhead(tx, calls.slice(at, at + COLD_AHEAD_CALLS_MAX), reply)
+      replies.push(reply)
+      break
+    }
+    return replies
+  }
+
+  /** Find out which cold rows the calls after a stopped one will need, so that all are fetched at once: run them, and
+   *  undo them. What they need after the stopped one has run may be other rows; then they are stopped themselves. */
+  private lookAhead(tx: ShardTx, [stopped, ...calls]: readonly Call[], { rows }: ColdRows): void {
+    for (const call of calls) {
+      if (rows.length >= COLD_ROWS_MAX || call.program !== stopped?.program) return
+      tx.draw()
+      const reply = this.runCall(tx, call, true)
+      if (reply instanceof ColdRows) rows.push(...reply.rows)
+    }
+  }
+
+  /** @param undo whether to undo the call though it succeeds */
+  private runCall(tx: ShardTx, call: Call, undo = false): unknown {
     const program = this.programs.get(call.program)
     if (program === undefined) return new Failure('unsupported', `no program ${call.program} runs on this shard`)
     const refused = program === systemProgram ? undefined : tx.state.ownership.refuse(call)
     if (refused !== undefined) return refused
-    this.counters.calls++
+    if (!undo) this.counters.calls++
     const savepoint = program.writesSql?.(call) ?? program.tables.some((table) => !table.buffered)
     try {
       return this.undoable(tx, savepoint, () => {
         const reply = program.run(tx, call)
         // Not `assert`: its message would be put together for every call.
         if (reply instanceof Promise) throw new Error(`program ${call.program} answered ${call.name} with a promise`)
+        if (undo) throw undone
         return reply
       })
     } catch (error) {
+      if (error instanceof ColdRows || error === undone) return error
       if (!(error instanceof Failure)) this.onBug(error)
       return toFailure(error)
     }
@@ -241,6 +338,7 @@ export class Shard {
 
   private sweep(tx: ShardTx): number | undefined {
     let wakeAtMs: number | undefined
+    tx.draw()
     for (const program of this.programs.values()) {
       if (program.sweep === undefined || !tx.state.ownership.assigned) continue
       try {
@@ -288,6 +386,8 @@ export class Shard {
     this.closed = true
     this.wake?.cancel()
     this.notify()
+    for (const job of this.parked) fail(job, new Failure('unavailable', 'the shard is closed'))
+    this.parked.clear()
     const { state } = this
     if (state === undefined) return
     this.state = undefined

@@ -69,7 +69,12 @@ export class ShardState {
       const buffer = this.of(shape.table).buffer as BufferedTable
       if (op === 'truncate') buffer.truncate(row)
       else if (op === 'delete') buffer.set(row, undefined, 0)
-      else buffer.set(row, row, sizeBytes(row))
+      else {
+        const payload = shape.table.relation?.payload
+        // It may have come back after the row was written cold: that is in SQL, and in no redo.
+        if (payload?.isCold(row)) row[payload.column] = buffer.storedPayload(row)
+        buffer.set(row, row, sizeBytes(row))
+      }
     })
     for (const buffer of this.buffers) buffer.commit()
   }

@@ -12,6 +12,10 @@ export class Statements {
   private readonly columns: readonly { name: string; bin: boolean }[]
   private readonly key: readonly { name: string; bin: boolean }[]
   private readonly hasBin: boolean
+  /** The payload column, if rows may go without theirs. */
+  readonly payload: string | undefined
+  private readonly payloadSize: string
+  private readonly setPayload: string
 
   constructor(table: Table) {
     const column = (name: string) => ({ name, bin: (table.columns[name] as string).startsWith('bin') })
@@ -20,6 +24,8 @@ export class Statements {
     this.columns = names.map(column)
     this.key = table.primaryKey.map(column)
     this.hasBin = this.columns.some(({ bin }) => bin)
+    const payload = table.relation?.payload?.column
+    this.payload = payload
     const where = table.primaryKey.map((name) => `${name} = ?`).join(' and ')
     const rest = names.filter((name) => !table.primaryKey.includes(name))
     const action =
@@ -28,6 +34,14 @@ export class Statements {
     this.remove = `delete from ${table.name} where ${where}`
     this.upsert = `insert into ${table.name} (${names.join(', ')}) values (${names.map(() => '?').join(', ')})
       on conflict (${table.primaryKey.join(', ')}) do ${action}`
+    this.payloadSize = ''
+    this.setPayload = ''
+    if (payload === undefined) return
+    // Of a blob, the length is known without reading it.
+    const isBytes = /^b(in|lob)/.test(table.columns[payload] ?? '')
+    const size = isBytes ? `length(${payload})` : `length(cast(${payload} as blob))`
+    this.payloadSize = `select ${size} from ${table.name} where ${where} and ${payload} is not null`
+    this.setPayload = `update ${table.name} set ${payload} = ? where ${where}`
   }
 
   /** @returns the values of all columns, as SQL stores them */
@@ -50,6 +64,20 @@ export class Statements {
       out[name] = bin && value instanceof Uint8Array ? toBin(value) : value
     }
     return out
+  }
+
+  /** Set a stored row's payload to null.
+   *  @returns the bytes it took */
+  evict(sql: Sql, probe: Row): number {
+    const [[size] = []] = sql.raw(this.payloadSize, ...this.keyValues(probe))
+    if (size !== undefined) this.restore(sql, probe, null)
+    return Number(size ?? 0)
+  }
+
+  /** Set a stored row's payload. */
+  restore(sql: Sql, probe: Row, payload: SqlValue): void {
+    const bin = this.columns.some((column) => column.bin && column.name === this.payload)
+    sql.raw(this.setPayload, bound(payload, bin), ...this.keyValues(probe))
   }
 
   /** Delete the rows that agree with the key columns in `where`. */

@@ -60,7 +60,7 @@ export interface ShardStatus {
   dirtyRows: number
   redoBytes: number
   captures: [string, Capture][]
-  /** The tables whose rows move with their slots. */
+  /** The tables that are in the log. */
   tables: string[]
 }
 
@@ -91,6 +91,8 @@ export interface SystemCalls {
   capture: { collection: string; level: Capture; raise?: boolean }
   /** Read the log. Answers ChangesReply. */
   changes: ChangesRequest
+  /** Answers the names of the tables whose rows move with their slots. */
+  tables: null
   /** Answers ShardStatus. */
   status: null
 }
@@ -99,7 +101,7 @@ export interface SystemCalls {
 export const systemProgram: Program = {
   name: SYSTEM,
   tables: [],
-  writesSql: (call) => call.name !== 'changes' && call.name !== 'status',
+  writesSql: ({ name }) => name !== 'changes' && name !== 'tables' && name !== 'status',
   run(tx: Tx, call: Call): unknown {
     const handler = handlers[call.name as keyof SystemCalls]
     if (handler === undefined) throw new Failure('unsupported', `a shard has no call ${call.name}`)
@@ -133,12 +135,13 @@ const handlers: { [Name in keyof SystemCalls]: (tx: ShardTx, args: SystemCalls[N
     const data = tx.state.ownership.discard(epoch, slots)
     if (data === undefined) return null
     for (const table of moving(tx)) {
-      for (const [from, to] of slots) for (let slot = from; slot <= to; slot++) tx.truncate(table, { slot })
+      for (const [from, to] of slots) for (let slot = from; slot <= to; slot++) tx.discard(table, slot)
     }
     return keep(tx, data)
   },
   capture,
   changes,
+  tables: (tx) => moving(tx).map(({ name }) => name),
   status(tx): ShardStatus {
     const { state } = tx
     return {
@@ -149,7 +152,7 @@ const handlers: { [Name in keyof SystemCalls]: (tx: ShardTx, args: SystemCalls[N
       dirtyRows: state.dirtyRows,
       redoBytes: state.log.redoBytes,
       captures: [...state.captures],
-      tables: moving(tx).map(({ name }) => name),
+      tables: state.tables.filter(({ internal }) => !internal).map(({ name }) => name),
     }
   },
 }
@@ -195,7 +198,7 @@ const captureLevels: readonly Capture[] = ['key', 'after', 'full']
 
 function capture(tx: ShardTx, { collection, level, raise = false }: SystemCalls['capture']): null {
   const { state } = tx
-  if (!state.tables.some((table) => table.collection === collection)) {
+  if (!state.tables.some((table) => table.collection === collection && !table.internal)) {
     throw new Failure('not_found', `no collection ${collection}`)
   }
   const kept = state.captures.get(collection) ?? 'key'

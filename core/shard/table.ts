@@ -4,7 +4,9 @@
  *  2. Column kinds: `integer` (within 2^53), `real`, `text`, `blob` (Uint8Array), `bin` (a blob that rows carry as a
  *     binary string, see core/bytes.ts). A kind with `?` may be null.
  *  3. A buffered table is written to memory and to the redo log first, and to its SQL table in the background;
- *     its rows are read by key from memory. See buffer.ts. */
+ *     its rows are read by key from memory. See buffer.ts.
+ *  4. An internal table is a program's own affair: it moves with its slots, and is in no log, feed, query or list. */
+import type { Relation } from './relation.ts'
 import type { SqlValue } from './sql.ts'
 
 /** What a column holds; `?` allows null. */
@@ -46,12 +48,16 @@ export interface Table<R extends Row = any> {
   document(row: R): Record<string, unknown>
   /** What people call a row: the documentId of change events. */
   documentId(key: Partial<R>): string
+  /** What SQL and Iceberg show of it; without one they do not show it. */
+  readonly relation?: Relation<R>
+  /** Nobody sees it and nothing logs it; made by `internalTable`. */
+  readonly internal?: true
 }
 
 /** Declare a table, checking names and key.
  *  @throws Error when the declaration is wrong: that is a bug of ours */
 export function table<R extends Row>(declaration: Table<R>): Table<R> {
-  const { name, columns, primaryKey, buffered } = declaration
+  const { name, columns, primaryKey, buffered, internal, relation } = declaration
   const named = (text: string) => /^[a-z][a-z0-9_]*$/.test(text)
   if (!named(name) || name.startsWith('dotdo_')) throw new Error(`bad table name ${name}`)
   for (const column of Object.keys(columns)) if (!named(column)) throw new Error(`bad column name ${name}.${column}`)
@@ -61,5 +67,31 @@ export function table<R extends Row>(declaration: Table<R>): Table<R> {
     if (columns[column].endsWith('?')) throw new Error(`primary key of ${name}: ${column} may be null`)
   }
   if (buffered && primaryKey[0] !== 'slot') throw new Error(`buffered table ${name}: its key must begin with slot`)
+  // A crash would lose what neither the log nor the redo has.
+  if (buffered && internal) throw new Error(`internal table ${name} cannot be buffered`)
+  checkPayload(declaration, relation?.payload?.column)
   return declaration
+}
+
+function checkPayload({ name, columns, primaryKey }: Table, payload: string | undefined): void {
+  if (payload === undefined) return
+  if (!columns[payload]?.endsWith('?'))
+    throw new Error(`payload of ${name}: ${payload} must be a column that may be null`)
+  if (primaryKey.includes(payload)) throw new Error(`payload of ${name}: ${payload} is part of its key`)
+}
+
+/** What an internal table declares. */
+export type InternalTable<R extends Row> = Pick<
+  Table<R>,
+  'name' | 'columns' | 'primaryKey' | 'withoutRowid' | 'indexes'
+>
+
+/** Declare a table that is a program's own affair: unbuffered, and in no log.
+ *  @throws Error when the declaration is wrong: that is a bug of ours */
+export function internalTable<R extends Row>(declaration: InternalTable<R>): Table<R> {
+  const { name } = declaration
+  const refuse = (): never => {
+    throw new Error(`nobody sees the rows of internal table ${name}`)
+  }
+  return table<R>({ ...declaration, collection: '', internal: true, document: refuse, documentId: refuse })
 }

@@ -1,4 +1,6 @@
 /** The Tx that a program gets: the shard's state seen through one call. */
+import { assert } from '../errors.ts'
+import { ColdRows, coldRow, isCold } from './cold.ts'
 import type { Entry, Payload } from './log.ts'
 import type { Op, Position, Tx } from './program.ts'
 import type { Sql, SqlRow, SqlValue } from './sql.ts'
@@ -16,6 +18,8 @@ export class ShardTx implements Tx {
   needsSavepoint = false
   private beganAt = 0
   private savepoint = true
+  private drawn: number[] = []
+  private drawnAt = 0
 
   constructor(state: ShardState, nowMs: number) {
     const { sql } = state
@@ -31,6 +35,15 @@ export class ShardTx implements Tx {
     this.savepoint = savepoint
     this.beganAt = this.state.log.seq
     this.needsSavepoint = false
+    this.drawnAt = 0
+  }
+
+  /** The next call gets these random numbers first: when it is run again, it must need the same rows.
+   *  @returns where those that it draws are, until the next call begins */
+  draw(drawn?: number[]): number[] {
+    if (drawn !== undefined) this.drawn = drawn
+    else if (this.drawn.length > 0) this.drawn = []
+    return this.drawn
   }
 
   /** Stop a call that is about to write with SQL, unless it can be undone. */
@@ -66,6 +79,41 @@ export class ShardTx implements Tx {
     return this.state.of(table).sql.fromSql(row) as R
   }
 
+  tables(): readonly Table[] {
+    return this.state.tables
+  }
+
+  whole<R extends Row>(table: Table<R>, row: R): R {
+    if (isCold(table, row)) throw new ColdRows([coldRow(table, row)])
+    return row
+  }
+
+  wholeAll<R extends Row>(table: Table<R>, rows: readonly R[]): readonly R[] {
+    if (!rows.some((row) => isCold(table, row))) return rows
+    throw new ColdRows(rows.filter((row) => isCold(table, row)).map((row) => coldRow(table, row)))
+  }
+
+  evict<R extends Row>(table: Table<R>, key: Partial<R>): number {
+    const { buffer, sql } = this.ofPayload(table)
+    return buffer?.evictPayload(key as Row) ?? sql.evict(this.state.sql, key as Row)
+  }
+
+  restore<R extends Row>(table: Table<R>, key: Partial<R>, payload: SqlValue): boolean {
+    const { buffer, sql } = this.ofPayload(table)
+    if (buffer !== undefined) return buffer.restorePayload(key as Row, payload)
+    const row = this.find(table, key)
+    if (row === undefined || !isCold(table, row)) return false
+    sql.restore(this.state.sql, key as Row, payload)
+    return true
+  }
+
+  private ofPayload(table: Table) {
+    const { buffer, sql } = this.state.of(table)
+    assert(sql.payload !== undefined, `table ${table.name} declares no payload`)
+    this.beforeSqlWrite()
+    return { buffer, sql }
+  }
+
   changedSince(position: Position, matches: (table: Table, key: Row, op: Op) => boolean): boolean {
     const { log, incarnation } = this.state
     if (position.incarnation !== incarnation) return true
@@ -98,7 +146,7 @@ export class ShardTx implements Tx {
     const { state } = this
     const { shape, buffer, sql } = state.of(table)
     if (buffer === undefined) this.beforeSqlWrite()
-    const sizeBytes = state.log.append(shape, 'put', row, payload)
+    const sizeBytes = table.internal ? 0 : state.log.append(shape, 'put', row, payload)
     if (buffer !== undefined) buffer.set(row, row, sizeBytes)
     else state.sql.raw(sql.upsert, ...sql.values(row))
   }
@@ -110,7 +158,7 @@ export class ShardTx implements Tx {
     const { shape, buffer, sql } = state.of(table)
     if (buffer === undefined) this.beforeSqlWrite()
     const payload = state.captures.size === 0 ? undefined : this.payload(table, undefined, () => before)
-    state.log.append(shape, 'delete', probe as Row, payload)
+    if (!table.internal) state.log.append(shape, 'delete', probe as Row, payload)
     if (buffer !== undefined) buffer.set(probe as Row, undefined, 0)
     else state.sql.raw(sql.remove, ...sql.keyValues(probe as Row))
     return true
@@ -122,19 +170,31 @@ export class ShardTx implements Tx {
     const level = this.state.captures.get(table.collection) ?? 'key'
     if (level === 'key') return undefined
     const payload: Payload = {}
-    if (after !== undefined) payload.after = table.document(after)
+    // The document of a cold row is not known here, and not worth stopping for a call that does without it.
+    if (after !== undefined && isCold(table, after)) payload.omitted = true
+    else if (after !== undefined) payload.after = table.document(after)
     if (level !== 'full') return payload
     const row = before()
-    if (row !== undefined) payload.before = row && table.document(row)
+    if (row === null) payload.before = null
+    else if (row !== undefined && !isCold(table, row)) payload.before = table.document(row)
     return payload
   }
 
   truncate<R extends Row>(table: Table<R>, where: Partial<R> = {}): void {
+    this.removeAll(table, where as Row, undefined)
+  }
+
+  /** Remove the rows of a slot that has moved to another shard. */
+  discard(table: Table, slot: number): void {
+    this.removeAll(table, { slot }, { moved: true })
+  }
+
+  private removeAll(table: Table, where: Row, payload: Payload | undefined): void {
     const { shape, buffer, sql } = this.state.of(table)
     this.beforeSqlWrite()
-    this.state.log.append(shape, 'truncate', where as Row)
-    if (buffer !== undefined) buffer.truncate(where as Row)
-    else sql.truncate(this.state.sql, where as Row)
+    if (!table.internal) this.state.log.append(shape, 'truncate', where, payload)
+    if (buffer !== undefined) buffer.truncate(where)
+    else sql.truncate(this.state.sql, where)
   }
 
   write(statement: string, ...values: readonly SqlValue[]): SqlRow[] {
@@ -143,6 +203,7 @@ export class ShardTx implements Tx {
   }
 
   record<R extends Row>(table: Table<R>, op: 'put' | 'delete', row: R, before?: R): void {
+    assert(!table.internal, `changes of internal table ${table.name} are not logged`)
     const { state } = this
     const payload =
       // The row has been written already, so only the caller can know what it was.
@@ -162,6 +223,7 @@ export class ShardTx implements Tx {
   }
 
   random(): number {
-    return this.state.clock.random()
+    this.drawn[this.drawnAt] ??= this.state.clock.random()
+    return this.drawn[this.drawnAt++] as number
   }
 }

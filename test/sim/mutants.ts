@@ -25,8 +25,8 @@ const groupCommit: readonly Omit<Mutant, 'property'>[] = [
   {
     name: 'reply before commit',
     file: shard('shard'),
-    find: 'const answers = jobs.map((job) => job.calls.map((call) => this.runCall(tx, call)))',
-    put: `const answers = jobs.map((job) => job.calls.map((call) => this.runCall(tx, call)))
+    find: 'const answers = jobs.map((job) => this.runJob(tx, job))',
+    put: `const answers = jobs.map((job) => this.runJob(tx, job))
       for (const [i, job] of jobs.entries()) job.resolve(answers[i])`,
   },
   {

@@ -6,7 +6,8 @@ import type { Command, Context } from '../command.ts'
 import * as bits from '../engine/bits.ts'
 import { narrow } from '../engine/integers.ts'
 import { alive, checkSize, probeKey, putString, removeKey } from '../engine/keys.ts'
-import { readString, replaceValue, targetString } from '../engine/strings.ts'
+import { readString, replaceValue, targetString, targetValue } from '../engine/strings.ts'
+import { valuesOf } from '../engine/values.ts'
 import { keys } from '../tables.ts'
 import type { Value } from '../value.ts'
 import { integerReply, syntaxError, toBitOffset, toInt64, toInteger } from './arguments.ts'
@@ -20,7 +21,7 @@ function setbit(tx: Tx, argv: Argv, { db }: Context): Value {
   if (bit !== '0' && bit !== '1') throw new Failure('invalid', 'ERR bit is not an integer or out of range')
   const target = targetString(tx, db, argv[1] as Bin)
   checkSize(target.probe.key, Math.floor(offset / 8) + 1)
-  const value = target.row?.value ?? ''
+  const value = targetValue(tx, target) ?? ''
   const old = bits.getBit(value, offset)
   replaceValue(tx, target, bits.setBit(value, offset, Number(bit)))
   return old
@@ -88,7 +89,8 @@ function bitop(tx: Tx, argv: Argv, { db }: Context): Value {
   if (operation === 'not' && argv.length !== 4) {
     throw new Failure('invalid', 'ERR BITOP NOT must be called with a single source key.')
   }
-  const values = argv.slice(3).map((key) => readString(tx, db, key) ?? '')
+  const rows = argv.slice(3).map((key) => targetString(tx, db, key).row)
+  const values = valuesOf(tx, rows).map((value) => value ?? '')
   const result = bits.combineBits(operation as bits.BitOperation, values)
   const probe = probeKey(db, argv[2] as Bin)
   const stored = tx.find(keys, probe)
@@ -144,7 +146,7 @@ function parseSteps(argv: Argv): Step[] {
 function bitfield(tx: Tx, argv: Argv, { db }: Context): Value {
   const steps = parseSteps(argv)
   const target = targetString(tx, db, argv[1] as Bin)
-  let value = target.row?.value ?? ''
+  let value = targetValue(tx, target) ?? ''
   let writes = false
   for (const step of steps) {
     if (step.op === 'get') continue

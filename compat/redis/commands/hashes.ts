@@ -1,5 +1,5 @@
 /** The hash commands. */
-import type { Bin } from '@dotdo/core/bytes'
+import { type Bin, toBin } from '@dotdo/core/bytes'
 import { Failure } from '@dotdo/core/errors'
 import { REDIS_RANDOM_FIELDS_MAX } from '@dotdo/core/limits'
 import type { Tx } from '@dotdo/core/shard'
@@ -9,6 +9,7 @@ import { addInt64, parseInt64 } from '../engine/integers.ts'
 import { parseLongDouble } from '../engine/long-double.ts'
 import { pick, randomField, scanFields } from '../engine/scan.ts'
 import { addFloats } from '../engine/strings.ts'
+import { type FieldCells, pairsOf } from '../engine/values.ts'
 import type { KeyRow } from '../tables.ts'
 import { OK, type Value } from '../value.ts'
 import { integerReply, syntaxError, toInt64, wrongArity } from './arguments.ts'
@@ -30,7 +31,7 @@ function hmset(tx: Tx, argv: Argv, { db }: Context): Value {
 
 function hsetnx(tx: Tx, argv: Argv, { db }: Context): Value {
   const row = hashes.findHash(tx, db, argv[1] as Bin)
-  if (hashes.readField(tx, row, argv[2] as Bin) !== undefined) return 0
+  if (hashes.hasField(tx, row, argv[2] as Bin)) return 0
   return hashes.setFields(tx, db, argv, 2)
 }
 
@@ -40,9 +41,7 @@ function hget(tx: Tx, argv: Argv, { db }: Context): Value {
 
 function hmget(tx: Tx, argv: Argv, { db }: Context): Value {
   const row = hashes.findHash(tx, db, argv[1] as Bin)
-  const values: Value[] = []
-  for (let i = 2; i < argv.length; i++) values.push(hashes.readField(tx, row, argv[i] as Bin) ?? null)
-  return values
+  return hashes.readNamedFields(tx, row, argv.slice(2)).map((value) => value ?? null)
 }
 
 function hgetall(tx: Tx, argv: Argv, { db }: Context): Value {
@@ -69,7 +68,7 @@ function hstrlen(tx: Tx, argv: Argv, { db }: Context): Value {
 }
 
 function hexists(tx: Tx, argv: Argv, { db }: Context): Value {
-  return hashes.readField(tx, hashes.findHash(tx, db, argv[1] as Bin), argv[2] as Bin) === undefined ? 0 : 1
+  return hashes.hasField(tx, hashes.findHash(tx, db, argv[1] as Bin), argv[2] as Bin) ? 1 : 0
 }
 
 function hdel(tx: Tx, argv: Argv, { db }: Context): Value {
@@ -105,33 +104,33 @@ function worthReading(row: KeyRow, count: number): boolean {
 }
 
 /** Choose distinct fields, in random order. */
-function chooseDistinct(tx: Tx, row: KeyRow, count: number): hashes.Pair[] {
+function chooseDistinct(tx: Tx, row: KeyRow, count: number): FieldCells[] {
   if (worthReading(row, count)) {
-    const all = hashes.readPairs(tx, row)
+    const all = hashes.readCells(tx, row)
     for (let i = 0; i < Math.min(count, all.length); i++) {
       const other = i + (tx.random() % (all.length - i))
-      const chosen = all[other] as hashes.Pair
-      all[other] = all[i] as hashes.Pair
+      const chosen = all[other] as FieldCells
+      all[other] = all[i] as FieldCells
       all[i] = chosen
     }
     return all.slice(0, count)
   }
-  const chosen = new Map<Bin, hashes.Pair>()
+  const chosen = new Map<Bin, FieldCells>()
   while (chosen.size < count) {
-    const pair = randomField(tx, row)
-    chosen.set(pair[0], pair)
+    const cells = randomField(tx, row)
+    chosen.set(toBin(cells[1]), cells)
   }
   return [...chosen.values()]
 }
 
 /** Choose fields that may come more than once. */
-function chooseRepeated(tx: Tx, row: KeyRow, count: number): hashes.Pair[] {
+function chooseRepeated(tx: Tx, row: KeyRow, count: number): FieldCells[] {
   if (count > REDIS_RANDOM_FIELDS_MAX) {
     throw new Failure('limit', `ERR value is out of range: at most ${REDIS_RANDOM_FIELDS_MAX} fields at a time`)
   }
-  const whole = worthReading(row, count) ? hashes.readPairs(tx, row) : undefined
+  const whole = worthReading(row, count) ? hashes.readCells(tx, row) : undefined
   return Array.from({ length: count }, () =>
-    whole === undefined ? randomField(tx, row) : (pick(tx, whole) as hashes.Pair),
+    whole === undefined ? randomField(tx, row) : (pick(tx, whole) as FieldCells),
   )
 }
 
@@ -139,14 +138,14 @@ function hrandfield(tx: Tx, argv: Argv, { db }: Context): Value {
   const [, key, amount, withValues] = argv as [Bin, Bin, Bin?, Bin?]
   if (amount === undefined) {
     const row = hashes.findHash(tx, db, key)
-    return row === undefined ? null : (chooseRepeated(tx, row, 1)[0] as hashes.Pair)[0]
+    return row === undefined ? null : toBin((chooseRepeated(tx, row, 1)[0] as FieldCells)[1])
   }
   const count = toRandomCount(amount, withValues !== undefined)
   if (argv.length > 4 || (withValues !== undefined && withValues.toUpperCase() !== 'WITHVALUES')) throw syntaxError()
   const row = hashes.findHash(tx, db, key)
   if (row === undefined || count === 0) return []
-  const pairs = count > 0 ? chooseDistinct(tx, row, count) : chooseRepeated(tx, row, -count)
-  return withValues === undefined ? pairs.map(([field]) => field) : { pairs }
+  const chosen = count > 0 ? chooseDistinct(tx, row, count) : chooseRepeated(tx, row, -count)
+  return withValues === undefined ? chosen.map(([, field]) => toBin(field)) : { pairs: pairsOf(tx, row, chosen) }
 }
 
 /** @source redis 7.2 t_hash.c hrandfieldCommand: the bounds keep `count * 2` within 64 bits */
@@ -170,13 +169,9 @@ function hscan(tx: Tx, argv: Argv, { db }: Context): Value {
   if (row === undefined) return ['0', []]
   const { count, matches, noValues } = parseScan(argv, 3, ['noValues'])
   const page = scanFields(tx, row, cursor, row.size <= SCAN_WHOLE ? SCAN_WHOLE + 1 : count)
-  const found: Bin[] = []
-  for (const [field, value] of page.items) {
-    if (!matches(field)) continue
-    found.push(field)
-    if (!noValues) found.push(value)
-  }
-  return cursorReply(page.next, found)
+  const found = page.items.filter(([, field]) => matches(toBin(field)))
+  const shown = noValues ? found.map(([, field]) => toBin(field)) : pairsOf(tx, row, found).flat()
+  return cursorReply(page.next, shown)
 }
 
 /** The hash commands. */

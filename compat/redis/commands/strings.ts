@@ -7,7 +7,8 @@ import { type Int64, negateInt64 } from '../engine/integers.ts'
 import { alive, checkSize, findKey, probeKey, putString, removeKey, setExpires, wrongType } from '../engine/keys.ts'
 import { longestCommonSubsequence } from '../engine/lcs.ts'
 import * as strings from '../engine/strings.ts'
-import { keys } from '../tables.ts'
+import { valueOf, valuesOf } from '../engine/values.ts'
+import { type KeyRow, keys } from '../tables.ts'
 import { OK, type Value } from '../value.ts'
 import {
   integerReply,
@@ -84,13 +85,18 @@ function setWithOptions(tx: Tx, argv: Argv, db: number): Value {
   const stored = tx.find(keys, probe)
   const row = alive(tx, stored)
   if (wanted && row !== undefined && row.type !== 'string') throw wrongType()
-  const old = wanted ? (row?.value ?? null) : OK
+  const old = wanted ? oldValue(tx, row) : OK
   if (condition !== undefined && (condition === 'XX') !== (row !== undefined)) return wanted ? old : null
   const expires = options.time === 'KEEPTTL' ? (row?.expires ?? null) : given
   checkSize(probe.key, (argv[2] as Bin).length)
   if (expires === null || expires > tx.nowMs) putString(tx, probe, stored, argv[2] as Bin, expires)
   else if (stored !== undefined) removeKey(tx, stored)
   return old
+}
+
+/** Read what a string held; nil for none. */
+function oldValue(tx: Tx, row: KeyRow | undefined): Value {
+  return row === undefined ? null : valueOf(tx, row)
 }
 
 function setWithTime(option: 'EX' | 'PX', command: string): NonNullable<Command['run']> {
@@ -112,15 +118,17 @@ function setnx(tx: Tx, argv: Argv, { db }: Context): Value {
 
 function getset(tx: Tx, argv: Argv, { db }: Context): Value {
   const { probe, stored, row } = strings.targetString(tx, db, argv[1] as Bin)
+  const old = oldValue(tx, row)
   putString(tx, probe, stored, argv[2] as Bin)
-  return row?.value ?? null
+  return old
 }
 
 function getdel(tx: Tx, argv: Argv, { db }: Context): Value {
   const { row } = strings.targetString(tx, db, argv[1] as Bin)
   if (row === undefined) return null
+  const value = valueOf(tx, row)
   removeKey(tx, row)
-  return row.value
+  return value
 }
 
 function getex(tx: Tx, argv: Argv, { db }: Context): Value {
@@ -128,15 +136,19 @@ function getex(tx: Tx, argv: Argv, { db }: Context): Value {
   const { row } = strings.targetString(tx, db, argv[1] as Bin)
   if (row === undefined) return null
   const expires = expiresOf(tx, options, 'getex')
+  const value = valueOf(tx, row)
   if (expires !== null) setExpires(tx, row, expires)
   else if (options.time === 'PERSIST' && row.expires !== null) setExpires(tx, row, null)
-  return row.value
+  return value
 }
 
 function mget(tx: Tx, argv: Argv, { db }: Context): Value {
-  const values: Value[] = []
-  for (let i = 1; i < argv.length; i++) values.push(findKey(tx, db, argv[i] as Bin)?.value ?? null)
-  return values
+  const rows: (KeyRow | undefined)[] = []
+  for (let i = 1; i < argv.length; i++) {
+    const row = findKey(tx, db, argv[i] as Bin)
+    rows.push(row?.type === 'string' ? row : undefined)
+  }
+  return valuesOf(tx, rows).map((value) => value ?? null)
 }
 
 /** Set keys and values in turn; all sizes are checked first, as nothing may fail after the first write. */
@@ -203,17 +215,15 @@ function setrange(tx: Tx, argv: Argv, { db }: Context): Value {
   return strings.setRange(tx, db, argv[1] as Bin, offset, argv[3] as Bin)
 }
 
-/** Read a string for LCS, which has its own words for a wrong type. */
-function readForLcs(tx: Tx, db: number, key: Bin): Bin {
+/** Find a string for LCS, which has its own words for a wrong type. */
+function findForLcs(tx: Tx, db: number, key: Bin): KeyRow | undefined {
   const row = findKey(tx, db, key)
-  if (row === undefined) return ''
-  if (row.type !== 'string') throw new Failure('invalid', 'ERR The specified keys must contain string values')
-  return row.value as Bin
+  if (row === undefined || row.type === 'string') return row
+  throw new Failure('invalid', 'ERR The specified keys must contain string values')
 }
 
 function lcs(tx: Tx, argv: Argv, { db }: Context): Value {
-  const left = readForLcs(tx, db, argv[1] as Bin)
-  const right = readForLcs(tx, db, argv[2] as Bin)
+  const rows = [findForLcs(tx, db, argv[1] as Bin), findForLcs(tx, db, argv[2] as Bin)]
   let [len, idx, withLength, shortest] = [false, false, false, 0]
   for (let i = 3; i < argv.length; i++) {
     const word = (argv[i] as Bin).toUpperCase()
@@ -226,6 +236,7 @@ function lcs(tx: Tx, argv: Argv, { db }: Context): Value {
   if (len && idx) {
     throw new Failure('invalid', 'ERR If you want both the length and indexes, please just use IDX.')
   }
+  const [left = '', right = ''] = valuesOf(tx, rows)
   const { text, matches } = longestCommonSubsequence(left, right)
   if (len) return text.length
   if (!idx) return text

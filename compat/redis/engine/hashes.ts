@@ -2,10 +2,8 @@
 import { type Bin, fromBin, toBin } from '@dotdo/core/bytes'
 import type { Tx, View } from '@dotdo/core/shard'
 import { type FieldRow, fields, type KeyRow, keys } from '../tables.ts'
-import { alive, checkSize, findKey, placeOf, probeKey, putKey, removeFields, wrongType } from './keys.ts'
-
-/** A field and its value. */
-export type Pair = readonly [Bin, Bin]
+import { alive, checkSize, findKey, placeOf, probeKey, putKey, removeFields, selectFields, wrongType } from './keys.ts'
+import { type FieldCells, fieldValue, fieldValues, type Pair, pairsOf } from './values.ts'
 
 /** Find a hash that is alive.
  *  @throws type_mismatch when the key holds another type */
@@ -26,7 +24,22 @@ function findField(
 /** Read a field of a hash.
  *  @returns undefined when there is no such hash or field */
 export function readField(view: View, row: KeyRow | undefined, field: Bin): Bin | undefined {
-  return row === undefined ? undefined : findField(view, row, field)?.value
+  const found = row && findField(view, row, field)
+  return found && fieldValue(view, found)
+}
+
+/** Read several fields of a hash.
+ *  @returns undefined for those that are not there */
+export function readNamedFields(view: View, row: KeyRow | undefined, names: readonly Bin[]): (Bin | undefined)[] {
+  return fieldValues(
+    view,
+    names.map((field) => (row === undefined ? undefined : findField(view, row, field))),
+  )
+}
+
+/** Tell whether a hash has a field. */
+export function hasField(view: View, row: KeyRow | undefined, field: Bin): boolean {
+  return row !== undefined && findField(view, row, field) !== undefined
 }
 
 /** Set fields of the hash at `key`, creating it when absent.
@@ -70,17 +83,17 @@ export function removeNamedFields(tx: Tx, db: number, key: Bin, names: readonly 
   return removed
 }
 
-/** Read all fields and values.
+/** Read all fields as they stand in SQL.
  *  @cost one row a field, and the slot's dirty rows settled */
-export function readPairs(view: View, { slot, db, key }: KeyRow): Pair[] {
+export function readCells(view: View, { slot, db, key }: KeyRow): FieldCells[] {
   view.settle(fields, slot, slot)
-  const rows = view.raw(
-    'select field, value from redis_fields where slot = ? and db = ? and key = ?',
-    slot,
-    db,
-    fromBin(key),
-  )
-  return rows.map(([field, value]): Pair => [toBin(field as Uint8Array), toBin(value as Uint8Array)])
+  return view.raw(selectFields, slot, db, fromBin(key)) as unknown as FieldCells[]
+}
+
+/** Read all fields and values.
+ *  @cost as `readCells` */
+export function readPairs(view: View, row: KeyRow): Pair[] {
+  return pairsOf(view, row, readCells(view, row))
 }
 
 /** Read all field names. */

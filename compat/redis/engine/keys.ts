@@ -10,6 +10,7 @@ import { SQL_ROW_BYTES_MAX } from '@dotdo/core/limits'
 import { crc16Slot, murmur3, type Tx, type View } from '@dotdo/core/shard'
 import { fields, type KeyRow, keys } from '../tables.ts'
 import { noteExpiry } from './due.ts'
+import { type FieldCells, pairsOf, valueOf } from './values.ts'
 
 /** What names a key: the primary key of its row. */
 export type KeyProbe = Pick<KeyRow, 'slot' | 'db' | 'hash' | 'key'>
@@ -73,7 +74,8 @@ export function putString(
   tx.put(keys, { slot, db, hash, key, type: 'string', value, size: 0, expires })
 }
 
-const selectFields = 'select hash, field, value from redis_fields where slot = ? and db = ? and key = ?'
+/** Reads the fields of a hash, as `FieldCells`. */
+export const selectFields = 'select hash, field, value from redis_fields where slot = ? and db = ? and key = ?'
 
 /** A key about to go, and where its fields are. */
 export interface Doomed {
@@ -130,26 +132,19 @@ export function setExpires(tx: Tx, row: KeyRow, expires: number | null): void {
 /** Copy a key, its expiry included, to another name; whatever is there is replaced.
  *  @param stored the target's row as it is in the table */
 export function copyKey(tx: Tx, source: KeyRow, target: KeyProbe, stored: KeyRow | undefined): void {
-  checkSize(target.key, source.value?.length ?? 0)
-  let rows: readonly (readonly unknown[])[] = []
+  const value = source.type === 'string' ? valueOf(tx, source) : null
+  checkSize(target.key, value?.length ?? 0)
+  let cells: readonly FieldCells[] = []
   if (source.type === 'hash') {
     tx.settle(fields, source.slot, source.slot)
-    rows = tx.raw(selectFields, source.slot, source.db, fromBin(source.key))
-    for (const [, field, value] of rows) {
-      checkSize(target.key, (field as Uint8Array).length + (value as Uint8Array).length)
-    }
+    cells = tx.raw(selectFields, source.slot, source.db, fromBin(source.key)) as unknown as FieldCells[]
   }
+  const pairs = pairsOf(tx, source, cells)
+  for (const [field, stored] of pairs) checkSize(target.key, field.length + stored.length)
   if (stored?.type === 'hash') removeFields(tx, stored)
   const { slot, db, hash, key } = target
-  putKey(tx, { ...source, slot, db, hash, key })
-  for (const [place, field, value] of rows) {
-    tx.put(fields, {
-      slot,
-      db,
-      key,
-      hash: place as number,
-      field: toBin(field as Uint8Array),
-      value: toBin(value as Uint8Array),
-    })
+  putKey(tx, { ...source, value, slot, db, hash, key })
+  for (const [i, [field, value]] of pairs.entries()) {
+    tx.put(fields, { slot, db, key, hash: (cells[i] as FieldCells)[0], field, value })
   }
 }

@@ -10,7 +10,7 @@ import { type Bin, fromBin, toBin } from '@dotdo/core/bytes'
 import { SLOT_COUNT } from '@dotdo/core/limits'
 import type { Tx, View } from '@dotdo/core/shard'
 import { fields, type KeyRow, type KeyType, keys } from '../tables.ts'
-import type { Pair } from './hashes.ts'
+import type { FieldCells } from './values.ts'
 
 const PLACES = 2 ** 31
 const END = SLOT_COUNT * PLACES
@@ -98,10 +98,10 @@ export function scanKeys(view: View, db: number, cursor: number, count: number):
   return { items, next: next >= END ? 0 : next }
 }
 
-/** Walk the fields of a hash.
+/** Walk the fields of a hash. Values may be cold: `pairsOf` reads them.
  *  @param cursor 0 to begin, else `next` of the page before
  *  @param count how many at least, unless the walk ends */
-export function scanFields(view: View, { slot, db, key }: KeyRow, cursor: number, count: number): Page<Pair> {
+export function scanFields(view: View, { slot, db, key }: KeyRow, cursor: number, count: number): Page<FieldCells> {
   if (cursor >= PLACES) return { items: [], next: 0 }
   view.settle(fields, slot, slot)
   const name = fromBin(key)
@@ -131,8 +131,7 @@ export function scanFields(view: View, { slot, db, key }: KeyRow, cursor: number
       ),
     )
   }
-  const items = rows.map(([, field, value]): Pair => [toBin(field as Uint8Array), toBin(value as Uint8Array)])
-  return { items, next }
+  return { items: rows as unknown as FieldCells[], next }
 }
 
 /** How many elements to read around a random place before one of them is chosen: evens out the gaps between hashes. */
@@ -161,13 +160,13 @@ export function randomKey(tx: Tx, db: number, accept: (key: ScannedKey) => boole
 }
 
 /** Choose a field of a hash at random, approximately evenly. */
-export function randomField(tx: Tx, row: KeyRow): Pair {
+export function randomField(tx: Tx, row: KeyRow): FieldCells {
   const start = tx.random() % PLACES
   const { items } = scanFields(tx, row, start, SAMPLE)
   if (items.length < SAMPLE) {
-    for (const pair of scanFields(tx, row, 0, SAMPLE - items.length).items) items.push(pair)
+    for (const cells of scanFields(tx, row, 0, SAMPLE - items.length).items) items.push(cells)
   }
-  return pick(tx, items) as Pair
+  return pick(tx, items) as FieldCells
 }
 
 /** Choose one element at random. */

@@ -6,6 +6,7 @@ import { type KeyRow, keys } from '../tables.ts'
 import { addInt64, type Int64, parseInt64 } from './integers.ts'
 import { alive, checkSize, findKey, type KeyProbe, probeKey, putString, wrongType } from './keys.ts'
 import { addLongDoubles, formatLongDouble, type LongDouble, parseLongDouble } from './long-double.ts'
+import { valueOf } from './values.ts'
 
 /** A string key about to be written. */
 export interface Target {
@@ -23,7 +24,7 @@ export function readString(view: View, db: number, key: Bin): Bin | undefined {
   const row = findKey(view, db, key)
   if (row === undefined) return undefined
   if (row.type !== 'string') throw wrongType()
-  return row.value as Bin
+  return valueOf(view, row)
 }
 
 /** Look at a key that a string command is about to write.
@@ -34,6 +35,12 @@ export function targetString(view: View, db: number, key: Bin): Target {
   const row = alive(view, stored)
   if (row !== undefined && row.type !== 'string') throw wrongType()
   return { probe, stored, row }
+}
+
+/** Read the value of a target.
+ *  @returns undefined when there is none */
+export function targetValue(view: View, { row }: Target): Bin | undefined {
+  return row === undefined ? undefined : valueOf(view, row)
 }
 
 /** Give the target a new value, keeping when it expires. */
@@ -50,7 +57,7 @@ export function increment(tx: Tx, db: number, key: Bin, by: Int64): Int64 {
   let value: Int64 | undefined = 0
   if (row !== undefined) {
     if (row.type !== 'string') throw wrongType()
-    value = parseInt64(row.value as Bin)
+    value = parseInt64(valueOf(tx, row))
     if (value === undefined) throw new Failure('invalid', 'ERR value is not an integer or out of range')
   }
   const sum = addInt64(value, by)
@@ -73,7 +80,7 @@ export function addFloats(left: LongDouble, right: LongDouble): Bin {
  *  @returns the new value as it is stored */
 export function incrementFloat(tx: Tx, db: number, key: Bin, by: Bin): Bin {
   const target = targetString(tx, db, key)
-  const value = parseLongDouble(target.row?.value ?? '0')
+  const value = parseLongDouble(targetValue(tx, target) ?? '0')
   const step = parseLongDouble(by)
   if (value === undefined || step === undefined) throw new Failure('invalid', 'ERR value is not a valid float')
   const sum = addFloats(value, step)
@@ -85,7 +92,7 @@ export function incrementFloat(tx: Tx, db: number, key: Bin, by: Bin): Bin {
  *  @returns its new length in bytes */
 export function append(tx: Tx, db: number, key: Bin, more: Bin): number {
   const target = targetString(tx, db, key)
-  const value = (target.row?.value ?? '') + more
+  const value = (targetValue(tx, target) ?? '') + more
   replaceValue(tx, target, value)
   return value.length
 }
@@ -94,7 +101,7 @@ export function append(tx: Tx, db: number, key: Bin, more: Bin): number {
  *  @returns its new length in bytes */
 export function setRange(tx: Tx, db: number, key: Bin, offset: number, part: Bin): number {
   const target = targetString(tx, db, key)
-  const value = target.row?.value ?? ''
+  const value = targetValue(tx, target) ?? ''
   if (part.length === 0) return value.length
   checkSize(key, offset + part.length)
   const head = value.length >= offset ? value.slice(0, offset) : value + '\0'.repeat(offset - value.length)

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Failure } from '../../errors.ts'
 import type { Clock } from '../../shard/clock.ts'
+import type { ColdRow } from '../../shard/cold.ts'
 import type { Call, Program } from '../../shard/program.ts'
 import { Shard, type ShardLimits } from '../../shard/shard.ts'
 import { SYSTEM, type SystemCalls } from '../../shard/system.ts'
@@ -38,6 +39,8 @@ export interface TestShardOptions {
   limits?: Partial<ShardLimits>
   durability?: Durability
   onBug?(error: unknown): void
+  /** Brings payloads back to the shard. */
+  fetchCold?(shard: Shard, cold: readonly ColdRow[]): Promise<void>
 }
 
 /** Open a shard that owns every slot. */
@@ -50,9 +53,16 @@ async function open(
   programs: readonly Program[],
   options: TestShardOptions,
 ): Promise<TestShard> {
-  const { clock = nodeClock, limits, durability = 'normal', onBug = rethrow } = options
+  const { clock = nodeClock, limits, durability = 'normal', onBug = rethrow, fetchCold } = options
   const sql = openSqlite(join(folder.path, 'shard.sqlite'), { durability })
-  const shard = new Shard({ sql, clock, programs, onBug, ...(limits && { limits }) })
+  const shard: Shard = new Shard({
+    sql,
+    clock,
+    programs,
+    onBug,
+    ...(limits && { limits }),
+    ...(fetchCold && { fetchCold: (cold: readonly ColdRow[]) => fetchCold(shard, cold) }),
+  })
   const submit = async (call: Call) => {
     const [reply] = await shard.submit([call])
     if (reply instanceof Failure) throw reply
