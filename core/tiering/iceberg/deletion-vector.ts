@@ -48,7 +48,7 @@ export function decodeVector(bytes: Uint8Array): number[] {
 export interface Vector {
   readonly file: DataFile
   /** Ascending, none twice. */
-  readonly positions: readonly number[]
+  readonly positions: ArrayLike<number>
 }
 
 /** Write the vectors of data files as one Puffin file.

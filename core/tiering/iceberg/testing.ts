@@ -9,8 +9,17 @@ import { createParquetWriter } from '../parquet/writer.ts'
 import { uncompressed } from '../zstd.ts'
 import type { Catalog, NewTable, TableName } from './catalog.ts'
 import { fileCatalog } from './catalog-files.ts'
-import { type Committer, commitChange } from './commit.ts'
-import { type DataFile, dataFile, positionDeleteFile, positionDeleteRows, positionDeleteSchema } from './data-file.ts'
+import { type Committed, type Committer, commitChange } from './commit.ts'
+import {
+  type DataFile,
+  dataFile,
+  isVector,
+  positionDeleteFile,
+  positionDeleteRows,
+  positionDeleteSchema,
+} from './data-file.ts'
+import { writeDeletes } from './deletes.ts'
+import { readDeletionVector } from './deletion-vector.ts'
 import { LakeFiles } from './files.ts'
 import { schemaOf, specOf, type TableMetadata } from './metadata.ts'
 import { compilePartition } from './partition.ts'
@@ -123,6 +132,16 @@ export class TestLake {
     return positionDeleteFile(summary, { path, spec: specOf(metadata, specId), partition }, byPath.keys())
   }
 
+  /** Delete rows by position, as the table's format has it. */
+  async delete(
+    ...deletes: readonly (readonly [file: Pick<DataFile, 'path'>, positions: readonly number[]])[]
+  ): Promise<Committed> {
+    const byPath = new Map(deletes.map(([{ path }, positions]) => [path, positions]))
+    const readPositions = (file: DataFile) => positionsIn(this.files, file)
+    const options = { compressor: uncompressed, readPositions }
+    return this.commit(await writeDeletes(this.files, await this.load(), byPath, options))
+  }
+
   /** Append rows of one partition. */
   async append(rows: readonly TestRow[]): Promise<DataFile> {
     const file = await this.dataFile(rows)
@@ -162,12 +181,25 @@ export async function readExactly(bytes: Uint8Array): Promise<TestRow[]> {
   )
 }
 
+/** Read a position delete file: positions by path. */
+export async function positionsIn(files: LakeFiles, { path }: DataFile): Promise<Map<string, number[]>> {
+  const found = new Map<string, number[]>()
+  for (const { file_path: name, pos } of (await readParquet(files, path)) as { file_path: string; pos: bigint }[]) {
+    found.set(name, [...(found.get(name) ?? []), Number(pos)])
+  }
+  return found
+}
+
 /** Read what a plan says, deletes by position applied; columns by the names they had when the file was written. */
 export async function readPlan(files: LakeFiles, { tasks }: ScanPlan): Promise<TestRow[]> {
   const rows: TestRow[] = []
   for (const { file, deletes } of tasks) {
     const gone = new Set<number>()
     for (const one of deletes) {
+      if (isVector(one)) {
+        for (const position of await readDeletionVector(files, one)) gone.add(position)
+        continue
+      }
       for (const row of await readParquet(files, one.path)) {
         if (row.file_path === file.path) gone.add(Number(row.pos))
       }

@@ -68,6 +68,11 @@ export function metadataFolder(table: Pick<TableMetadata, 'location' | 'properti
   return table.properties['write.metadata.path'] ?? `${table.location}/metadata`
 }
 
+/** The folder of a table's data and delete files. */
+export function dataFolder(table: Pick<TableMetadata, 'location' | 'properties'>): string {
+  return table.properties['write.data.path'] ?? `${table.location}/data`
+}
+
 /** Gather values by a key, in the order of their first. */
 export function groupBy<K, V>(values: Iterable<V>, keyOf: (value: V) => K): Map<K, V[]> {
   const groups = new Map<K, V[]>()
