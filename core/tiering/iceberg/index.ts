@@ -6,9 +6,14 @@ export {
   type LoadedTable,
   type Namespace,
   type NewTable,
+  type PropertyChange,
+  type TableCommit,
   type TableName,
 } from './catalog.ts'
 export { type FileCatalogOptions, fileCatalog } from './catalog-files.ts'
+export { withFreshIds } from './catalog-fresh.ts'
+export { type RestCatalogOptions, restCatalog } from './catalog-rest.ts'
+export type { RestCredentials } from './catalog-rest-auth.ts'
 export { type CheckOptions, checkMetadata, checkTable } from './check.ts'
 export { type Committed, type Committer, commitChange, commitUpdates, findCommit } from './commit.ts'
 export {
