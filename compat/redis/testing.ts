@@ -3,6 +3,7 @@ import type { Bin } from '@dotdo/core/bytes'
 import { Failure } from '@dotdo/core/errors'
 import type { Call, Clock, ShardLimits } from '@dotdo/core/shard'
 import { openTestShard, type TestShard } from '../../core/host/node/testing.ts'
+import type { Lake } from './cold.testing.ts'
 import type { Command } from './command.ts'
 import { hashCommands } from './commands/hashes.ts'
 import { keyCommands } from './commands/keys.ts'
@@ -76,9 +77,12 @@ export class TestRedis {
     this.inner = inner
   }
 
-  static async open(limits: Partial<ShardLimits> = {}): Promise<TestRedis> {
+  /** @param lake takes all values when `evictAll` is called; none leave without one */
+  static async open(limits: Partial<ShardLimits> = {}, lake?: Lake): Promise<TestRedis> {
     const clock = new TestClock()
-    return new TestRedis(clock, await openTestShard([redisProgram], { clock, limits }))
+    const programs = [redisProgram, ...(lake ? [lake.program] : [])]
+    const options = { clock, limits, ...(lake && { fetchCold: lake.fetchCold }) }
+    return new TestRedis(clock, await openTestShard(programs, options))
   }
 
   get test(): TestShard {
@@ -95,6 +99,11 @@ export class TestRedis {
       if (error instanceof Failure) return errorReply(error)
       throw error
     }
+  }
+
+  /** Let every value go. */
+  async evictAll(): Promise<void> {
+    await this.inner.call('lake', 'evict', null, -1)
   }
 
   /** Run commands in one group. */

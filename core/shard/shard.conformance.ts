@@ -1,5 +1,6 @@
 /** What every host's shard does: run in Node over files and in workerd over the storage of a Durable Object. */
 import type { ExpectStatic } from 'vitest'
+import type { ColdRow } from './cold.ts'
 import type { Call } from './program.ts'
 import type { Shard, ShardLimits } from './shard.ts'
 import type { Sql } from './sql.ts'
@@ -21,6 +22,8 @@ export interface OpenOptions {
   readonly limits?: Partial<ShardLimits>
   /** Told of bugs; without it one fails the test. */
   readonly onBug?: (error: unknown) => void
+  /** Brings payloads back to the shard. */
+  readonly fetchCold?: (shard: Shard, cold: readonly ColdRow[]) => Promise<void>
 }
 
 /** What a host brings: a shard of `testProgram` on a new database. */

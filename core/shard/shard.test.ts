@@ -1,6 +1,8 @@
 /** The conformance list of the shard, in Node over files. */
 import { afterEach, describe, expect, test } from 'vitest'
 import { openTestShard, type TestShard } from '../host/node/testing.ts'
+import { coldCases } from './cold.conformance.ts'
+import { coldProgram } from './cold.testing.ts'
 import { type OpenedShard, type OpenOptions, ShardTest, shardCases } from './shard.conformance.ts'
 import { testProgram } from './testing.ts'
 
@@ -18,6 +20,7 @@ function keep(shard: TestShard): OpenedShard {
 }
 
 describe.each(['normal', 'full'] as const)('a shard over a file (durability %s)', (durability) => {
-  const openShard = async (options: OpenOptions) => keep(await openTestShard([testProgram], { ...options, durability }))
-  test.each(shardCases)('$about: $name', ({ run }) => run(new ShardTest(openShard), expect))
+  const openShard = async (options: OpenOptions) =>
+    keep(await openTestShard([testProgram, coldProgram], { ...options, durability }))
+  test.each([...shardCases, ...coldCases])('$about: $name', ({ run }) => run(new ShardTest(openShard), expect))
 })

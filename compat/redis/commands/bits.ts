@@ -7,7 +7,7 @@ import * as bits from '../engine/bits.ts'
 import { narrow } from '../engine/integers.ts'
 import { alive, checkSize, probeKey, putString, removeKey } from '../engine/keys.ts'
 import { readString, replaceValue, targetString, targetValue } from '../engine/strings.ts'
-import { valuesOf } from '../engine/values.ts'
+import { readValues } from '../engine/values.ts'
 import { keys } from '../tables.ts'
 import type { Value } from '../value.ts'
 import { integerReply, syntaxError, toBitOffset, toInt64, toInteger } from './arguments.ts'
@@ -90,7 +90,7 @@ function bitop(tx: Tx, argv: Argv, { db }: Context): Value {
     throw new Failure('invalid', 'ERR BITOP NOT must be called with a single source key.')
   }
   const rows = argv.slice(3).map((key) => targetString(tx, db, key).row)
-  const values = valuesOf(tx, rows).map((value) => value ?? '')
+  const values = readValues(tx, rows).map((value) => value ?? '')
   const result = bits.combineBits(operation as bits.BitOperation, values)
   const probe = probeKey(db, argv[2] as Bin)
   const stored = tx.find(keys, probe)

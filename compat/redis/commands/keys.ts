@@ -5,7 +5,7 @@ import type { Tx } from '@dotdo/core/shard'
 import type { Command, Context, Scatter } from '../command.ts'
 import { parseInt64 } from '../engine/integers.ts'
 import { alive, copyKey, type Doomed, doom, findKey, type KeyProbe, probeKey, removeDoomed } from '../engine/keys.ts'
-import { valueOf } from '../engine/values.ts'
+import { readValue } from '../engine/values.ts'
 import { fields, type KeyRow, keys } from '../tables.ts'
 import { OK, type Value } from '../value.ts'
 import { syntaxError, toInteger } from './arguments.ts'
@@ -134,7 +134,7 @@ function objectEncoding(tx: Tx, argv: Argv, { db }: Context): Value {
   const row = findKey(tx, db, argv[2] as Bin)
   if (row === undefined) return null
   if (row.type === 'hash') return 'hashtable'
-  const value = valueOf(tx, row)
+  const value = readValue(tx, row)
   if (parseInt64(value) !== undefined) return 'int'
   return value.length <= 44 ? 'embstr' : 'raw'
 }

@@ -7,7 +7,7 @@ import { type Int64, negateInt64 } from '../engine/integers.ts'
 import { alive, checkSize, findKey, probeKey, putString, removeKey, setExpires, wrongType } from '../engine/keys.ts'
 import { longestCommonSubsequence } from '../engine/lcs.ts'
 import * as strings from '../engine/strings.ts'
-import { valueOf, valuesOf } from '../engine/values.ts'
+import { readValue, readValues } from '../engine/values.ts'
 import { type KeyRow, keys } from '../tables.ts'
 import { OK, type Value } from '../value.ts'
 import {
@@ -96,7 +96,7 @@ function setWithOptions(tx: Tx, argv: Argv, db: number): Value {
 
 /** Read what a string held; nil for none. */
 function oldValue(tx: Tx, row: KeyRow | undefined): Value {
-  return row === undefined ? null : valueOf(tx, row)
+  return row === undefined ? null : readValue(tx, row)
 }
 
 function setWithTime(option: 'EX' | 'PX', command: string): NonNullable<Command['run']> {
@@ -126,7 +126,7 @@ function getset(tx: Tx, argv: Argv, { db }: Context): Value {
 function getdel(tx: Tx, argv: Argv, { db }: Context): Value {
   const { row } = strings.targetString(tx, db, argv[1] as Bin)
   if (row === undefined) return null
-  const value = valueOf(tx, row)
+  const value = readValue(tx, row)
   removeKey(tx, row)
   return value
 }
@@ -136,7 +136,7 @@ function getex(tx: Tx, argv: Argv, { db }: Context): Value {
   const { row } = strings.targetString(tx, db, argv[1] as Bin)
   if (row === undefined) return null
   const expires = expiresOf(tx, options, 'getex')
-  const value = valueOf(tx, row)
+  const value = readValue(tx, row)
   if (expires !== null) setExpires(tx, row, expires)
   else if (options.time === 'PERSIST' && row.expires !== null) setExpires(tx, row, null)
   return value
@@ -148,7 +148,7 @@ function mget(tx: Tx, argv: Argv, { db }: Context): Value {
     const row = findKey(tx, db, argv[i] as Bin)
     rows.push(row?.type === 'string' ? row : undefined)
   }
-  return valuesOf(tx, rows).map((value) => value ?? null)
+  return readValues(tx, rows).map((value) => value ?? null)
 }
 
 /** Set keys and values in turn; all sizes are checked first, as nothing may fail after the first write. */
@@ -236,7 +236,7 @@ function lcs(tx: Tx, argv: Argv, { db }: Context): Value {
   if (len && idx) {
     throw new Failure('invalid', 'ERR If you want both the length and indexes, please just use IDX.')
   }
-  const [left = '', right = ''] = valuesOf(tx, rows)
+  const [left = '', right = ''] = readValues(tx, rows)
   const { text, matches } = longestCommonSubsequence(left, right)
   if (len) return text.length
   if (!idx) return text

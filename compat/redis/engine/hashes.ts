@@ -3,7 +3,7 @@ import { type Bin, fromBin, toBin } from '@dotdo/core/bytes'
 import type { Tx, View } from '@dotdo/core/shard'
 import { type FieldRow, fields, type KeyRow, keys } from '../tables.ts'
 import { alive, checkSize, findKey, placeOf, probeKey, putKey, removeFields, selectFields, wrongType } from './keys.ts'
-import { type FieldCells, fieldValue, fieldValues, type Pair, pairsOf } from './values.ts'
+import { type FieldCells, type Pair, pairsOf, readFieldValue, readFieldValues } from './values.ts'
 
 /** Find a hash that is alive.
  *  @throws type_mismatch when the key holds another type */
@@ -25,13 +25,13 @@ function findField(
  *  @returns undefined when there is no such hash or field */
 export function readField(view: View, row: KeyRow | undefined, field: Bin): Bin | undefined {
   const found = row && findField(view, row, field)
-  return found && fieldValue(view, found)
+  return found && readFieldValue(view, found)
 }
 
 /** Read several fields of a hash.
  *  @returns undefined for those that are not there */
 export function readNamedFields(view: View, row: KeyRow | undefined, names: readonly Bin[]): (Bin | undefined)[] {
-  return fieldValues(
+  return readFieldValues(
     view,
     names.map((field) => (row === undefined ? undefined : findField(view, row, field))),
   )

@@ -10,7 +10,7 @@ import { SQL_ROW_BYTES_MAX } from '@dotdo/core/limits'
 import { crc16Slot, murmur3, type Tx, type View } from '@dotdo/core/shard'
 import { fields, type KeyRow, keys } from '../tables.ts'
 import { noteExpiry } from './due.ts'
-import { type FieldCells, pairsOf, valueOf } from './values.ts'
+import { type FieldCells, pairsOf, readValue } from './values.ts'
 
 /** What names a key: the primary key of its row. */
 export type KeyProbe = Pick<KeyRow, 'slot' | 'db' | 'hash' | 'key'>
@@ -132,7 +132,7 @@ export function setExpires(tx: Tx, row: KeyRow, expires: number | null): void {
 /** Copy a key, its expiry included, to another name; whatever is there is replaced.
  *  @param stored the target's row as it is in the table */
 export function copyKey(tx: Tx, source: KeyRow, target: KeyProbe, stored: KeyRow | undefined): void {
-  const value = source.type === 'string' ? valueOf(tx, source) : null
+  const value = source.type === 'string' ? readValue(tx, source) : null
   checkSize(target.key, value?.length ?? 0)
   let cells: readonly FieldCells[] = []
   if (source.type === 'hash') {

@@ -6,7 +6,7 @@ import { type KeyRow, keys } from '../tables.ts'
 import { addInt64, type Int64, parseInt64 } from './integers.ts'
 import { alive, checkSize, findKey, type KeyProbe, probeKey, putString, wrongType } from './keys.ts'
 import { addLongDoubles, formatLongDouble, type LongDouble, parseLongDouble } from './long-double.ts'
-import { valueOf } from './values.ts'
+import { readValue } from './values.ts'
 
 /** A string key about to be written. */
 export interface Target {
@@ -24,7 +24,7 @@ export function readString(view: View, db: number, key: Bin): Bin | undefined {
   const row = findKey(view, db, key)
   if (row === undefined) return undefined
   if (row.type !== 'string') throw wrongType()
-  return valueOf(view, row)
+  return readValue(view, row)
 }
 
 /** Look at a key that a string command is about to write.
@@ -40,7 +40,7 @@ export function targetString(view: View, db: number, key: Bin): Target {
 /** Read the value of a target.
  *  @returns undefined when there is none */
 export function targetValue(view: View, { row }: Target): Bin | undefined {
-  return row === undefined ? undefined : valueOf(view, row)
+  return row === undefined ? undefined : readValue(view, row)
 }
 
 /** Give the target a new value, keeping when it expires. */
@@ -57,7 +57,7 @@ export function increment(tx: Tx, db: number, key: Bin, by: Int64): Int64 {
   let value: Int64 | undefined = 0
   if (row !== undefined) {
     if (row.type !== 'string') throw wrongType()
-    value = parseInt64(valueOf(tx, row))
+    value = parseInt64(readValue(tx, row))
     if (value === undefined) throw new Failure('invalid', 'ERR value is not an integer or out of range')
   }
   const sum = addInt64(value, by)

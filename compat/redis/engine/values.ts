@@ -12,13 +12,13 @@ export type FieldCells = readonly [hash: number, field: Uint8Array, value: Uint8
 
 /** Read the value of a string.
  *  @param row of a key that is a string */
-export function valueOf(view: View, row: KeyRow): Bin {
+export function readValue(view: View, row: KeyRow): Bin {
   return (row.value ?? view.whole(keys, row).value) as Bin
 }
 
 /** Read the values of strings, all cold ones at once.
  *  @param rows undefined for those that shall answer undefined */
-export function valuesOf(view: View, rows: readonly (KeyRow | undefined)[]): (Bin | undefined)[] {
+export function readValues(view: View, rows: readonly (KeyRow | undefined)[]): (Bin | undefined)[] {
   const values: (Bin | undefined)[] = []
   for (const row of rows) {
     if (row?.value === null) view.wholeAll(keys, rows.filter(isRow))
@@ -28,13 +28,13 @@ export function valuesOf(view: View, rows: readonly (KeyRow | undefined)[]): (Bi
 }
 
 /** Read the value of a field. */
-export function fieldValue(view: View, row: FieldRow): Bin {
+export function readFieldValue(view: View, row: FieldRow): Bin {
   return (row.value ?? view.whole(fields, row).value) as Bin
 }
 
 /** Read the values of fields, all cold ones at once.
  *  @param rows undefined for those that shall answer undefined */
-export function fieldValues(view: View, rows: readonly (FieldRow | undefined)[]): (Bin | undefined)[] {
+export function readFieldValues(view: View, rows: readonly (FieldRow | undefined)[]): (Bin | undefined)[] {
   const values: (Bin | undefined)[] = []
   for (const row of rows) {
     if (row?.value === null) view.wholeAll(fields, rows.filter(isRow))

@@ -3,6 +3,9 @@ import { env, runInDurableObject } from 'cloudflare:test'
 import type { DurableObjectStorage } from '@cloudflare/workers-types'
 import { describe, expect, it } from 'vitest'
 import { Failure } from '../../errors.ts'
+import { coldCases } from '../../shard/cold.conformance.ts'
+import { coldProgram } from '../../shard/cold.testing.ts'
+import type { ColdRow } from '../../shard/cold.ts'
 import { type OpenedShard, type OpenOptions, ShardTest, shardCases } from '../../shard/shard.conformance.ts'
 import { Shard } from '../../shard/shard.ts'
 import { SYSTEM } from '../../shard/system.ts'
@@ -12,10 +15,15 @@ import { createWorkersSql } from './sql.ts'
 
 const bugs: unknown[] = []
 
-async function open(storage: DurableObjectStorage, { limits, onBug }: OpenOptions): Promise<OpenedShard> {
+async function open(storage: DurableObjectStorage, options: OpenOptions): Promise<OpenedShard> {
+  const { limits, onBug, fetchCold } = options
   const sql = createWorkersSql(storage)
-  const parts = { sql, clock: workersClock, programs: [testProgram], ...(limits && { limits }) }
-  const shard = new Shard({ ...parts, onBug: onBug ?? ((error) => bugs.push(error)) })
+  const parts = { sql, clock: workersClock, programs: [testProgram, coldProgram], ...(limits && { limits }) }
+  const shard: Shard = new Shard({
+    ...parts,
+    onBug: onBug ?? ((error) => bugs.push(error)),
+    ...(fetchCold && { fetchCold: (cold: readonly ColdRow[]) => fetchCold(shard, cold) }),
+  })
   const system: OpenedShard['system'] = async (name, args) => {
     const [reply] = await shard.submit([{ program: SYSTEM, name, slot: -1, epoch: 1, args }])
     if (reply instanceof Failure) throw reply
@@ -28,13 +36,13 @@ async function open(storage: DurableObjectStorage, { limits, onBug }: OpenOption
     system,
     reopen({ crash = false } = {}) {
       if (!crash) shard.close()
-      return open(storage, { ...(limits && { limits }), ...(onBug && { onBug }) })
+      return open(storage, options)
     },
   }
 }
 
 describe('a shard over the storage of a Durable Object', () => {
-  it.each(shardCases)('$about: $name', async ({ run }) => {
+  it.each([...shardCases, ...coldCases])('$about: $name', async ({ run }) => {
     await runInDurableObject(env.SQL.get(env.SQL.newUniqueId()), (_, { storage }) => {
       return run(new ShardTest((options) => open(storage, options)), expect)
     })
