@@ -9,7 +9,9 @@ import manifest from '../package.json' with { type: 'json' }
 import { addConnect } from './connect.ts'
 import { explain } from './explain.ts'
 import { addServe } from './serve.ts'
+import { addSql } from './sql.ts'
 import { addStatus } from './status.ts'
+import { addTier } from './tier.ts'
 
 /** What a command is given besides its arguments. */
 export interface CliHost {
@@ -20,7 +22,13 @@ export interface CliHost {
   exit(code: number): void
 }
 
-const commands: readonly ((program: Command, host: CliHost) => void)[] = [addServe, addStatus, addConnect]
+const commands: readonly ((program: Command, host: CliHost) => void)[] = [
+  addServe,
+  addStatus,
+  addSql,
+  addTier,
+  addConnect,
+]
 
 /** Whether the system said no (a folder without rights, a missing file): a sentence is enough. */
 const isSystemError = (error: unknown): error is NodeJS.ErrnoException => {

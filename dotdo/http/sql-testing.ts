@@ -27,7 +27,7 @@ export function plainEngine(tables: Readonly<Record<string, PlainTable>>): Plain
     taken: 0,
     async query(request) {
       engine.asked.push(request)
-      const name = /^select \* from (\w+);?$/.exec(request.text.trim())?.[1]
+      const name = /^select\s+\*\s+(?:--.*\n)?from\s+(\w+)$/.exec(request.text.trim())?.[1]
       if (name === undefined) throw new Failure('invalid', 'want select * from a table', { line: 1, column: 1 })
       const table = tables[name]
       if (table === undefined) throw new Failure('not_found', `no table ${name}`)
