@@ -200,6 +200,22 @@ export const PARQUET_GROUP_BYTES = 64 * 1024 * 1024
 export const PARQUET_PAGE_ROWS = 8_192
 /** Bytes of values of a Parquet page: past it a page has fewer rows, so that it fits a reader's memory. */
 export const PARQUET_PAGE_BYTES_MAX = 8 * 1024 * 1024
+/** Bytes from the end of a Parquet file that are read first: footer and page indexes of 200,000 rows. */
+export const PARQUET_TAIL_BYTES = 64 * 1024
+/** Bytes of a Parquet footer that are read: those of a million column chunks. */
+export const PARQUET_FOOTER_BYTES_MAX = 256 * 1024 * 1024
+/** Bytes between two stretches of a file that are read as one: at 100 MB/s they cost less than a request. */
+export const PARQUET_GAP_BYTES = 64 * 1024
+/** Bytes past which neighbours are not read as one any more: several requests share the way. */
+export const PARQUET_READ_BYTES_MAX = 8 * 1024 * 1024
+/** Bytes of one uncompressed page of other writers: they are in memory whole. */
+export const PARQUET_READ_PAGE_BYTES_MAX = 256 * 1024 * 1024
+/** Bytes of values that a reader has in memory at once; larger row groups are read in parts where pages allow. */
+export const PARQUET_BATCH_BYTES = 32 * 1024 * 1024
+/** Bytes of footers, page indexes and bloom filters that are kept. */
+export const PARQUET_CACHE_BYTES = 32 * 1024 * 1024
+/** Data files of a scan that are read at once: hides the store's latency, and each holds a row group in memory. */
+export const ICEBERG_FILES_AHEAD = 4
 /** Lines of manifests and manifest lists kept in memory to plan with: some 500 bytes each. */
 export const ICEBERG_CACHED_ENTRIES_MAX = 50_000
 /** Files that one manifest of a commit lists: some 300 bytes each, so that a manifest stays near 3 MB. */
@@ -214,6 +230,10 @@ export const ICEBERG_COMMIT_ATTEMPTS_MAX = 10
 export const ICEBERG_COMMIT_RETRY_FIRST_MS = 100
 /** Milliseconds between attempts of a commit at the most. */
 export const ICEBERG_COMMIT_RETRY_MS_MAX = 10_000
+/** Times a compaction or an archiving is made anew when what it rewrites has changed meanwhile. */
+export const ICEBERG_REWRITE_ATTEMPTS_MAX = 5
+/** Data files copied to another store at once: each holds a part or two in memory. */
+export const ICEBERG_COPIES_MAX = 2
 /** Metadata files that the log of a table names, unless the table says otherwise: Iceberg's own default. */
 export const ICEBERG_METADATA_LOG_MAX = 100
 /** Tables of one commit of several in a catalog of our own: each takes two writes, one after the other. */
@@ -295,3 +315,53 @@ export const TIER_DEAD_LETTERS_MAX = 10_000
 export const TIER_DEAD_LETTER_CHARS_MAX = 100_000
 /** Bytes of rows that tiering reads in one turn of a shard: values may have 2 MB each. */
 export const TIER_READ_BYTES = 2 * 1024 * 1024
+/** Characters of one SQL query in a Worker: the parser needs milliseconds for a thousand words. */
+export const QUERY_TEXT_CHARS_MAX = 100_000
+/** Words, numbers and signs of one SQL query in a Worker: half a second of the parser's time. */
+export const QUERY_TOKENS_MAX = 5_000
+/** Brackets of a SQL query in a Worker within one another: binding and running it recurse as deep. */
+export const QUERY_DEPTH_MAX = 64
+/** Groups of one SQL query in a Worker, in one shard or in all: bounded by their bytes too. */
+export const QUERY_GROUPS_MAX = 200_000
+/** Bytes of groups and of what is counted distinct, held by one SQL query in a Worker: a quarter of an isolate. */
+export const QUERY_GROUP_BYTES_MAX = 32 * 1024 * 1024
+/** Bytes of rows that are sorted, or kept as the first ones, by one SQL query in a Worker. */
+export const QUERY_SORT_BYTES_MAX = 24 * 1024 * 1024
+/** Bytes of the smaller sides of a SQL query's joins in a Worker, held together. */
+export const QUERY_JOIN_BYTES_MAX = 16 * 1024 * 1024
+/** Bytes of rows of shards, of the columns a SQL query wants, held in a Worker until a shard's answer is whole. */
+export const QUERY_HOT_BYTES_MAX = 24 * 1024 * 1024
+/** Rows that a shard runs through in one turn for a SQL query: some 20 ms; with more, they are sent in pieces. */
+export const QUERY_PARTIAL_ROWS_MAX = 20_000
+/** Rows of one piece of a shard's answer to a SQL query. */
+export const QUERY_PIECE_ROWS = 5_000
+/** Rows of one batch of a SQL result. */
+export const QUERY_BATCH_ROWS = 2_000
+/** Times a table is loaded anew when shards have gone past the snapshot that was read. */
+export const QUERY_STALE_RETRIES_MAX = 5
+/** Rows of one piece of what a shard has that is newer than a snapshot. */
+export const TIER_SINCE_ROWS_MAX = 5_000
+/** Tables that one description of all databases lists: a completion wants no more, and each may be a read of the lake. */
+export const SQL_DESCRIBED_TABLES_MAX = 2_000
+/** Snapshots whose files an SQL engine remembers: sets of ids, some MB each at the most. */
+export const SQL_SNAPSHOTS_KNOWN_MAX = 32
+/** Rows of one piece of a shard's answer to a query: some milliseconds of other calls. */
+export const SQL_HOT_PIECE_ROWS = 5_000
+/** Shards that a query reads at once. */
+export const SQL_SHARDS_AT_ONCE = 8
+/** Times a query begins anew because the lake or the map of slots changed under it. */
+export const SQL_TRIES_MAX = 8
+/** Milliseconds before a query's second try; doubled each time. */
+export const SQL_RETRY_FIRST_MS = 10
+/** Hot rows that a query with conditions fetches for itself alone; past them, the table is kept for the next ones. */
+export const SQL_HOT_SELECTED_ROWS_MAX = 10_000
+/** Bytes that DuckDB uses for queries and hot rows before it writes to disk or refuses. */
+export const SQL_MEMORY_BYTES = 1024 * 1024 * 1024
+/** Part of that memory that rows of shards may take up between queries. */
+export const SQL_HOT_SHARE = 0.5
+/** Bytes of files of the lake that a SQL engine keeps on its disk, where the lake is elsewhere. */
+export const SQL_FILE_CACHE_BYTES = 8 * 1024 * 1024 * 1024
+/** Files that a SQL engine fetches at once. */
+export const SQL_FETCHES_MAX = 8
+/** Files that `explain` names one by one. */
+export const SQL_EXPLAINED_FILES_MAX = 20

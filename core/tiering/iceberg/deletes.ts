@@ -4,28 +4,37 @@
  *  2. A vector also takes over from position delete files that a table had before it became v3.
  *  @source https://iceberg.apache.org/spec/ (v3), "Row-level Deletes" */
 import { Failure } from '../../errors.ts'
+import { readColumns } from '../parquet/read.ts'
+import { openParquet } from '../parquet/read-file.ts'
+import type { ParquetCodecs } from '../parquet/read-page.ts'
+import { objectSource } from '../parquet/read-source.ts'
 import { createParquetWriter } from '../parquet/writer.ts'
 import type { Compressor } from '../zstd.ts'
-import { type DataFile, isVector, positionDeleteFile, positionDeleteRows, positionDeleteSchema } from './data-file.ts'
+import {
+  type DataFile,
+  fileKey,
+  isVector,
+  positionDeleteFile,
+  positionDeleteRows,
+  positionDeleteSchema,
+} from './data-file.ts'
 import { deletionVectorFile, readDeletionVector } from './deletion-vector.ts'
 import type { LakeFiles } from './files.ts'
 import { snapshotOfRef } from './history.ts'
 import { columnTypes, specOf, type TableMetadata } from './metadata.ts'
 import { partitionKey, tupleTypes } from './partition.ts'
 import { staleChange } from './requirement.ts'
+import type { ScanTask } from './scan.ts'
 import { mayDelete } from './validate.ts'
 import { type Change, dataFolder, groupBy } from './work.ts'
-
-/** Reads a position delete file: positions by the path of the data file. */
-export type ReadPositions = (file: DataFile) => Promise<ReadonlyMap<string, readonly number[]>>
 
 /** How deletes are written. */
 export interface DeleteOptions {
   readonly compressor: Compressor
   /** The branch that they are for; `main` when left out. */
   readonly branch?: string
-  /** Reads position delete files that a table has from before it became v3. */
-  readonly readPositions?: ReadPositions
+  /** Decompression for position delete files that there are already. */
+  readonly codecs: ParquetCodecs
 }
 
 /** The part of a change that deletes rows; more may be added to it. */
@@ -137,14 +146,14 @@ async function writeVectors(
   files: LakeFiles,
   table: TableMetadata,
   targets: readonly DeleteTarget[],
-  { readPositions }: DeleteOptions,
+  { codecs }: DeleteOptions,
 ): Promise<{ readonly addDeletes: readonly DataFile[]; readonly removeDeletes: readonly DataFile[] }> {
   const removeDeletes: DataFile[] = []
   const vectors = []
   for (const { file, positions, known = [] } of targets) {
     const all = new Set(positions)
     const before = known.find(isVector)
-    for (const position of await knownPositions(files, file, { known, readPositions })) all.add(position)
+    for (const position of await deletedPositions(files, file, { deletes: known, codecs })) all.add(position)
     if (all.size === (before?.recordCount ?? 0)) continue
     vectors.push({ file, positions: Float64Array.from(all).sort() })
     if (before !== undefined) removeDeletes.push(before)
@@ -158,26 +167,65 @@ async function writeVectors(
   return { addDeletes, removeDeletes }
 }
 
-interface Known {
-  readonly known: readonly DataFile[]
-  readonly readPositions: ReadPositions | undefined
+/** Find the delete files that are of some data files alone, so that they go with them.
+ *  @param tasks every data file of the snapshot, with its deletes
+ *  @param going those that go */
+export function coveredDeletes(tasks: readonly ScanTask[], going: readonly ScanTask[]): DataFile[] {
+  const gone = new Set(going)
+  const needed = new Set(tasks.flatMap((task) => (gone.has(task) ? [] : task.deletes.map(fileKey))))
+  const covered = new Map(going.flatMap(({ deletes }) => deletes.map((file) => [fileKey(file), file] as const)))
+  return [...covered].flatMap(([key, file]) => (needed.has(key) ? [] : [file]))
 }
 
-/** Read what has been deleted from a data file by position. */
-async function knownPositions(
+/** The deletes of a data file, and how to read them. */
+export interface AppliedDeletes {
+  /** Equality deletes among them are left to others. */
+  readonly deletes: readonly DataFile[]
+  readonly codecs: ParquetCodecs
+  /** Position delete files that were read, so that each is read once. */
+  readonly cache?: Map<string, Promise<ReadonlyMap<string, readonly number[]>>>
+}
+
+/** Find the rows that are deleted from a data file by position.
+ *  @returns their positions, ascending, each once
+ *  @cost one read a delete file */
+export async function deletedPositions(
   files: LakeFiles,
-  file: DataFile,
-  { known, readPositions }: Known,
-): Promise<Iterable<number>> {
-  const vector = known.find(isVector)
+  file: Pick<DataFile, 'path'>,
+  { deletes, codecs, cache = new Map() }: AppliedDeletes,
+): Promise<ArrayLike<number> & Iterable<number>> {
+  const vector = deletes.find(isVector)
   if (vector !== undefined) return readDeletionVector(files, vector)
-  const positions: number[] = []
-  for (const one of known.filter(({ content }) => content === 'position-deletes')) {
-    if (readPositions === undefined) {
-      const way = 'give `readPositions`, or compact the table'
-      throw new Failure('unsupported', `${file.path} has position deletes from before format v3: ${way}`)
-    }
-    for (const position of (await readPositions(one)).get(file.path) ?? []) positions.push(position)
+  const all = new Set<number>()
+  for (const one of deletes) {
+    if (one.content !== 'position-deletes') continue
+    const reading = cache.get(one.path) ?? readPositions(files, one, codecs)
+    cache.set(one.path, reading)
+    for (const position of (await reading).get(file.path) ?? []) all.add(position)
   }
-  return positions
+  return Float64Array.from(all).sort()
+}
+
+/** Read a position delete file.
+ *  @returns positions by the path of the data file, in the order of the file
+ *  @throws invalid for a damaged file, unsupported for another format or codec */
+export async function readPositions(
+  files: LakeFiles,
+  { path, format }: DataFile,
+  codecs: ParquetCodecs,
+): Promise<Map<string, number[]>> {
+  if (format !== 'PARQUET') throw new Failure('unsupported', `${path}: position deletes in ${format}; Parquet is read`)
+  const { store, key } = files.placeOf(path)
+  const reader = await openParquet(objectSource(store, key, path), { codecs })
+  const found = new Map<string, number[]>()
+  for await (const { columns, rows } of readColumns(reader, { fields: positionDeleteSchema.fields })) {
+    const [paths, positions] = columns as [readonly string[], readonly number[]]
+    for (let at = 0; at < rows; at++) {
+      const name = paths[at] as string
+      const known = found.get(name)
+      if (known === undefined) found.set(name, [positions[at] as number])
+      else known.push(positions[at] as number)
+    }
+  }
+  return found
 }

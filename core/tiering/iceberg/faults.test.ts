@@ -1,47 +1,17 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { memoryObjects } from '../objects/memory.ts'
-import type { ObjectStore } from '../objects/port.ts'
 import { faulty } from '../objects/testing.ts'
 import { findCommit } from './commit.ts'
 import { planScan } from './scan.ts'
 import { makeSchema } from './schema.ts'
-import { readPlan, TestLake, testClock } from './testing.ts'
+import { dying, readPlan, TestLake, testClock } from './testing.ts'
 
 const schema = makeSchema([{ name: 'id', type: 'long', required: true }])
 
 async function idsOf(lake: TestLake): Promise<number[]> {
   const plan = await planScan(lake.files, await lake.load())
   return (await readPlan(lake.files, plan)).map((row) => Number(row.id)).sort((a, b) => a - b)
-}
-
-/** A store whose process dies at its n-th request, before or after it takes effect: nothing of it goes on. */
-function dying(
-  store: ObjectStore,
-  at: number,
-  isDone: boolean,
-): { readonly store: ObjectStore; readonly died: Promise<true> } {
-  let requests = 0
-  let die: (value: true) => void = () => {}
-  const died = new Promise<true>((resolve) => {
-    die = resolve
-  })
-  const strike = async <T>(work: () => Promise<T>): Promise<T> => {
-    const now = requests++
-    if (now < at) return work()
-    if (now === at && isDone) await work()
-    die(true)
-    return new Promise(() => {})
-  }
-  const doomed: ObjectStore = {
-    get: (...args) => strike(() => store.get(...args)),
-    head: (...args) => strike(() => store.head(...args)),
-    put: (...args) => strike(() => store.put(...args)),
-    delete: (...args) => strike(() => store.delete(...args)),
-    list: (...args) => strike(() => store.list(...args)),
-    multipart: (...args) => strike(() => store.multipart(...args)),
-  }
-  return { store: doomed, died }
 }
 
 describe('two writers of one table', () => {
@@ -110,9 +80,9 @@ describe('a writer that dies', () => {
         const lake = new TestLake(store, 1)
         await lake.create({ schema })
         await lake.append([{ id: 1 }])
-        const doom = dying(store, at, isDone)
+        const doom = dying([store], at, isDone)
         const file = await lake.dataFile([{ id: 2 }])
-        const commit = new TestLake(doom.store, 2).commit({ addData: [file] }, 'the commit')
+        const commit = new TestLake(doom.stores[0], 2).commit({ addData: [file] }, 'the commit')
         const died = await Promise.race([commit.then(() => false), doom.died])
         const seen = await idsOf(new TestLake(store, 3))
         const isThere = findCommit(await lake.load(), 'the commit') !== undefined

@@ -25,6 +25,12 @@ export function isRequirementConflict(error: unknown): boolean {
   return (error.detail as Partial<ConflictDetail> | undefined)?.reason === 'requirement'
 }
 
+/** Whether a change was overtaken, so that it has to be made anew. */
+export function isStaleChange(error: unknown): boolean {
+  if (!(error instanceof Failure) || error.code !== 'conflict') return false
+  return (error.detail as Partial<ConflictDetail> | undefined)?.reason === 'stale'
+}
+
 /** Check requirements.
  *  @param metadata undefined when there is no table
  *  @throws conflict for the first that does not hold */

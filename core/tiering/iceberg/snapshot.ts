@@ -9,7 +9,7 @@
 import { assert, Failure } from '../../errors.ts'
 import { ICEBERG_MANIFEST_FILES_MAX } from '../../limits.ts'
 import { type DataFile, isVector, type ManifestEntry } from './data-file.ts'
-import { snapshotOfRef } from './history.ts'
+import { ancestorsOf, snapshotOfRef } from './history.ts'
 import {
   assignRowIds,
   assignSequence,
@@ -21,7 +21,7 @@ import { mergeManifests } from './merge.ts'
 import { columnTypes, type Operation, type Snapshot, specOf, type TableMetadata } from './metadata.ts'
 import { partitionKey, tupleTypes } from './partition.ts'
 import { removeFiles } from './remove.ts'
-import { summarizeCommit } from './summary.ts'
+import { positionsIn, summarizeCommit } from './summary.ts'
 import { checkStillValid } from './validate.ts'
 import { type Change, groupBy, type Listed, metadataFolder, sequenceOf, type Work, writeOnce } from './work.ts'
 
@@ -61,7 +61,10 @@ export async function produceSnapshot(work: Work, table: TableMetadata, nowMs: n
   await files.write(path, bytes)
   const added = [...(change.addData ?? []), ...(change.addDeletes ?? [])]
   const delta = { added, removed: removal.removed, partitions: countPartitions(table, [...added, ...removal.removed]) }
-  const summary = summarizeCommit(operationOf(change, removal.removed), delta, { parent, more: change.summary ?? {} })
+  // A rewrite changes no rows: how far shards have come stays known when the snapshots before it expire.
+  const kept = change.isRewrite === true ? positionsIn(ancestorsOf(table, parentSnapshotId)) : {}
+  const more = { ...kept, ...change.summary }
+  const summary = summarizeCommit(operationOf(change, removal.removed), delta, { parent, more })
   const snapshot: Snapshot = {
     'snapshot-id': snapshotId,
     ...(parentSnapshotId !== undefined && { 'parent-snapshot-id': parentSnapshotId }),

@@ -6,6 +6,19 @@ import type { Operation, Snapshot } from './metadata.ts'
 /** The property that names a commit: after an unknown outcome it tells whether the commit was done. */
 export const commitIdProperty = 'dotdo.commit-id'
 
+/** What the names of properties that say how far shards have come begin with. */
+const positionsPrefix = 'dotdo.positions'
+
+/** Find how far shards had come: what the newest snapshot that says it says.
+ *  @param line newest first */
+export function positionsIn(line: readonly Snapshot[]): { readonly [key: string]: string } {
+  for (const { summary } of line) {
+    const found = Object.entries(summary).filter(([key]) => key.startsWith(positionsPrefix))
+    if (found.length > 0) return Object.fromEntries(found)
+  }
+  return {}
+}
+
 /** What a commit adds and removes. */
 export interface Delta {
   readonly added: readonly DataFile[]

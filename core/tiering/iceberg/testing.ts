@@ -20,7 +20,7 @@ import {
 } from './data-file.ts'
 import { writeDeletes } from './deletes.ts'
 import { readDeletionVector } from './deletion-vector.ts'
-import { LakeFiles } from './files.ts'
+import { LakeFiles, type Mount } from './files.ts'
 import { schemaOf, specOf, type TableMetadata } from './metadata.ts'
 import { compilePartition } from './partition.ts'
 import type { ScanPlan } from './scan.ts'
@@ -74,11 +74,11 @@ export class TestLake {
   private readonly label: string
   private written = 0
 
-  constructor(store?: ObjectStore, seed = 1) {
+  constructor(store?: ObjectStore, seed = 1, mounts: readonly Mount[] = []) {
     this.clock = testClock(seed)
     this.label = `${seed}`
     this.store = store ?? memoryObjects(this.clock)
-    this.files = new LakeFiles({ store: this.store, root: testRoot, chance: this.clock })
+    this.files = new LakeFiles({ store: this.store, root: testRoot, chance: this.clock, mounts })
     this.catalog = fileCatalog({ files: this.files, clock: this.clock })
     this.committer = { catalog: this.catalog, files: this.files, clock: this.clock }
   }
@@ -137,8 +137,7 @@ export class TestLake {
     ...deletes: readonly (readonly [file: Pick<DataFile, 'path'>, positions: readonly number[]])[]
   ): Promise<Committed> {
     const byPath = new Map(deletes.map(([{ path }, positions]) => [path, positions]))
-    const readPositions = (file: DataFile) => positionsIn(this.files, file)
-    const options = { compressor: uncompressed, readPositions }
+    const options = { compressor: uncompressed, codecs: {} }
     return this.commit(await writeDeletes(this.files, await this.load(), byPath, options))
   }
 
@@ -181,15 +180,6 @@ export async function readExactly(bytes: Uint8Array): Promise<TestRow[]> {
   )
 }
 
-/** Read a position delete file: positions by path. */
-export async function positionsIn(files: LakeFiles, { path }: DataFile): Promise<Map<string, number[]>> {
-  const found = new Map<string, number[]>()
-  for (const { file_path: name, pos } of (await readParquet(files, path)) as { file_path: string; pos: bigint }[]) {
-    found.set(name, [...(found.get(name) ?? []), Number(pos)])
-  }
-  return found
-}
-
 /** Read what a plan says, deletes by position applied; columns by the names they had when the file was written. */
 export async function readPlan(files: LakeFiles, { tasks }: ScanPlan): Promise<TestRow[]> {
   const rows: TestRow[] = []
@@ -213,7 +203,8 @@ export async function readPlan(files: LakeFiles, { tasks }: ScanPlan): Promise<T
 export async function withFetch<T>(files: LakeFiles, work: () => Promise<T>): Promise<T> {
   const real = globalThis.fetch
   globalThis.fetch = async (url, init) => {
-    const found = await files.store.get(files.keyOf(`${url}`))
+    const { store, key } = files.placeOf(`${url}`)
+    const found = await store.get(key)
     if (found === undefined) return new Response(null, { status: 404, statusText: 'Not Found' })
     const range = /bytes=(\d+)-(\d*)/.exec(new Headers(init?.headers).get('range') ?? '')
     const from = Number(range?.[1] ?? 0)
@@ -228,4 +219,35 @@ export async function withFetch<T>(files: LakeFiles, work: () => Promise<T>): Pr
   } finally {
     globalThis.fetch = real
   }
+}
+
+/** Stores whose process dies at its n-th request, before or after it takes effect: nothing of it goes on. */
+export function dying(
+  stores: readonly ObjectStore[],
+  at: number,
+  isDone: boolean,
+): { readonly stores: ObjectStore[]; readonly died: Promise<true> } {
+  let requests = 0
+  let die: (value: true) => void = () => {}
+  const died = new Promise<true>((resolve) => {
+    die = resolve
+  })
+  const strike = async <T>(work: () => Promise<T>): Promise<T> => {
+    const now = requests++
+    if (now < at) return work()
+    if (now === at && isDone) await work()
+    die(true)
+    return new Promise(() => {})
+  }
+  const doomed = stores.map(
+    (store): ObjectStore => ({
+      get: (...args) => strike(() => store.get(...args)),
+      head: (...args) => strike(() => store.head(...args)),
+      put: (...args) => strike(() => store.put(...args)),
+      delete: (...args) => strike(() => store.delete(...args)),
+      list: (...args) => strike(() => store.list(...args)),
+      multipart: (...args) => strike(() => store.multipart(...args)),
+    }),
+  )
+  return { stores: doomed, died }
 }

@@ -33,6 +33,9 @@ export interface Change {
   readonly branch?: string
   /** More properties of the summary. */
   readonly summary?: { readonly [key: string]: string }
+  /** Asked before every attempt whether the change still belongs on the newest state.
+   *  @throws whatever shall end the commit */
+  readonly check?: (metadata: TableMetadata) => void | Promise<void>
 }
 
 /** Find the age that an added data file has; undefined for the commit's own. */
@@ -83,6 +86,27 @@ export function groupBy<K, V>(values: Iterable<V>, keyOf: (value: V) => K): Map<
     else group.push(value)
   }
   return groups
+}
+
+/** Do some work for each of many things, so many at a time, in their order.
+ *  @throws the first failure, once what was under way has ended */
+export async function inParallel<T>(
+  things: readonly T[],
+  count: number,
+  work: (thing: T) => Promise<unknown>,
+): Promise<void> {
+  let next = 0
+  let failed = false
+  const one = async () => {
+    while (next < things.length && !failed) {
+      await work(things[next++] as T).catch((error) => {
+        failed = true
+        throw error
+      })
+    }
+  }
+  const results = await Promise.allSettled(Array.from({ length: Math.min(count, things.length) }, one))
+  for (const result of results) if (result.status === 'rejected') throw result.reason
 }
 
 /** A manifest to write. */
