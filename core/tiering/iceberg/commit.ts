@@ -90,6 +90,7 @@ async function attempts(
     const loaded = await catalog.loadTable(name)
     const done = findCommit(loaded.metadata, commitId)
     if (done !== undefined) return { table: loaded, snapshot: done, wasDone: true, kept: await keptBy(work, done) }
+    await work.change.check?.(loaded.metadata)
     const produced = await produceSnapshot(work, loaded.metadata, clock.nowMs())
     try {
       const table = await catalog.commitTable(name, requestOf(work, loaded.metadata, produced))
