@@ -69,7 +69,7 @@ describe('the endpoint', () => {
   it('gives each table its configuration', async () => {
     const tableConfig: IcebergParts['tableConfig'] = ({ name }, metadata) => ({ name, at: metadata.location })
     const [, body] = await call(appOf({ tableConfig }), '/namespaces/db/tables/t')
-    expect(body).toMatchObject({ config: { name: 't', at: 'file:///lake/db.db/t' } })
+    expect(body).toMatchObject({ config: { name: 't', at: 'file:///lake/db@/t' } })
     expect((await call(appOf(), '/namespaces/db/tables/t'))[1]).toMatchObject({ config: {} })
   })
 

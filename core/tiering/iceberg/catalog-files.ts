@@ -5,7 +5,7 @@
  *  2. Several tables change at one moment (catalog-transaction.ts).
  *  3. Old metadata files are removed only when they are so old that no commit can still be made on them (maintain.ts):
  *     else a version's name could become free again.
- *  4. A namespace is a folder whose name ends in `.db` with a `namespace.json`; tables have no dot in their folder.
+ *  4. A namespace is a folder whose name ends in `@` with a `namespace.json`; those of tables do not (catalog-keys.ts).
  *  5. A table's name is its folder, and its manifests have whole paths, so it cannot be renamed.
  *  @source https://iceberg.apache.org/spec/ (v2), "File System Tables", with a conditional write for the rename */
 import { Failure } from '../../errors.ts'
@@ -25,7 +25,7 @@ import {
   type TableCommit,
   type TableName,
 } from './catalog.ts'
-import { decodeSegment, listAll, namespaceKey, tableKey } from './catalog-keys.ts'
+import { decodeSegment, listAll, namespaceKey, namespaceOfFolder, tableKey } from './catalog-keys.ts'
 import { commitTogether, settledState } from './catalog-transaction.ts'
 import { type TableState, TableVersions } from './catalog-versions.ts'
 import type { LakeFiles } from './files.ts'
@@ -83,8 +83,8 @@ class FileCatalog implements Catalog {
     if (parent.length > 0) await this.loadNamespace(parent)
     const folder = namespaceKey(this.prefix, parent)
     const { prefixes } = await listAll(this.store, folder, '/')
-    const names = prefixes.map((prefix) => prefix.slice(folder.length, -1)).filter((name) => name.endsWith('.db'))
-    return names.map((name) => [...parent, decodeSegment(name.slice(0, -'.db'.length))])
+    const names = prefixes.map((prefix) => namespaceOfFolder(prefix.slice(folder.length, -1)))
+    return names.flatMap((name) => (name === undefined ? [] : [[...parent, name]]))
   }
 
   async loadNamespace(namespace: Namespace): Promise<Properties> {
@@ -128,7 +128,7 @@ class FileCatalog implements Catalog {
     await this.loadNamespace(namespace)
     const folder = namespaceKey(this.prefix, namespace)
     const { prefixes } = await listAll(this.store, folder, '/')
-    const folders = prefixes.filter((prefix) => !prefix.endsWith('.db/'))
+    const folders = prefixes.filter((prefix) => namespaceOfFolder(prefix.slice(0, -1)) === undefined)
     // A table that was dropped may have left data behind.
     const isTable = async (prefix: string) => {
       const { objects } = await this.store.list({ prefix: `${prefix}metadata/v`, limit: 1 })

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { pathOfKey } from '../../host/node/disk-path.ts'
 import { applyUpdates } from './apply.ts'
 import { creationUpdates } from './catalog.ts'
 import { decodeSegment, encodeSegment } from './catalog-keys.ts'
@@ -222,7 +223,13 @@ describe('the catalog on an object store', () => {
     await catalog.dropTable({ namespace: ['a', 'b.c/d é'], name: 'u' }, { purge: true })
     await catalog.dropNamespace(['a', 'b.c/d é'])
     expect(await catalog.listNamespaces(['a'])).toEqual([])
-    for (const name of ['a.b', '', 'ß~%/', '😀']) if (name !== '') expect(decodeSegment(encodeSegment(name))).toBe(name)
+    for (const name of ['a.b', 'ß@%/', '😀', 'Upper', '@ab', 'con', 'console']) {
+      expect(decodeSegment(encodeSegment(name))).toBe(name)
+      expect(pathOfKey(`${encodeSegment(name)}@/${encodeSegment(name)}/v1.json`).slice(0, 2)).toEqual([
+        `${encodeSegment(name)}@`,
+        encodeSegment(name),
+      ])
+    }
   })
 
   it('forgets a dropped table, also where it was seen before', async () => {

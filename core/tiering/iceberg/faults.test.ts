@@ -36,7 +36,7 @@ describe('two writers of one table', () => {
       used.add(snapshot['manifest-list'])
       for (const { path } of await one.files.manifestList(snapshot['manifest-list'])) used.add(path)
     }
-    const { objects } = await store.list({ prefix: 'db.db/events/metadata/' })
+    const { objects } = await store.list({ prefix: 'db@/events/metadata/' })
     const avro = objects.filter(({ key }) => key.endsWith('.avro')).map(({ key }) => one.files.locationOf(key))
     expect(avro.filter((path) => !used.has(path))).toEqual([])
   })

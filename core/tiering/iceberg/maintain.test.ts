@@ -25,7 +25,7 @@ async function lakeOf(): Promise<TestLake> {
 }
 
 const keysOf = async (lake: TestLake, folder: string) =>
-  (await listAll(lake.store, `db.db/events/${folder}`)).objects.map(({ key }) => key.split('/').at(-1) as string)
+  (await listAll(lake.store, `db@/events/${folder}`)).objects.map(({ key }) => key.split('/').at(-1) as string)
 
 describe('maintenance', () => {
   it('deletes what only expired snapshots name', async () => {
@@ -67,7 +67,7 @@ describe('maintenance', () => {
     expect((await removeOldMetadata(lake.committer, lake.name)).length).toBe(3)
     const fresh = new TestLake(lake.store, 2)
     await fresh.append([{ id: 7 }])
-    await lake.store.delete(['db.db/events/metadata/version-hint.text'])
+    await lake.store.delete(['db@/events/metadata/version-hint.text'])
     const found = await new TestLake(lake.store, 3).load()
     expect(found['last-sequence-number']).toBe(7)
     await expect(removeOldMetadata(lake.committer, lake.name, 0)).rejects.toThrow(Failure)
@@ -99,7 +99,7 @@ describe('the checker', () => {
     ['rows that are not there', { recordCount: 3 }, /has 2 rows, its manifest says 3/],
     ["a size that is not the file's", { sizeBytes: 1 }, /bytes, its manifest says 1/],
     ['a bound of no column', { upperBounds: new Map([[77, new Uint8Array(8)]]) }, /a bound is of column 77/],
-    ['a file that is gone', { path: 'http://lake.test/bucket/db.db/events/data/gone.parquet' }, /is not there/],
+    ['a file that is gone', { path: 'http://lake.test/bucket/db@/events/data/gone.parquet' }, /is not there/],
   ] as [string, Partial<DataFile>, RegExp][])('finds %s', async (_, lie, message) => {
     const lake = await lakeOf()
     const file = await lake.dataFile([

@@ -23,7 +23,7 @@ const long = (value: number) => toBinary('long', value)
 function equalityDelete(path: string, more: Partial<DataFile>): DataFile {
   return {
     content: 'equality-deletes',
-    path: `http://lake.test/bucket/db.db/events/data/${path}`,
+    path: `http://lake.test/bucket/db@/events/data/${path}`,
     format: 'PARQUET',
     specId: spec['spec-id'],
     partition: ['a'],
