@@ -33,6 +33,14 @@ export const DIRTY_ROWS_MAX = 150_000
 export const CACHED_ROWS_MAX = 200_000
 /** Bytes of log kept behind the newest change before the oldest segments go; consumers behind get out_of_range. */
 export const LOG_RETAINED_BYTES = 256 * 1024 * 1024
+/** Bytes of log kept at the most for those who hold it: an outage of a day at 90 KB/s; past it they start over. */
+export const LOG_HELD_BYTES_MAX = 8 * 1024 * 1024 * 1024
+/** The same in a Durable Object, of its 10 GB. */
+export const WORKERS_LOG_HELD_BYTES_MAX = 1024 * 1024 * 1024
+/** Holds on one log. */
+export const LOG_HOLDS_MAX = 1_000
+/** Chars of a hold's name. */
+export const LOG_HOLD_NAME_CHARS_MAX = 200
 /** Times a call is sent again after `moved` before the caller gets `unavailable`. */
 export const MOVED_RETRIES_MAX = 16
 /** Changes of one read of the log. */
@@ -333,12 +341,8 @@ export const QUERY_JOIN_BYTES_MAX = 16 * 1024 * 1024
 export const QUERY_HOT_BYTES_MAX = 24 * 1024 * 1024
 /** Rows that a shard runs through in one turn for a SQL query: some 20 ms; with more, they are sent in pieces. */
 export const QUERY_PARTIAL_ROWS_MAX = 20_000
-/** Rows of one piece of a shard's answer to a SQL query. */
-export const QUERY_PIECE_ROWS = 5_000
 /** Rows of one batch of a SQL result. */
 export const QUERY_BATCH_ROWS = 2_000
-/** Times a table is loaded anew when shards have gone past the snapshot that was read. */
-export const QUERY_STALE_RETRIES_MAX = 5
 /** Rows of one piece of what a shard has that is newer than a snapshot. */
 export const TIER_SINCE_ROWS_MAX = 5_000
 /** Tables that one description of all databases lists: a completion wants no more, and each may be a read of the lake. */
@@ -365,3 +369,11 @@ export const SQL_FILE_CACHE_BYTES = 8 * 1024 * 1024 * 1024
 export const SQL_FETCHES_MAX = 8
 /** Files that `explain` names one by one. */
 export const SQL_EXPLAINED_FILES_MAX = 20
+/** Bytes of a data file that wait for the object store before its writer does: a part of an upload. */
+export const TIER_SINK_BYTES = 8 * 1024 * 1024
+/** Threads of one SQL engine: more than the cores of any machine it runs on help nobody. */
+export const SQL_THREADS_MAX = 256
+/** Times a commit of the lake is made anew when another committer comes first. */
+export const TIER_COMMIT_TRIES_MAX = 5
+/** Shards of a database that are asked how far they are at once. */
+export const TIER_SHARDS_AT_ONCE = 32

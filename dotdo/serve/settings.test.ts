@@ -1,6 +1,7 @@
 import { Failure } from '@dotdo/core/errors'
 import { describe, expect, it } from 'vitest'
 import { envSource, fileSource, flagSource, isLoopback, settings, settle } from './settings.ts'
+import { storesOf } from './settings-lake.ts'
 
 const file = (values: unknown) => fileSource('c.json', JSON.stringify(values))
 
@@ -28,6 +29,26 @@ const others: Record<string, { text: string; value: unknown }> = {
   readyFile: { text: '7', value: '7' },
   logLevel: { text: 'silent', value: 'silent' },
   json: { text: 'true', value: true },
+  lake: { text: 's3://b/p', value: 's3://b/p' },
+  lakeEndpoint: { text: 'http://e', value: 'http://e' },
+  lakeRegion: { text: 'r', value: 'r' },
+  lakeAccessKeyId: { text: '123', value: '123' },
+  lakeSecretAccessKey: { text: '456', value: '456' },
+  lakeSessionToken: { text: '789', value: '789' },
+  stores: { text: 'a=/a,b=/b', value: 'a=/a,b=/b' },
+  catalog: { text: 'http://c', value: 'http://c' },
+  catalogToken: { text: 't', value: 't' },
+  catalogWarehouse: { text: 'w', value: 'w' },
+  sqlMemory: { text: '1.5gb', value: '1.5gb' },
+  sqlThreads: { text: '3', value: 3 },
+}
+
+/** What a setting needs besides itself. */
+const needed: Record<string, Record<string, string>> = {
+  lake: { lakeAccessKeyId: 'a', lakeSecretAccessKey: 'b' },
+  lakeEndpoint: { lake: 's3://b', lakeAccessKeyId: 'a', lakeSecretAccessKey: 'b' },
+  catalogToken: { catalog: 'http://c' },
+  catalogWarehouse: { catalog: 'http://c' },
 }
 
 const read = (name: string, settled: ReturnType<typeof settle>) => {
@@ -54,7 +75,7 @@ describe('settings', () => {
     (name, { env }) => {
       const { text, value } = others[name] as (typeof others)[string]
       for (const source of [flagSource({ [name]: text }), envSource({ [env]: text }), file({ [name]: value })]) {
-        expect(read(name, settle([source]))).toBe(value)
+        expect(read(name, settle([source, file(needed[name] ?? {})]))).toBe(value)
       }
     },
   )
@@ -124,5 +145,37 @@ describe('settings', () => {
 
   it('refuses to serve nothing', () => {
     expect(refusal(() => settle([flagSource({ redis: 'off', http: 'off' })]))).toContain('every port is off')
+  })
+
+  const keys = { lakeAccessKeyId: 'a', lakeSecretAccessKey: 'b' }
+  const stores = { archive: { location: 's3://b/old', storageClass: 'STANDARD_IA' } }
+
+  it('take stores as text, or from the file with all that belongs to them', () => {
+    expect(storesOf(settle([flagSource({ stores: 'a=/a,b=/b c' })]))).toEqual({
+      a: { location: '/a' },
+      b: { location: '/b c' },
+    })
+    expect(storesOf(settle([file({ ...keys, stores })]))).toEqual(stores)
+    expect(storesOf(settle([]))).toEqual({})
+  })
+
+  it.each([
+    [{ lake: 's3://b' }, 's3://b wants credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY'],
+    [{ stores }, 's3://b/old wants credentials'],
+    [{ lake: 'off', catalog: 'http://c' }, '--lake off: there is neither'],
+    [{ lake: 'off', stores: 'a=/a' }, '--lake off: there is neither'],
+    [{ catalogToken: 't' }, '--catalog-token and --catalog-warehouse go with --catalog'],
+    [{ lakeEndpoint: 'http://e' }, '--lake-endpoint http://e: nothing is in S3'],
+    [{ stores: 'A=/a' }, 'stores: its value is not archive=/mnt/archive'],
+    [{ stores: { a: { place: '/a' } } }, 'stores: its value is not'],
+    [{ sqlMemory: '12' }, 'sqlMemory: "12" is not a size, such as 512mb or 2gb'],
+    [{ sqlThreads: 0 }, 'sqlThreads: 0 is not a whole number from 1 to 256'],
+  ])('refuse %j', (values, said) => {
+    expect(refusal(() => settle([file(values)]))).toContain(said)
+  })
+
+  it('take credentials of a store from the store itself', () => {
+    const own = { archive: { location: 's3://b/old', accessKeyId: 'a', secretAccessKey: 'b' } }
+    expect(storesOf(settle([file({ stores: own })]))).toEqual(own)
   })
 })

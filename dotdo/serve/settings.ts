@@ -4,6 +4,10 @@ import { Failure } from '@dotdo/core/errors'
 import { SHARD_COUNT_MAX, SHARD_THREADS_MAX } from '@dotdo/core/limits'
 import { z } from 'zod'
 import { type Dialect, dialects } from './dialects.ts'
+import { oneOf, port, type Setting, text, whole } from './settings-kinds.ts'
+import { type LakeSettings, lakeSettings, refuseUselessLake } from './settings-lake.ts'
+
+export type { Setting } from './settings-kinds.ts'
 
 /** `full`: what was acknowledged survives power loss. `normal`: it survives the process's death. */
 export type Durability = 'full' | 'normal'
@@ -15,7 +19,7 @@ const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']
 export type LogLevel = (typeof logLevels)[number]
 
 /** Everything a server is told. */
-export interface Settings {
+export interface Settings extends LakeSettings {
   readonly data: string
   readonly host: string
   readonly http: Port
@@ -29,33 +33,6 @@ export interface Settings {
   readonly logLevel: LogLevel
   readonly json: boolean
 }
-
-/** One thing a server can be told. */
-export interface Setting {
-  /** Its name in the configuration file. */
-  readonly name: string
-  readonly flag: string
-  readonly env: string
-  readonly help: string
-  readonly schema: z.ZodType
-  /** What the schema wants, in words. */
-  readonly wants: string
-  /** Absent when it may stay unset. */
-  readonly fallback?: string | number | boolean
-  /** Never shown. */
-  readonly secret?: boolean
-}
-
-const port = { schema: z.union([z.int().min(0).max(65_535), z.literal('off')]), wants: 'a port (0 to 65535), or off' }
-const text = { schema: z.string().min(1), wants: 'text' }
-const whole = (least: number, most: number) => ({
-  schema: z.int().min(least).max(most),
-  wants: `a whole number from ${least} to ${most}`,
-})
-const oneOf = (choices: readonly [string, ...string[]]) => ({
-  schema: z.enum(choices),
-  wants: `one of ${choices.join(', ')}`,
-})
 
 function dialectSetting({ name, title, portDefault }: Dialect): Setting {
   return {
@@ -127,6 +104,7 @@ export const settings: readonly Setting[] = [
     fallback: 'full',
     ...oneOf(['full', 'normal']),
   },
+  ...lakeSettings,
   {
     name: 'readyFile',
     flag: '--ready-file <path>',
@@ -240,7 +218,9 @@ export function settle(sources: readonly Source[]): Settings {
 }
 
 /** Refuse combinations that cannot be meant. */
-function refuseUseless({ host, password, http, ports }: Settings): void {
+function refuseUseless(settled: Settings): void {
+  const { host, password, http, ports } = settled
+  refuseUselessLake(settled)
   if (!isLoopback(host) && password === undefined) {
     const why = `${host} can be reached from other machines, and there is no password`
     throw new Failure('invalid', `--host: ${why}; set DOTDO_PASSWORD, or listen on 127.0.0.1`)
