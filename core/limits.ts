@@ -240,6 +240,16 @@ export const ICEBERG_COMMIT_RETRY_FIRST_MS = 100
 export const ICEBERG_COMMIT_RETRY_MS_MAX = 10_000
 /** Times a compaction or an archiving is made anew when what it rewrites has changed meanwhile. */
 export const ICEBERG_REWRITE_ATTEMPTS_MAX = 5
+/** Bytes of a data file that compaction makes: few enough to prune by, many enough to be worth a request. */
+export const ICEBERG_COMPACT_BYTES = 128 * 1024 * 1024
+/** Small data files, or position delete files, of a partition that are worth gathering: Iceberg's own default. */
+export const ICEBERG_COMPACT_FILES_MIN = 5
+/** Share of a file's rows that are deleted from which on leaving them out is worth writing the file anew. */
+export const ICEBERG_COMPACT_DELETED_SHARE = 0.3
+/** Bytes of data files that one compaction reads: what it would lose to a crash. */
+export const ICEBERG_COMPACT_CALL_BYTES = 2 * 1024 * 1024 * 1024
+/** Bytes of a data file whose rows compaction sorts: they are in memory, some ten times as large. */
+export const ICEBERG_SORT_BYTES_MAX = 32 * 1024 * 1024
 /** Data files copied to another store at once: each holds a part or two in memory. */
 export const ICEBERG_COPIES_MAX = 2
 /** Metadata files that the log of a table names, unless the table says otherwise: Iceberg's own default. */
@@ -377,3 +387,9 @@ export const SQL_THREADS_MAX = 256
 export const TIER_COMMIT_TRIES_MAX = 5
 /** Shards of a database that are asked how far they are at once. */
 export const TIER_SHARDS_AT_ONCE = 32
+/** Milliseconds one query of R2 SQL may take: beyond what a Worker's request waits for. */
+export const R2_SQL_MS_MAX = 120_000
+/** Bytes of one answer of R2 SQL: it comes whole, and is held as text and as rows. */
+export const R2_SQL_REPLY_BYTES_MAX = 16 * 1024 * 1024
+/** Files whose columns a SQL engine remembers the names of. */
+export const SQL_SHAPES_KNOWN_MAX = 20_000

@@ -7,6 +7,16 @@ export * from './hash.ts'
 export * from './id.ts'
 export type { Job, JobShard } from './job.ts'
 export type { Capture, Payload } from './log.ts'
+export {
+  type ChangedKey,
+  type ChangedKeys,
+  type ChangedRange,
+  changeFlags,
+  type LogColumns,
+  type LogLimits,
+  type LogRange,
+  logOps,
+} from './log-columns.ts'
 export * from './map.ts'
 export type { Call, Op, Position, Program, Tx, View } from './program.ts'
 export type { Relation, RelationColumn, RelationType, RelationValue } from './relation.ts'

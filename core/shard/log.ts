@@ -9,44 +9,18 @@
  *     the database as the group's last statements, `settle` forgets it once the commit has succeeded. */
 import { ByteReader, ByteWriter } from '../bytes.ts'
 import { Failure } from '../errors.ts'
-import {
-  CHANGES_READ_BYTES_MAX,
-  LOG_PAYLOAD_BYTES_MAX,
-  LOG_TRIMMED_PER_GROUP,
-  REDO_DROPPED_PER_GROUP,
-  SQL_ROW_BYTES_MAX,
-} from '../limits.ts'
+import { CHANGES_READ_BYTES_MAX, LOG_TRIMMED_PER_GROUP, REDO_DROPPED_PER_GROUP, SQL_ROW_BYTES_MAX } from '../limits.ts'
+import { type ChangedKeys, type LogColumns, type LogRange, readChangedKeys, readLogColumns } from './log-columns.ts'
+import { type Entry, type Payload, readEntries, type Segment, writeEntry } from './log-entry.ts'
 import type { Op } from './program.ts'
 import { readColumns, type TableShape, writeColumns } from './row-codec.ts'
-import type { Sql, SqlValue } from './sql.ts'
+import type { Sql } from './sql.ts'
 import type { Row } from './table.ts'
+
+export type { Entry, Payload } from './log-entry.ts'
 
 /** How much of a changed row the log keeps: its key, its new document, or both documents. */
 export type Capture = 'key' | 'after' | 'full'
-
-/** The documents that a capture level keeps of a change. */
-export interface Payload {
-  /** Null when there was no row before; absent when that is not known. */
-  before?: Record<string, unknown> | null
-  after?: Record<string, unknown>
-  /** True when the documents were too large to keep (LOG_PAYLOAD_BYTES_MAX). */
-  omitted?: boolean
-  /** True of a row that came with its slot from another shard: it was put there, and is in that shard's log. */
-  moved?: boolean
-}
-
-/** One change as the log holds it. */
-export interface Entry {
-  seq: number
-  /** Milliseconds since 1970 of its group. */
-  atMs: number
-  epoch: number
-  shape: TableShape
-  op: Op
-  /** The key columns; of a truncate, those it was given. */
-  key: Row
-  payload?: Payload
-}
 
 /** A point inside the running group to roll back to. */
 export interface LogMark {
@@ -63,9 +37,20 @@ interface Cut {
   readonly redo: number
 }
 
-const opCodes = { put: 0, delete: 1, truncate: 2 } as const
-const ops = ['put', 'delete', 'truncate'] as const
-const payloadFlag = 4
+/** Where a stretch of the log ends. */
+export interface Stretch {
+  readonly last: number
+  /** Undefined when there is nothing in it. */
+  readonly lastEpoch: number | undefined
+}
+
+/** What is kept of the log for those who have not read it yet. */
+export interface Hold {
+  /** Changes past this one are kept. */
+  readonly seq: number
+  /** But of the whole log no more than this. */
+  readonly bytes: number
+}
 
 /** The log of one shard: appends in memory, writes segments, reads them back. */
 export class ChangeLog {
@@ -79,6 +64,8 @@ export class ChangeLog {
   /** `total` of the oldest segment kept. */
   private oldestTotal: number
   private sealedRedoBytes = 0
+  /** The hold that the oldest segment was found to be under. */
+  private heldAt = Number.NaN
   private readonly sql: Sql
   private readonly shapes: readonly TableShape[]
   private readonly segmentBytes: number
@@ -122,13 +109,7 @@ export class ChangeLog {
     const { log, redo } = this
     const logStart = log.length
     const redoStart = redo.length
-    const text = payload === undefined ? undefined : payloadText(payload)
-    log.byte(opCodes[op] | (text === undefined ? 0 : payloadFlag))
-    log.uint(shape.id)
-    if (op === 'truncate') writePartialKey(log, shape, row)
-    else writeColumns(log, shape.key, row)
-    const keyBytes = log.length - logStart
-    if (text !== undefined) log.text(text)
+    const keyBytes = writeEntry(log, { shape, op, row, payload })
     if (shape.table.buffered) {
       if (op === 'put') writeColumns(redo, shape.rest, row)
       if (keyBytes + redo.length - redoStart > SQL_ROW_BYTES_MAX) {
@@ -215,12 +196,15 @@ export class ChangeLog {
     return true
   }
 
-  /** Trim the oldest segments, as many as can go with `bytes` of the log still kept; the newest always stays, and all
-   *  that have redo.
+  /** Trim the oldest segments, as many as can go with `bytes` of the log still kept; the newest always stays, all that
+   *  have redo, and those that are held.
    *  @cost nothing until the oldest can go, then two statements and a row a segment that goes: never a look at those
    *  that stay, whose rows are as large as the groups that wrote them */
-  trim(bytes: number): void {
+  trim(bytes: number, hold?: Hold): void {
     if (this.total - bytes < this.oldestTotal) return
+    const heldFrom = hold === undefined ? Number.POSITIVE_INFINITY : this.total - hold.bytes
+    const isHeld = (last: number, total: number) => hold !== undefined && last > hold.seq && total > heldFrom
+    if (hold?.seq === this.heldAt && this.oldestTotal > heldFrom) return
     const redo = this.sql.raw('select min(first) from dotdo_redo')[0]?.[0]
     const keepFrom = redo == null ? this.base : Math.min(Number(redo), this.base)
     let trimmed = 0
@@ -228,6 +212,10 @@ export class ChangeLog {
     for (const { last, total } of this.sql.iterate('select last, total from dotdo_log order by first')) {
       this.oldestTotal = Number(total)
       if (Number(last) >= keepFrom || this.oldestTotal > this.total - bytes || trimmed === LOG_TRIMMED_PER_GROUP) break
+      if (isHeld(Number(last), this.oldestTotal)) {
+        this.heldAt = hold?.seq ?? Number.NaN
+        break
+      }
       floor = Number(last)
       trimmed++
     }
@@ -236,35 +224,69 @@ export class ChangeLog {
     this.floor = floor
   }
 
-  /** Read committed changes after `seq`, oldest first.
-   *  @param limit changes at most; fewer come when they are large (CHANGES_READ_BYTES_MAX), one segment at the least
-   *  @throws out_of_range when some of them have been trimmed, or `seq` is past the newest */
-  read(seq: number, limit: number): Entry[] {
+  /** Find where to begin to read.
+   *  @throws out_of_range when changes after `seq` have been trimmed, or `seq` is past the newest */
+  private check(seq: number): void {
     if (seq < this.floor || seq > this.base) {
       throw new Failure(
         'out_of_range',
         `changes after ${seq} are not here: the log holds ${this.floor + 1} to ${this.base}`,
       )
     }
+  }
+
+  /** Read the segments of committed changes after `seq`, the first one perhaps from before it.
+   *  @param limits segments end when there are so many changes or bytes in them; there is one at the least
+   *  @throws out_of_range as `read` */
+  segments(seq: number, limits: { readonly changes: number; readonly bytes: number }): Segment[] {
+    this.check(seq)
+    const segments: Segment[] = []
+    let bytesRead = 0
+    const statement = 'select first, last, at, epoch, bytes from dotdo_log where last > ? order by first'
+    for (const { first, last, at, epoch, bytes } of this.sql.iterate(statement, seq)) {
+      const segment = { first: Number(first), last: Number(last), atMs: Number(at), epoch: Number(epoch) }
+      segments.push({ ...segment, bytes: bytes as Uint8Array })
+      bytesRead += (bytes as Uint8Array).length
+      if (segment.last - seq >= limits.changes || bytesRead >= limits.bytes) break
+    }
+    return segments
+  }
+
+  /** Read committed changes after `seq`, oldest first.
+   *  @param limit changes at most; fewer come when they are large (CHANGES_READ_BYTES_MAX), one segment at the least
+   *  @throws out_of_range when some of them have been trimmed, or `seq` is past the newest */
+  read(seq: number, limit: number): Entry[] {
     const entries: Entry[] = []
-    const statement = 'select first, at, epoch, bytes from dotdo_log where last > ? order by first limit 1'
-    let after = seq
-    let readBytes = 0
-    while (entries.length < limit && after < this.base && readBytes < CHANGES_READ_BYTES_MAX) {
-      const [segment] = this.sql.raw(statement, after)
-      if (segment === undefined) break
-      const [first, at, epoch, bytes] = segment
-      const read = this.decode(Number(first), Number(at), Number(epoch), bytes as Uint8Array)
-      for (const entry of read) if (entry.seq > after && entries.length < limit) entries.push(entry)
-      after = entries.at(-1)?.seq ?? after
-      readBytes += (bytes as Uint8Array).length
+    for (const segment of this.segments(seq, { changes: limit, bytes: CHANGES_READ_BYTES_MAX })) {
+      for (const entry of readEntries(segment, this.shapes)) {
+        if (entry.seq > seq && entries.length < limit) entries.push(entry)
+      }
     }
     return entries
   }
 
+  /** Read committed changes after `seq` as columns.
+   *  @throws out_of_range as `read` */
+  columns(seq: number, range: LogRange): Omit<LogColumns, 'next' | 'more'> & Stretch {
+    const segments = this.segments(seq, range)
+    return { ...readLogColumns(segments, this.shapes, { after: seq, range }), ...this.stretch(seq, segments) }
+  }
+
+  /** Read which keys committed changes after `seq` were of.
+   *  @throws out_of_range as `read` */
+  changedKeys(seq: number, range: LogRange): Omit<ChangedKeys, 'next' | 'more'> & Stretch {
+    const segments = this.segments(seq, range)
+    return { ...readChangedKeys(segments, this.shapes, { after: seq, range }), ...this.stretch(seq, segments) }
+  }
+
+  private stretch(seq: number, segments: readonly Segment[]): Stretch {
+    const last = segments.at(-1)
+    return { last: last?.last ?? seq, lastEpoch: last?.epoch }
+  }
+
   /** Read what the running group has appended so far. */
   readPending(): Entry[] {
-    return this.pending === 0 ? [] : this.decode(this.base + 1, 0, 0, this.log.view())
+    return this.pending === 0 ? [] : this.entries(this.base + 1, this.log.view())
   }
 
   /** Replay the redo, oldest first.
@@ -277,7 +299,7 @@ export class ChangeLog {
       const segments = this.sql.raw(statement, after)
       for (const [first, log, redo] of segments) {
         const rest = new ByteReader(redo as Uint8Array)
-        for (const entry of this.decode(Number(first), 0, 0, log as Uint8Array)) {
+        for (const entry of this.entries(Number(first), log as Uint8Array)) {
           if (!entry.shape.table.buffered) continue
           if (entry.op === 'put') readColumns(rest, entry.shape.rest, entry.key)
           apply(entry.shape, entry.op, entry.key)
@@ -288,41 +310,10 @@ export class ChangeLog {
     }
   }
 
-  private decode(first: number, atMs: number, epoch: number, bytes: Uint8Array): Entry[] {
-    const reader = new ByteReader(bytes)
-    const entries: Entry[] = []
-    for (let seq = first; !reader.done; seq++) {
-      const head = reader.byte()
-      const op = ops[head & 3] as Op
-      const shape = this.shapes[reader.uint()]
-      if (shape === undefined) throw new Failure('storage', `the log names a table that is not declared (seq ${seq})`)
-      const key = op === 'truncate' ? readPartialKey(reader, shape) : readColumns(reader, shape.key, {})
-      const entry: Entry = { seq, atMs, epoch, shape, op, key }
-      if ((head & payloadFlag) !== 0) entry.payload = JSON.parse(reader.text()) as Payload
-      entries.push(entry)
-    }
-    return entries
+  private entries(first: number, bytes: Uint8Array): Entry[] {
+    return readEntries({ first, last: 0, atMs: 0, epoch: 0, bytes }, this.shapes)
   }
 }
 
 const insertLog = 'insert into dotdo_log (first, last, at, epoch, total, bytes) values (?, ?, ?, ?, ?, ?)'
 const insertRedo = 'insert into dotdo_redo (first, bytes) values (?, ?)'
-
-function payloadText(payload: Payload): string {
-  const text = JSON.stringify(payload)
-  return text.length <= LOG_PAYLOAD_BYTES_MAX ? text : '{"omitted":true}'
-}
-
-function writePartialKey(writer: ByteWriter, shape: TableShape, where: Row): void {
-  for (const column of shape.key) {
-    const value: SqlValue | undefined = where[column.name]
-    writer.byte(value === undefined ? 0 : 1)
-    if (value !== undefined) writeColumns(writer, [column], where)
-  }
-}
-
-function readPartialKey(reader: ByteReader, shape: TableShape): Row {
-  const where: Row = {}
-  for (const column of shape.key) if (reader.byte() === 1) readColumns(reader, [column], where)
-  return where
-}

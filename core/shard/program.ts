@@ -3,6 +3,7 @@
  *  1. A program is synchronous, and has no clock, no randomness and no promises of its own: `tx` brings them.
  *  2. A call is atomic: when `run` throws, nothing of it is kept, whatever the rest of its group does.
  *  3. Programs run unchanged in every host. */
+import type { ChangedKeys, LogColumns, LogRange } from './log-columns.ts'
 import type { Sql, SqlRow, SqlValue } from './sql.ts'
 import type { Row, Table } from './table.ts'
 
@@ -45,6 +46,14 @@ export interface View {
    *  @returns true also when the history since then is gone or is another one
    *  @cost the segments written since */
   changedSince(position: Position, matches: (table: Table, key: Row, op: Op) => boolean): boolean
+  /** Read committed changes after a position as columns: all at the speed of bytes, for those who take everything.
+   *  @throws out_of_range when the history since then is gone or is another one
+   *  @cost the segments read */
+  logColumns(after: Position, range: LogRange): LogColumns
+  /** Read which keys committed changes after a position were of, each once.
+   *  @throws out_of_range when the history since then is gone or is another one
+   *  @cost the segments read */
+  changedKeys(after: Position, range: LogRange): ChangedKeys
   /** Find a row by its primary key.
    *  @param probe has at least the primary key's columns
    *  @returns the row (borrowed: do not change it), or undefined

@@ -5,6 +5,14 @@ import { murmur3 } from './hash.ts'
 import type { TableShape } from './row-codec.ts'
 import type { Identity, Row } from './table.ts'
 
+/** What a RowMap holds: anything with a key. */
+export interface Chained<E> {
+  readonly key: Row
+  readonly hash: number
+  /** The next entry of the same hash, in the map that holds this one. */
+  next: E | undefined
+}
+
 /** A row in memory; `row` undefined means that it is known to be absent. */
 export interface Entry {
   row: Row | undefined
@@ -19,10 +27,10 @@ export interface Entry {
 }
 
 /** Entries by key. An entry stands in one map at most. */
-export class RowMap {
+export class RowMap<E extends Chained<E> = Entry> {
   /** How many there are. */
   size = 0
-  private readonly heads = new Map<number, Entry>()
+  private readonly heads = new Map<number, E>()
   private readonly same: Identity['same']
 
   constructor({ same }: Identity) {
@@ -30,14 +38,14 @@ export class RowMap {
   }
 
   /** Find the entry of a key. */
-  find(hash: number, key: Row): Entry | undefined {
+  find(hash: number, key: Row): E | undefined {
     let entry = this.heads.get(hash)
     while (entry !== undefined && !this.same(entry.key, key)) entry = entry.next
     return entry
   }
 
   /** Add an entry that stands in no map, and whose key is not here. */
-  add(entry: Entry): void {
+  add(entry: E): void {
     entry.next = this.heads.get(entry.hash)
     this.heads.set(entry.hash, entry)
     this.size++
@@ -45,7 +53,7 @@ export class RowMap {
 
   /** Take an entry out.
    *  @returns whether it was here */
-  delete(entry: Entry): boolean {
+  delete(entry: E): boolean {
     const head = this.heads.get(entry.hash)
     if (head === entry) {
       if (entry.next === undefined) this.heads.delete(entry.hash)
@@ -62,11 +70,11 @@ export class RowMap {
   }
 
   /** Walk over all entries; the one at hand may be taken out. */
-  *[Symbol.iterator](): IterableIterator<Entry> {
+  *[Symbol.iterator](): IterableIterator<E> {
     for (const head of this.heads.values()) {
-      let entry: Entry | undefined = head
+      let entry: E | undefined = head
       while (entry !== undefined) {
-        const { next }: Entry = entry
+        const { next }: E = entry
         yield entry
         entry = next
       }

@@ -1,5 +1,6 @@
 /** What every host's shard does: run in Node over files and in workerd over the storage of a Durable Object. */
 import type { ExpectStatic } from 'vitest'
+import { LOG_HOLD_NAME_CHARS_MAX, LOG_HOLDS_MAX } from '../limits.ts'
 import type { ColdRow } from './cold.ts'
 import type { Call } from './program.ts'
 import type { Shard, ShardLimits } from './shard.ts'
@@ -285,6 +286,61 @@ const logs: ShardCase[] = [
       expect((await t.changes()).changes).toHaveLength(position.seq - floor)
       await expect(t.changes({ ...next, incarnation: 'other' })).rejects.toMatchObject({ code: 'out_of_range' })
       await expect(t.changes({ ...next, seq: 10_000 })).rejects.toMatchObject({ code: 'out_of_range' })
+    },
+  },
+  {
+    name: 'keeps what is held, up to a bound, also after a restart, and lets it go',
+    async run(t, expect) {
+      await t.start({ limits: { ...tiny, logBytes: 200, heldBytes: 2_000 } })
+      const fill = async (from: number, to: number) => {
+        for (let i = from; i < to; i++) await t.run('add', { key: `k${i}` })
+      }
+      const floor = async () => ((await t.system('status', null)) as ShardStatus).floor
+      await fill(0, 10)
+      await t.system('hold', { name: 'slow', seq: 5 })
+      await t.system('hold', { name: 'fast', seq: 9 })
+      await fill(10, 60)
+      expect(await floor()).toBe(5)
+      await t.crash()
+      expect((await t.system('status', null)) as ShardStatus).toMatchObject({
+        holds: [
+          ['slow', 5],
+          ['fast', 9],
+        ],
+      })
+      await t.system('hold', { name: 'slow', seq: 8 })
+      await fill(60, 61)
+      expect(await floor()).toBe(8)
+      await t.system('hold', { name: 'slow', seq: null })
+      await fill(61, 70)
+      expect(await floor()).toBe(9)
+      await fill(70, 600)
+      const kept = await floor()
+      expect(kept).toBeGreaterThan(9)
+      expect(kept).toBeLessThan(500)
+      await t.system('hold', { name: 'fast', seq: null })
+      await fill(600, 601)
+      expect(await floor()).toBeGreaterThan(560)
+    },
+  },
+  {
+    name: 'refuses holds that make no sense',
+    async run(t, expect) {
+      await t.start()
+      for (const seq of [-1, 1.5, Number.NaN]) {
+        await expect(t.system('hold', { name: 'a', seq })).rejects.toMatchObject({ code: 'invalid' })
+      }
+      for (const name of ['', 'x'.repeat(LOG_HOLD_NAME_CHARS_MAX + 1)]) {
+        await expect(t.system('hold', { name, seq: 1 })).rejects.toMatchObject({ code: 'invalid' })
+      }
+      const calls = Array.from({ length: LOG_HOLDS_MAX + 1 }, (_, i) => ({
+        ...call('hold', {}),
+        program: 'shard',
+        args: { name: `h${i}`, seq: 1 },
+      }))
+      const replies = await t.shard.submit(calls)
+      expect(replies[LOG_HOLDS_MAX - 1]).toBe(null)
+      expect(replies[LOG_HOLDS_MAX]).toMatchObject({ code: 'limit' })
     },
   },
   {

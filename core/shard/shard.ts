@@ -15,6 +15,7 @@ import {
   COLD_TRIES_MAX,
   DIRTY_ROWS_MAX,
   DRAIN_ROWS_MIN,
+  LOG_HELD_BYTES_MAX,
   LOG_RETAINED_BYTES,
   LOG_SEGMENT_BYTES,
   REDO_BYTES_MAX,
@@ -34,6 +35,8 @@ export interface ShardLimits {
   dirtyRows: number
   redoBytes: number
   logBytes: number
+  /** Bytes of log kept at the most for those who hold it. */
+  heldBytes: number
   /** Dirty rows written to their tables with each group at the least, while a drain is under way. */
   drainRows: number
   /** Bytes of one log or redo segment. */
@@ -47,6 +50,7 @@ export const shardLimits: ShardLimits = {
   dirtyRows: DIRTY_ROWS_MAX,
   redoBytes: REDO_BYTES_MAX,
   logBytes: LOG_RETAINED_BYTES,
+  heldBytes: LOG_HELD_BYTES_MAX,
   drainRows: DRAIN_ROWS_MIN,
   segmentBytes: LOG_SEGMENT_BYTES,
 }
@@ -238,7 +242,7 @@ export class Shard {
       state.log.write(nowMs, state.ownership.epoch)
       if (changes > 0) {
         this.drain(state)
-        state.log.trim(this.limits.logBytes)
+        state.trim()
       }
       return answers
     })

@@ -1,10 +1,12 @@
 /** What a shard has in memory: its log, its buffered tables, its ownership. All of it is read back from the database.
  * */
 
+import { Failure } from '../errors.ts'
 import { BufferedTable, type CacheLimits } from './buffer.ts'
 import type { Clock } from './clock.ts'
 import { type Capture, ChangeLog, type LogMark } from './log.ts'
 import { Ownership, type OwnershipData } from './ownership.ts'
+import type { Position } from './program.ts'
 import type { TableShape } from './row-codec.ts'
 import { migrate } from './schema.ts'
 import type { ShardLimits } from './shard.ts'
@@ -28,6 +30,8 @@ export class ShardState {
   readonly memory = new Map<string, unknown>()
   /** Capture levels by collection; `key` where absent. */
   readonly captures: Map<string, Capture>
+  /** Who holds the log, and the seq past which each does. */
+  readonly holds: Map<string, number>
   ownership: Ownership
   /** The seq up to which redo may be dropped when the drain under way is done; 0 when none is. */
   sealedSeq = 0
@@ -55,6 +59,7 @@ export class ShardState {
     this.incarnation = this.readMeta<string>('incarnation') ?? this.newIncarnation()
     this.ownership = new Ownership(this.readMeta<OwnershipData>('ownership'))
     this.captures = new Map(this.readMeta<[string, Capture][]>('captures') ?? [])
+    this.holds = new Map(this.readMeta<[string, number][]>('holds') ?? [])
     this.replay()
   }
 
@@ -102,6 +107,20 @@ export class ShardState {
     const statement =
       'insert into dotdo_meta (name, value) values (?, ?) on conflict (name) do update set value = excluded.value'
     this.sql.raw(statement, name, JSON.stringify(value))
+  }
+
+  /** Find a position in the log.
+   *  @throws out_of_range when it is of another history */
+  seqOf({ incarnation, seq }: Position): number {
+    if (incarnation === this.incarnation) return seq
+    const message = `position ${seq} is of history ${incarnation}; this shard's is ${this.incarnation}`
+    const position = { incarnation: this.incarnation, epoch: this.ownership.epoch, seq: this.log.seq }
+    throw new Failure('out_of_range', message, { position })
+  }
+
+  /** Tell where to go on after a read of the log, and whether there is more at once. */
+  placeAfter(seq: number, epoch = this.ownership.epoch): { next: Position; more: boolean } {
+    return { next: { incarnation: this.incarnation, epoch, seq }, more: seq < this.log.committedSeq }
   }
 
   /** Where to roll back to when a call fails. */
@@ -159,6 +178,13 @@ export class ShardState {
       budget -= before - buffer.sealedRows
     }
     if (left === 0 && this.log.dropRedo(this.sealedSeq)) this.sealedSeq = 0
+  }
+
+  /** Trim the log, as far as nobody holds it. */
+  trim(): void {
+    const { limits, holds } = this
+    const hold = holds.size > 0 ? { seq: Math.min(...holds.values()), bytes: limits.heldBytes } : undefined
+    this.log.trim(limits.logBytes, hold)
   }
 
   /** Write every dirty row to its table and drop the redo. */

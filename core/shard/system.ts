@@ -1,7 +1,7 @@
 /** Calls to a shard as such: what it owns, its log, its state, and the copying of slots to another shard.
  *  They are answered whatever the shard owns. */
 import { Failure } from '../errors.ts'
-import { CHANGES_PER_READ_MAX, COPY_BYTES_MAX } from '../limits.ts'
+import { CHANGES_PER_READ_MAX, COPY_BYTES_MAX, LOG_HOLD_NAME_CHARS_MAX, LOG_HOLDS_MAX } from '../limits.ts'
 import type { Capture, Entry } from './log.ts'
 import type { SlotRange } from './map.ts'
 import { Ownership, type OwnershipData } from './ownership.ts'
@@ -60,6 +60,8 @@ export interface ShardStatus {
   dirtyRows: number
   redoBytes: number
   captures: [string, Capture][]
+  /** Who holds the log, and past which seq. */
+  holds: [string, number][]
   /** The tables that are in the log. */
   tables: string[]
 }
@@ -89,6 +91,9 @@ export interface SystemCalls {
   discard: { epoch: number; slots: SlotRange[] }
   /** Set what the log keeps of a collection; with `raise`, a lower level changes nothing. Answers null. */
   capture: { collection: string; level: Capture; raise?: boolean }
+  /** Keep the log past a seq (up to ShardLimits.heldBytes) until the hold of that name moves on; null ends it. Answers
+   *  null. */
+  hold: { name: string; seq: number | null }
   /** Read the log. Answers ChangesReply. */
   changes: ChangesRequest
   /** Answers the names of the tables whose rows move with their slots. */
@@ -140,6 +145,7 @@ const handlers: { [Name in keyof SystemCalls]: (tx: ShardTx, args: SystemCalls[N
     return keep(tx, data)
   },
   capture,
+  hold,
   changes,
   tables: (tx) => moving(tx).map(({ name }) => name),
   status(tx): ShardStatus {
@@ -152,6 +158,7 @@ const handlers: { [Name in keyof SystemCalls]: (tx: ShardTx, args: SystemCalls[N
       dirtyRows: state.dirtyRows,
       redoBytes: state.log.redoBytes,
       captures: [...state.captures],
+      holds: [...state.holds],
       tables: state.tables.filter(({ internal }) => !internal).map(({ name }) => name),
     }
   },
@@ -210,26 +217,37 @@ function capture(tx: ShardTx, { collection, level, raise = false }: SystemCalls[
   return null
 }
 
+function hold({ state }: ShardTx, { name, seq }: SystemCalls['hold']): null {
+  const { holds } = state
+  if ((holds.get(name) ?? null) === seq) return null
+  if (typeof name !== 'string' || name === '' || name.length > LOG_HOLD_NAME_CHARS_MAX) {
+    throw new Failure('invalid', `a hold's name has 1 to ${LOG_HOLD_NAME_CHARS_MAX} chars`)
+  }
+  if (seq !== null && !(Number.isSafeInteger(seq) && seq >= 0)) throw new Failure('invalid', `no seq to hold: ${seq}`)
+  if (seq !== null && !holds.has(name) && holds.size >= LOG_HOLDS_MAX) {
+    throw new Failure('limit', `a log has at most ${LOG_HOLDS_MAX} holds`)
+  }
+  if (seq === null) holds.delete(name)
+  else holds.set(name, seq)
+  state.writeMeta('holds', [...holds])
+  return null
+}
+
 function startOf(tx: ShardTx, after: ChangesRequest['after']): number {
   const { state } = tx
   if (after === 'start') return state.log.floor
   if (after === 'now') return state.log.committedSeq
-  if (after.incarnation !== state.incarnation) {
-    const message = `position ${after.seq} is of history ${after.incarnation}; this shard's is ${state.incarnation}`
-    throw new Failure('out_of_range', message, { position: tx.position })
-  }
-  return after.seq
+  return state.seqOf(after)
 }
 
 function changes(tx: ShardTx, { after, limit, collections }: ChangesRequest): ChangesReply {
-  const { log, incarnation, ownership } = tx.state
+  const { log } = tx.state
   const from = startOf(tx, after)
   const entries = log.read(from, Math.min(limit, CHANGES_PER_READ_MAX))
   const wanted = collections && new Set(collections)
   const records = entries.filter((entry) => wanted?.has(entry.shape.table.collection) ?? true).map(toRecord)
   const last = entries.at(-1)
-  const next = { incarnation, epoch: last?.epoch ?? ownership.epoch, seq: last?.seq ?? from }
-  return { changes: records, next, more: next.seq < log.committedSeq }
+  return { changes: records, ...tx.state.placeAfter(last?.seq ?? from, last?.epoch) }
 }
 
 function toRecord({ seq, epoch, atMs, shape, op, key, payload }: Entry): ChangeRecord {

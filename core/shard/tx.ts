@@ -2,6 +2,7 @@
 import { assert } from '../errors.ts'
 import { ColdRows, coldRow, isCold } from './cold.ts'
 import type { Entry, Payload } from './log.ts'
+import type { ChangedKeys, LogColumns, LogRange } from './log-columns.ts'
 import type { Op, Position, Tx } from './program.ts'
 import type { Sql, SqlRow, SqlValue } from './sql.ts'
 import type { ShardState } from './state.ts'
@@ -126,6 +127,16 @@ export class ShardTx implements Tx {
       after = (entries.at(-1) as Entry).seq
     }
     return false
+  }
+
+  logColumns(after: Position, range: LogRange): LogColumns {
+    const { last, lastEpoch, ...columns } = this.state.log.columns(this.state.seqOf(after), range)
+    return { ...columns, ...this.state.placeAfter(last, lastEpoch) }
+  }
+
+  changedKeys(after: Position, range: LogRange): ChangedKeys {
+    const { last, lastEpoch, ...changed } = this.state.log.changedKeys(this.state.seqOf(after), range)
+    return { ...changed, ...this.state.placeAfter(last, lastEpoch) }
   }
 
   put<R extends Row>(table: Table<R>, row: R): void {

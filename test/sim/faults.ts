@@ -11,6 +11,7 @@ export function tinyLimits(random: Random): ShardLimits {
     dirtyRows: random.between(1, 12),
     redoBytes: random.between(100, 2_000),
     logBytes: random.chance(0.3) ? 1_000_000 : random.between(200, 3_000),
+    heldBytes: 1_000_000,
     drainRows: random.between(1, 6),
     segmentBytes: random.chance(0.3) ? random.between(20, 200) : 1_000_000,
   }

@@ -11,6 +11,7 @@ import {
   WORKERS_CACHED_BYTES_MAX,
   WORKERS_CACHED_ROWS_MAX,
   WORKERS_DIRTY_ROWS_MAX,
+  WORKERS_LOG_HELD_BYTES_MAX,
   WORKERS_REDO_BYTES_MAX,
 } from '../../limits.ts'
 import type { Clock } from '../../shard/clock.ts'
@@ -26,6 +27,7 @@ export const workersLimits: Partial<ShardLimits> = {
   cachedBytes: WORKERS_CACHED_BYTES_MAX,
   dirtyRows: WORKERS_DIRTY_ROWS_MAX,
   redoBytes: WORKERS_REDO_BYTES_MAX,
+  heldBytes: WORKERS_LOG_HELD_BYTES_MAX,
 }
 
 /** What a class of shards is made of. */
