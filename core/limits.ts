@@ -222,6 +222,10 @@ export const PARQUET_READ_PAGE_BYTES_MAX = 256 * 1024 * 1024
 export const PARQUET_BATCH_BYTES = 32 * 1024 * 1024
 /** Bytes of footers, page indexes and bloom filters that are kept. */
 export const PARQUET_CACHE_BYTES = 32 * 1024 * 1024
+/** Bytes that one compressed block of a manifest of other writers may become. */
+export const LAKE_BLOCK_BYTES_MAX = 256 * 1024 * 1024
+/** The same in a Worker, whose 128 MB several objects share. */
+export const WORKERS_LAKE_BLOCK_BYTES_MAX = 16 * 1024 * 1024
 /** Data files of a scan that are read at once: hides the store's latency, and each holds a row group in memory. */
 export const ICEBERG_FILES_AHEAD = 4
 /** Lines of manifests and manifest lists kept in memory to plan with: some 500 bytes each. */
@@ -393,3 +397,5 @@ export const R2_SQL_MS_MAX = 120_000
 export const R2_SQL_REPLY_BYTES_MAX = 16 * 1024 * 1024
 /** Files whose columns a SQL engine remembers the names of. */
 export const SQL_SHAPES_KNOWN_MAX = 20_000
+/** Bytes up to which a file of the lake is fetched whole: one request, where its parts would be several. */
+export const SQL_WHOLE_FILE_BYTES = 4 * 1024 * 1024

@@ -74,7 +74,7 @@ export async function* readColumns(file: FileReader, options: ColumnsOptions): A
     const asked = filter === undefined ? take(ranges, left) : ranges
     for (const piece of split(asked, rowsAtOnce(reader, group, options.batchBytes))) {
       if (left <= 0) return
-      const batch = cut(await readPiece(reader, group, piece), left)
+      const batch = cutBatch(await readPiece(reader, group, piece), left)
       left -= batch.rows
       if (batch.rows > 0) yield batch
     }
@@ -163,7 +163,7 @@ function batchOf({ firstRow }: FileGroup, ranges: Ranges, columns: readonly (rea
 }
 
 /** Take the first rows of a batch. */
-function cut(batch: ColumnBatch, rows: number): ColumnBatch {
+export function cutBatch(batch: ColumnBatch, rows: number): ColumnBatch {
   if (batch.rows <= rows) return batch
   const columns = batch.columns.map((column) => column.slice(0, rows))
   return { rows, firstRow: batch.firstRow, positions: batch.positions?.slice(0, rows), columns }
