@@ -391,6 +391,13 @@ export const SQL_THREADS_MAX = 256
 export const TIER_COMMIT_TRIES_MAX = 5
 /** Shards of a database that are asked how far they are at once. */
 export const TIER_SHARDS_AT_ONCE = 32
+/** Bytes of footers and filters that the SQL engine of a Worker keeps. */
+export const QUERY_CACHE_BYTES = 4 * 1024 * 1024
+/** Bytes of values of one batch of a file that the SQL engine of a Worker reads: as objects they take several times
+ *  that. */
+export const QUERY_COLD_BATCH_BYTES = 2 * 1024 * 1024
+/** Files that the SQL engine of a Worker reads at once: one is waited for while another is run through. */
+export const QUERY_FILES_AHEAD = 2
 /** Milliseconds one query of R2 SQL may take: beyond what a Worker's request waits for. */
 export const R2_SQL_MS_MAX = 120_000
 /** Bytes of one answer of R2 SQL: it comes whole, and is held as text and as rows. */
@@ -399,3 +406,5 @@ export const R2_SQL_REPLY_BYTES_MAX = 16 * 1024 * 1024
 export const SQL_SHAPES_KNOWN_MAX = 20_000
 /** Bytes up to which a file of the lake is fetched whole: one request, where its parts would be several. */
 export const SQL_WHOLE_FILE_BYTES = 4 * 1024 * 1024
+/** Rows of the key index that are counted in one turn of a shard. */
+export const TIER_COUNT_ROWS = 5_000

@@ -154,6 +154,9 @@ export interface SinceRequest {
   readonly after: Position | undefined
   /** Relation columns wanted; the hidden `_id`, `_seq`, `_at`, `_shard` may be named too. */
   readonly columns: readonly string[]
+  /** `position` of an earlier answer to the same request, for a reader that kept it: only what is newer is wanted. Then
+   *  `gone` has every id that went since, known or not, and `deletes` what became so since. */
+  readonly known?: Position
   /** Where the piece before ended. */
   readonly cursor?: unknown
   readonly limit: number
@@ -174,6 +177,12 @@ export interface SinceReply {
   /** Rows of the snapshot that are not so any more: positions by the file's id. */
   readonly deletes: readonly (readonly [file: number, positions: readonly number[]])[]
   readonly cursor: unknown | undefined
+  /** Where the answer as a whole stands, in its last piece: all changes up to there are in it, none after. A later
+   *  request may give it as `known`. Left out by a shard that cannot tell. */
+  readonly position?: Position
+  /** Set instead of everything else when the answer of `known` cannot be continued (its history is gone, rows were
+   *  truncated): ask without it. */
+  readonly restart?: true
   /** Set instead of everything else when the snapshot is not the one this shard knows: load it anew. */
   readonly stale?: { readonly watermark: Position | undefined }
 }

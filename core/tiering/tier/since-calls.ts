@@ -1,0 +1,283 @@
+/** The call `since`: a shard's rows that are newer than a snapshot, in pieces that are consistent together.
+ *
+ *  1. The log says which keys have changed since; their rows are read as they are now. A row that changes while the
+ *     pieces are told stands in the log past what has been told, so it comes again; the last piece ends where the
+ *     shard is in that turn.
+ *  2. Where the log does not reach back to the snapshot, every row is told, and every place that the index knows is
+ *     deleted: the answer is right all the same.
+ *  3. A truncate while pieces are told takes rows that came before, and nobody knows which: the reader begins anew. */
+import { type Bin, fromBin, toBin } from '../../bytes.ts'
+import { Failure } from '../../errors.ts'
+import { TIER_DELETES_PER_TURN, TIER_SINCE_ROWS_MAX } from '../../limits.ts'
+import type { Position, Tx } from '../../shard/program.ts'
+import type { RelationColumn, RelationValue } from '../../shard/relation.ts'
+import type { Row, Table } from '../../shard/table.ts'
+import { type ChangedRow, changedRows, logFloor, type ScanCursor, scanRows, tableOf } from './changed.ts'
+import { placesOf } from './moves.ts'
+import type { SinceReply, SinceRequest } from './port.ts'
+import { samePosition } from './positions.ts'
+import type { Place } from './relocation.ts'
+import { readPending, readState } from './state.ts'
+import { agrees, keyRow } from './tables.ts'
+
+/** Where an answer goes on. */
+type Cursor = {
+  /** Where the shard was at the first piece. */
+  readonly began: number
+  /** Rows have been told that may come again. */
+  readonly told: boolean
+} & (
+  | { readonly phase: 'gone'; readonly file: number; readonly pos: number; readonly follows: Next }
+  | {
+      readonly phase: 'index' | 'pending'
+      /** Places of rows whose keys agree with one of these. */
+      readonly where: readonly Row[]
+      readonly slot: number
+      readonly key: Bin
+      readonly follows: Next
+    }
+  | { readonly phase: 'scan'; readonly scan?: ScanCursor | undefined }
+  | { readonly phase: 'log'; readonly seq: number }
+)
+
+/** What follows on deleted places. */
+type Next = { readonly phase: 'scan' } | { readonly phase: 'log'; readonly seq: number }
+
+/** Answer a piece of what is newer than a snapshot.
+ *  @throws not_found for the collection or a column */
+export function since(tx: Tx, request: SinceRequest): SinceReply {
+  const { collection, after } = request
+  const table = tableOf(tx, collection)
+  const rows = new Rows(tx, table, request)
+  const { watermark } = readState(tx, collection)
+  const isPending = samePosition(readPending(tx, collection)?.to, after) && after !== undefined
+  if (!isPending && !samePosition(watermark ?? undefined, after)) return rows.stale(watermark ?? undefined)
+  const overlay = isPending || readState(tx, collection).settling !== undefined
+  if (request.known !== undefined && !continues(tx, request)) return rows.restart()
+  const cursor = (request.cursor as Cursor | undefined) ?? begin(tx, request)
+  switch (cursor.phase) {
+    case 'gone':
+      return gone(tx, rows, cursor)
+    case 'index':
+    case 'pending':
+      return index(tx, rows, { cursor, overlay })
+    case 'scan':
+      return scan(tx, rows, cursor)
+    case 'log':
+      return log(tx, rows, { cursor, overlay, known: request.known })
+  }
+}
+
+/** Whether the log leads from an earlier answer of the same snapshot to now. */
+function continues(tx: Tx, { known, after }: SinceRequest): boolean {
+  if (known === undefined || known.incarnation !== tx.position.incarnation) return false
+  const from = after?.incarnation === known.incarnation ? after.seq : 0
+  return known.seq >= Math.max(from, logFloor(tx)) && known.seq <= tx.position.seq
+}
+
+function begin(tx: Tx, { known, after }: SinceRequest): Cursor {
+  const began = tx.position.seq
+  if (known !== undefined) return { began, told: true, phase: 'log', seq: known.seq }
+  const start = { began, told: false }
+  const reaches = after?.incarnation === tx.position.incarnation && after.seq >= logFloor(tx)
+  if (reaches) return { ...start, phase: 'gone', file: -1, pos: -1, follows: { phase: 'log', seq: after.seq } }
+  // Also of a shard that the snapshot does not know: rows may have come here from another, with their index.
+  return { ...start, phase: 'index', where: [{}], slot: -2, key: '', follows: { phase: 'scan' } }
+}
+
+/** Gathers one piece. */
+class Rows {
+  readonly table: Table
+  readonly limit: number
+  private readonly tx: Tx
+  private readonly columns: readonly (readonly RelationValue[] & RelationValue[])[]
+  private readonly read: readonly ((row: ChangedRow) => RelationValue)[]
+  private readonly tests: readonly ((row: Row) => boolean)[]
+  private readonly ids: string[] = []
+  private readonly gone: string[] = []
+  private readonly places = new Map<number, Set<number>>()
+
+  constructor(tx: Tx, table: Table, request: SinceRequest) {
+    this.tx = tx
+    this.table = table
+    this.limit = Math.max(1, Math.min(request.limit, TIER_SINCE_ROWS_MAX))
+    this.columns = request.columns.map(() => [])
+    this.read = request.columns.map((name) => reader(table, name))
+    this.tests = (request.where ?? []).flatMap((test) => tester(table, test) ?? [])
+  }
+
+  /** Tell a row, or that it is gone. */
+  add(changed: ChangedRow, told: boolean): void {
+    const { row, id } = changed
+    if (row !== null && this.tests.every((test) => test(row))) {
+      this.ids.push(id)
+      for (const [at, column] of this.columns.entries())
+        column.push((this.read[at] as (row: ChangedRow) => RelationValue)(changed))
+    } else if (told) this.gone.push(id)
+  }
+
+  /** Tell that a place is not so any more, under every name that it has. */
+  remove(file: number, pos: number): void {
+    for (const place of placesOf(this.tx, this.table.collection, { file, pos })) {
+      const known = this.places.get(place.file)
+      if (known === undefined) this.places.set(place.file, new Set([place.pos]))
+      else known.add(place.pos)
+    }
+  }
+
+  reply(cursor: Cursor | undefined, again = false): SinceReply {
+    const deletes = [...this.places].map(([file, set]) => [file, [...set].sort((a, b) => a - b)] as const)
+    const { columns, ids, gone } = this
+    return { columns, ids, gone, again, deletes, cursor, ...(cursor === undefined && { position: this.tx.position }) }
+  }
+
+  restart(): SinceReply {
+    return { columns: this.columns, ids: [], gone: [], again: true, deletes: [], cursor: undefined, restart: true }
+  }
+
+  stale(watermark: SinceRequest['after']): SinceReply {
+    const columns = this.columns.map(() => [])
+    return { columns, ids: [], gone: [], again: false, deletes: [], cursor: undefined, stale: { watermark } }
+  }
+}
+
+function reader(table: Table, name: string): (changed: ChangedRow) => RelationValue {
+  if (name === '_id') return ({ id }) => id
+  if (name === '_seq') return ({ seq }) => seq
+  if (name === '_at') return ({ at }) => at * 1000
+  // A shard does not know its number; whoever asks does.
+  if (name === '_shard') return () => null
+  const column = columnOf(table, name)
+  return ({ row }) => column.value(row as Row)
+}
+
+function columnOf(table: Table, name: string): RelationColumn {
+  const found = table.relation?.columns.find((column) => column.name === name)
+  if (found !== undefined) return found
+  throw new Failure('not_found', `collection ${table.collection} has no column ${name}`)
+}
+
+/** Make a test that no row fails which agrees with the condition; undefined where that takes more than comparing. */
+function tester(
+  table: Table,
+  [name, op, wanted]: NonNullable<SinceRequest['where']>[number],
+): ((row: Row) => boolean) | undefined {
+  if (name.startsWith('_')) return undefined
+  const column = columnOf(table, name)
+  // Text is ordered by code points, not by UTF-16.
+  if (typeof wanted === 'string' && op !== '=') return undefined
+  return (row) => {
+    const value = column.value(row)
+    if (value === null) return false
+    if (typeof value !== typeof wanted) return true
+    const number = value as number
+    if (op === '=') return value === wanted
+    if (op === '<') return number < Number(wanted)
+    if (op === '<=') return number <= Number(wanted)
+    return op === '>' ? number > Number(wanted) : number >= Number(wanted)
+  }
+}
+
+/** Tell places that belong to no row here any more. */
+function gone(tx: Tx, rows: Rows, cursor: Extract<Cursor, { phase: 'gone' }>): SinceReply {
+  const { began, told, follows } = cursor
+  const statement = `select file, pos from tier_gone where collection = ? and own = 0 and (file, pos) > (?, ?)
+    order by file, pos limit ?`
+  const found = tx.raw(statement, rows.table.collection, cursor.file, cursor.pos, TIER_DELETES_PER_TURN)
+  for (const [file, pos] of found) rows.remove(Number(file), Number(pos))
+  const last = found.at(-1)
+  const isEnd = found.length < TIER_DELETES_PER_TURN || last === undefined
+  if (!isEnd) return rows.reply({ ...cursor, file: Number(last[0]), pos: Number(last[1]) })
+  return rows.reply({ began, told, ...follows })
+}
+
+/** Tell the places of all rows whose keys agree with a truncate. */
+function index(
+  tx: Tx,
+  rows: Rows,
+  { cursor, overlay }: { cursor: Extract<Cursor, { phase: 'index' | 'pending' }>; overlay: boolean },
+): SinceReply {
+  const { began, told, follows, where, phase } = cursor
+  const { table, tests } = { table: rows.table, tests: where }
+  const from = [table.collection, cursor.slot, fromBin(cursor.key), TIER_DELETES_PER_TURN] as const
+  const found = tx.raw(phase === 'index' ? pageOfIndex : pageOfPending, ...from)
+  for (const [, bytes, file, pos] of found) {
+    if (file === null) continue
+    const key = keyRow(table, toBin(bytes as Uint8Array))
+    if (tests.some((one) => agrees(key, one))) rows.remove(Number(file), Number(pos))
+  }
+  const last = found.at(-1)
+  if (found.length === TIER_DELETES_PER_TURN && last !== undefined) {
+    return rows.reply({ ...cursor, slot: Number(last[0]), key: toBin(last[1] as Uint8Array) })
+  }
+  if (phase === 'index' && overlay) return rows.reply({ ...cursor, phase: 'pending', slot: -2, key: '' })
+  return rows.reply({ began, told, ...follows })
+}
+
+const pageOfIndex = `select slot, key, file, pos from tier_index where collection = ? and (slot, key) > (?, ?)
+  order by slot, key limit ?`
+const pageOfPending = `select slot, key, file, pos from tier_pending where collection = ? and (slot, key) > (?, ?)
+  order by slot, key limit ?`
+
+function scan(tx: Tx, rows: Rows, cursor: Extract<Cursor, { phase: 'scan' }>): SinceReply {
+  const { began } = cursor
+  const piece = scanRows(tx, rows.table, { cursor: cursor.scan, limit: rows.limit })
+  for (const row of whole(tx, rows.table, piece.rows)) rows.add(row, false)
+  const next: Cursor =
+    piece.cursor === undefined
+      ? { began, told: true, phase: 'log', seq: began }
+      : { began, told: true, phase: 'scan', scan: piece.cursor }
+  const isEnd = piece.cursor === undefined && tx.position.seq === began
+  return rows.reply(isEnd ? undefined : next)
+}
+
+function log(
+  tx: Tx,
+  rows: Rows,
+  {
+    cursor,
+    overlay,
+    known,
+  }: { cursor: Extract<Cursor, { phase: 'log' }>; overlay: boolean; known: Position | undefined },
+): SinceReply {
+  const { began, told } = cursor
+  const { table } = rows
+  const changed = changedRows(tx, table, { after: cursor.seq, limit: rows.limit })
+  const truncates = changed.truncates.filter(({ moved }) => !moved)
+  if (told && truncates.some(({ seq }) => known !== undefined || seq > began)) {
+    return known === undefined ? rows.stale(readState(tx, table.collection).watermark ?? undefined) : rows.restart()
+  }
+  for (const row of whole(tx, table, changed.rows)) {
+    const place = indexed(tx, table, { ...row, overlay })
+    if (place !== undefined) rows.remove(place.file, place.pos)
+    rows.add(row, told)
+  }
+  const next: Cursor = { began, told: true, phase: 'log', seq: changed.next }
+  if (truncates.length === 0) return rows.reply(changed.done ? undefined : next, told)
+  const where = truncates.map((one) => one.where)
+  return rows.reply({ ...next, phase: 'index', where, slot: -2, key: '', follows: next }, told)
+}
+
+const findIndexed = 'select file, pos from tier_index where slot = ? and collection = ? and key = ?'
+const findPending = 'select file, pos from tier_pending where collection = ? and key = ?'
+
+/** Find where the snapshot has a row. */
+function indexed(
+  tx: Tx,
+  { collection }: Table,
+  { key, slot, overlay }: { key: Bin; slot: number; overlay: boolean },
+): Place | undefined {
+  const packed = fromBin(key)
+  const pending = overlay ? tx.raw(findPending, collection, packed)[0] : undefined
+  const [file, pos] = pending ?? tx.raw(findIndexed, slot, collection, packed)[0] ?? []
+  return file == null ? undefined : { file: Number(file), pos: Number(pos) }
+}
+
+/** Have the payloads of rows fetched that are to be told and are cold. */
+function whole(tx: Tx, table: Table, changed: readonly ChangedRow[]): readonly ChangedRow[] {
+  tx.wholeAll(
+    table,
+    changed.flatMap(({ row }) => (row === null ? [] : [row])),
+  )
+  return changed
+}
