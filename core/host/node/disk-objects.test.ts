@@ -53,6 +53,17 @@ describe('a folder of objects', () => {
     await openFolder(store.path)
   })
 
+  it('is shared by threads that write names of their own', async () => {
+    const store = await openFolder()
+    const shared = await openDiskObjects(store.path, { isShared: true })
+    await Promise.all([store.put('a/1.bin', bytesOf('one')), shared.put('a/2.bin', bytesOf('two'))])
+    expect((await store.list()).objects.map(({ key }) => key)).toEqual(['a/1.bin', 'a/2.bin'])
+    expect((await shared.get('a/1.bin'))?.bytes).toEqual(bytesOf('one'))
+    shared.close()
+    await store.put('a/3.bin', bytesOf('three'))
+    await expectFailure(expect, 'conflict', () => openDiskObjects(store.path))
+  })
+
   it('leaves files under the names that keys have, for other programs to read', async () => {
     const store = await openFolder()
     await store.put('warehouse/events/data/day=2026-01-01/part-00000.parquet', bytesOf('PAR1'))

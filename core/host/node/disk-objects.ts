@@ -4,12 +4,14 @@
  *     is taken: `ifNoneMatch`) or rename(2), and the folder is synced: a kill or a power cut leaves the old object or
  *     the new one. Temporary files of a killed process are removed on opening.
  *  2. One process at a time has the folder open, held by a lock; within it, writes of one key wait for each other. That
- *     makes comparing and renaming one step: `ifMatch`. Other programs may read the files, not write them.
+ *     makes comparing and renaming one step: `ifMatch`. Other programs may read the files, not write them. Other
+ *     threads of the process may share the folder (`isShared`), and write only names of their own making.
  *  3. An etag is the time of the file's last change with its size. Times are set by us, in microseconds that only grow,
  *     so no two writes of one process share one. */
 import { readdirSync, rmSync } from 'node:fs'
 import { type FileHandle, link, mkdir, open, readdir, rename, rm, rmdir, stat, unlink } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import { threadId } from 'node:worker_threads'
 import { Failure } from '../../errors.ts'
 import type { Clock } from '../../shard/clock.ts'
 import { checkCondition, checkKey, checkRange, compareKeys, Parts, placeRange } from '../../tiering/objects/check.ts'
@@ -38,6 +40,9 @@ export interface DiskObjectsOptions {
   /** `full` (the default): what was written survives power loss. `normal`: it survives the process's death. */
   readonly durability?: Durability
   readonly clock?: Pick<Clock, 'nowMs'>
+  /** Another thread of this process has the folder open, and its lock: for one that only reads, and writes keys under
+   *  names that nobody else uses. */
+  readonly isShared?: boolean
 }
 
 /** A folder of objects, and its end. */
@@ -121,6 +126,9 @@ async function* keysOf(page: Page, folder: string, base = ''): AsyncGenerator<En
   }
 }
 
+/** Folders that this thread has opened, so that the temporary files of each have names of their own. */
+let opened = 0
+
 /** Objects as the files of a folder. */
 class FolderObjects implements DiskObjects {
   private readonly folder: string
@@ -132,15 +140,20 @@ class FolderObjects implements DiskObjects {
   private readonly writes = new Map<string, Promise<unknown>>()
   /** Folders whose names are on disk. */
   private readonly known = new Set<string>()
+  private readonly number = ++opened
   private lastUs = 0
   private files = 0
   private isClosed = false
 
-  constructor(folder: string, { durability = 'full', clock = nodeClock }: DiskObjectsOptions) {
+  constructor(folder: string, { durability = 'full', clock = nodeClock, isShared = false }: DiskObjectsOptions) {
     this.folder = folder
     this.temporary = join(folder, '.temporary')
     this.isFull = durability === 'full'
     this.clock = clock
+    if (isShared) {
+      this.unlock = () => {}
+      return
+    }
     makeFolder(this.temporary)
     this.unlock = lockFolder(this.temporary)
     for (const name of readdirSync(this.temporary)) {
@@ -208,7 +221,7 @@ class FolderObjects implements DiskObjects {
   }
 
   private nextFile(): string {
-    return join(this.temporary, `${process.pid}-${++this.files}.part`)
+    return join(this.temporary, `${process.pid}-${threadId}-${this.number}-${++this.files}.part`)
   }
 
   /** Write a temporary file, whole and synced. */

@@ -57,6 +57,8 @@ export interface OpenLake {
 /** How stores are opened. */
 export interface OpenLakeOptions {
   readonly durability?: Durability
+  /** Another thread of this process has opened the same lake first. */
+  readonly isShared?: boolean
 }
 
 interface OpenStore extends Mount {
@@ -96,8 +98,8 @@ export async function openStore(place: StorePlace, options: OpenLakeOptions = {}
     throw new Failure('invalid', `${place.location} is neither a folder nor s3://bucket/prefix`)
   }
   const folder = resolve(place.location)
-  const { durability = 'full' } = options
-  const disk = await openDiskObjects(folder, { durability })
+  const { durability = 'full', isShared = false } = options
+  const disk = await openDiskObjects(folder, { durability, isShared })
   // As it is, not as a URL: most readers of locations take `%20` for three characters of a name.
   const path = folder.replaceAll('\\', '/')
   const root = `file://${path.startsWith('/') ? '' : '/'}${path}`.replace(/\/+$/, '')
