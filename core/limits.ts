@@ -100,6 +100,8 @@ export const REDIS_CLIENTS_MAX = 10_000
 export const HTTP_BODY_BYTES_MAX = 1024 * 1024
 /** Databases of one page of GET /databases: each carries its map. */
 export const DATABASES_PER_PAGE_MAX = 1_000
+/** Chars of a database's policies as JSON: thousands of collections; they are read whole. */
+export const POLICIES_CHARS_MAX = 500_000
 /** Milliseconds a check of GET /health may take: below the timeout of any load balancer. */
 export const HEALTH_CHECK_MS_MAX = 2_000
 /** Milliseconds a server takes to stop after SIGTERM at the most: Docker kills after 10 seconds. */
@@ -408,3 +410,5 @@ export const SQL_SHAPES_KNOWN_MAX = 20_000
 export const SQL_WHOLE_FILE_BYTES = 4 * 1024 * 1024
 /** Rows of the key index that are counted in one turn of a shard. */
 export const TIER_COUNT_ROWS = 5_000
+/** Rows of a result that are put into one array for a program that asks in its own process. */
+export const SQL_ROWS_IN_MEMORY_MAX = 1_000_000

@@ -12,6 +12,9 @@ import { compareValues, fromBinary, normalizeValue, type Value } from './values.
 /** Reads all rows of a Parquet file: values as values.ts has them, by the names that the file has. */
 export type ReadRows = (bytes: Uint8Array) => Promise<readonly Record<string, unknown>[]>
 
+/** Ids of `_row_id` and `_last_updated_sequence_number`, which files of v3 may have. */
+const lineageIds = new Set([2_147_483_540, 2_147_483_539])
+
 /** What a file is checked against. */
 export interface FileCheck {
   readonly file: DataFile
@@ -81,6 +84,7 @@ function checkFooter(file: DataFile, footer: FileMetaData, columns: StructType):
   const inBetween = /^(list|key_value)$/
   for (const { name, field_id: id, num_children: children = 0 } of footer.schema.slice(1)) {
     if (id === undefined && inBetween.test(name) && children > 0) continue
+    if (id !== undefined && lineageIds.has(id)) continue
     if (id === undefined || !known.has(id)) problems.push(`column ${name} has the id ${id}, which is no column's`)
   }
   for (const id of [...(file.lowerBounds?.keys() ?? []), ...(file.upperBounds?.keys() ?? [])]) {

@@ -50,6 +50,13 @@ export function fileKey(file: DataFile): string {
   return isVector(file) ? `${file.path}#${file.contentOffset}` : file.path
 }
 
+/** Read a data file's id, the 48 bits that its name ends in.
+ *  @returns undefined for a file of other writers */
+export function fileIdOf(path: string): number | undefined {
+  const digits = /([\da-f]{12})\.parquet$/.exec(path)?.[1]
+  return digits === undefined ? undefined : Number.parseInt(digits, 16)
+}
+
 /** Find how many bytes are the file's own: a deletion vector has a part of its Puffin file. */
 export function ownBytes({ sizeBytes, contentSizeBytes }: DataFile): number {
   return contentSizeBytes ?? sizeBytes

@@ -1,5 +1,6 @@
 /** Iceberg of our own: tables, their metadata, catalogs and scan planning. docs/iceberg.md says how to use it. */
 export { applyUpdates } from './apply.ts'
+export { type Archived, type ArchiveOptions, archiveFiles } from './archive.ts'
 export {
   type Catalog,
   creationUpdates,
@@ -16,6 +17,7 @@ export { type RestCatalogOptions, restCatalog } from './catalog-rest.ts'
 export type { RestCredentials } from './catalog-rest-auth.ts'
 export { type CheckOptions, checkMetadata, checkTable } from './check.ts'
 export { type Committed, type Committer, commitChange, commitUpdates, findCommit } from './commit.ts'
+export { type Compacted, type CompactOptions, type CompactProgress, compactTable } from './compact.ts'
 export {
   type DataFile,
   dataFile,
@@ -23,15 +25,25 @@ export {
   deletePositionId,
   type FileContent,
   type FilePlace,
+  fileIdOf,
+  fileKey,
+  isVector,
   type ManifestEntry,
   type PositionDelete,
   positionDeleteFile,
   positionDeleteRows,
   positionDeleteSchema,
 } from './data-file.ts'
+export {
+  type DeleteChange,
+  type DeleteOptions,
+  deletedPositions,
+  writeDeletes,
+} from './deletes.ts'
+export { deletionVectorFile, readDeletionVector, type Vector } from './deletion-vector.ts'
 export { type Evolved, evolveSchema, type SchemaChange } from './evolve.ts'
 export { always, type BoundPredicate, bind, compileMatcher, type Predicate } from './expression.ts'
-export { LakeFiles, type LakeOptions } from './files.ts'
+export { LakeFiles, type LakeOptions, type Mount } from './files.ts'
 export {
   type AsOf,
   ancestorsOf,
@@ -74,7 +86,13 @@ export {
   unpartitioned,
   unsorted,
 } from './partition.ts'
-export { checkRequirements, isRequirementConflict, requirementFailed, staleChange } from './requirement.ts'
+export {
+  checkRequirements,
+  isRequirementConflict,
+  isStaleChange,
+  requirementFailed,
+  staleChange,
+} from './requirement.ts'
 export { planScan, type ScanOptions, type ScanPlan, type ScanTask } from './scan.ts'
 export { findField, getField, makeSchema, type NewField, type Schema } from './schema.ts'
 export { commitIdProperty } from './summary.ts'

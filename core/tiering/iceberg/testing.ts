@@ -113,7 +113,7 @@ export class TestLake {
   async dataFile(rows: readonly TestRow[], table?: TableMetadata): Promise<DataFile> {
     const metadata = table ?? (await this.load())
     const [schema, spec] = [schemaOf(metadata), specOf(metadata)]
-    const path = `${metadata.location}/data/${this.label}-${this.written++}.parquet`
+    const path = `${metadata.location}/data/${this.label}-${`${this.written++}`.padStart(12, '0')}.parquet`
     const summary = await this.put(path, schema, rows, { metadata: { 'iceberg.schema': JSON.stringify(schema) } })
     const partition = compilePartition(spec, schema)(rows[0] as TestRow)
     return dataFile(summary, { path, spec, partition })
