@@ -85,7 +85,7 @@ async function open(source: ParquetSource, counts: ReadCounts): Promise<{ opened
   const footer = inFile(source.name, () => readFooter(joined([...parts, rest])))
   // Pages that happened to be read are not worth their place in a cache.
   const from = Math.max(tailStart, Math.min(start, ...indexStarts(footer).filter((at) => at >= tailStart)))
-  const tail = { start: from, bytes: first.slice(from - tailStart) }
+  const tail = { start: from, bytes: new Uint8Array(first.subarray(from - tailStart)) }
   return { opened: { footer, tail }, bytes: tail.bytes.length + 4 * length }
 }
 

@@ -76,8 +76,8 @@ export function formOf(leaf: FileLeaf, type: string): Form {
 
 function formOfBytes(kind: Kind, type: string): Form {
   if (kind === 'string') return { type, isText: true, fromBytes: (bytes) => utf8.decode(bytes) }
-  // A page is larger than a value that is kept.
-  return { type, isText: false, fromBytes: kind === 'uuid' ? formatUuid : (bytes) => bytes.slice() }
+  // A page is larger than a value that is kept; and the slice of a Buffer would be a view.
+  return { type, isText: false, fromBytes: kind === 'uuid' ? formatUuid : (bytes) => new Uint8Array(bytes) }
 }
 
 function numberForm(kind: Kind, { unit, isUnsigned, physical }: FileLeaf): Form['fromNumber'] {
