@@ -43,6 +43,7 @@ export type FieldRow = {
 
 /** Write a key or field so that `/` can join it to others: text stays text, other bytes become %XX. */
 function idPart(bin: Bin): string {
+  if (!/[%/\x80-\xff]/.test(bin)) return bin
   const text = textOf(bin)
   if (text !== undefined) return /[%/]/.test(text) ? text.replace(/[%/]/g, (c) => (c === '%' ? '%25' : '%2F')) : text
   return escapeBytes(bin)
@@ -87,9 +88,8 @@ function timeColumn(timeMs: number | null): number | null {
 }
 
 /** Database 0 goes without saying; as parts hold no `/`, the number of parts tells whether it was left out. */
-function idOf(db: number | undefined, ...parts: readonly (Bin | undefined)[]): string {
-  const path = parts.map((part) => idPart(part ?? ''))
-  return (db === undefined || db === 0 ? path : [String(db), ...path]).join('/')
+function idOf(db: number | undefined, path: string): string {
+  return db === undefined || db === 0 ? path : `${db}/${path}`
 }
 
 /** The keys of all numbered databases. */
@@ -122,7 +122,7 @@ export const keys = table<KeyRow>({
     ...(value === null ? { size } : { value: binToJson(value as Bin) }),
     expires,
   }),
-  documentId: ({ db, key }) => idOf(db, key),
+  documentId: ({ db, key = '' }) => idOf(db, idPart(key)),
   relation: {
     columns: [
       { name: 'db', type: 'int', required: true, value: ({ db }) => db },
@@ -158,7 +158,7 @@ export const fields = table<FieldRow>({
     field: binToJson(field),
     value: binToJson(value as Bin),
   }),
-  documentId: ({ db, key, field }) => idOf(db, key, field),
+  documentId: ({ db, key = '', field = '' }) => idOf(db, `${idPart(key)}/${idPart(field)}`),
   relation: {
     columns: [
       { name: 'db', type: 'int', required: true, value: ({ db }) => db },

@@ -123,7 +123,7 @@ export function coldCall(name: string, args: Partial<TextArgs> = {}): Call {
 }
 
 /** Fetch payloads from the lake table, as a host's `fetchCold` does from files. */
-export async function fetchFromLake(shard: Shard, cold: readonly ColdRow[]): Promise<void> {
+export async function fetchFromLake(shard: Pick<Shard, 'submit'>, cold: readonly ColdRow[]): Promise<void> {
   const calls = cold.map(({ table, key }) => {
     return coldCall('restore', { ...(key as { slot: number; name: string }), table: table.collection as 'scrolls' })
   })

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs'
+import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { type NodeFabric, type NodeFabricOptions, openFabric, shardPath } from '../host/node/index.ts'
+import { type NodeFabric, type NodeFabricOptions, openFabric, openSqlite, shardPath } from '../host/node/index.ts'
 import { temporaryFolder } from '../host/node/testing.ts'
 import { planResize, ShardMap } from './map.ts'
 import { SYSTEM } from './system.ts'
@@ -169,5 +170,74 @@ describe('a plan', () => {
     await router.call(add(5), { slot: 5 })
     await router.call({ program: SYSTEM, name: 'fence', args: { epoch: 2, slots: [[5, 5]], to: 0 } }, { shard: 0 })
     await expect(router.call(get(5), { slot: 5 })).rejects.toMatchObject({ code: 'unavailable' })
+  })
+})
+
+describe('policies', () => {
+  test('are kept as they were set, and listed, also after a restart', async () => {
+    await open()
+    for (const name of ['a', 'b', 'c']) await fabric.create(name, {})
+    expect(await fabric.policies('a')).toBe(null)
+    await fabric.setPolicies('a', { keys: { hotFor: '7d' } })
+    await fabric.setPolicies('c', [1])
+    await fabric.setPolicies('b', { gone: true })
+    await fabric.setPolicies('b', null)
+    await fabric.close()
+    await open()
+    expect(await fabric.policies('a')).toEqual({ keys: { hotFor: '7d' } })
+    const all = [
+      { name: 'a', policies: { keys: { hotFor: '7d' } } },
+      { name: 'c', policies: [1] },
+    ]
+    expect(await fabric.withPolicies('', 10)).toEqual(all)
+    expect(await fabric.withPolicies('', 1)).toEqual(all.slice(0, 1))
+    expect(await fabric.withPolicies('a', 10)).toEqual(all.slice(1))
+  })
+
+  test('are set only over what was expected', async () => {
+    await open()
+    await fabric.create('a', {})
+    await fabric.setPolicies('a', { x: 1, y: { z: 2, w: 3 } }, null)
+    await expect(fabric.setPolicies('a', { x: 2 }, null)).rejects.toMatchObject({ code: 'conflict' })
+    await expect(fabric.setPolicies('a', { x: 2 }, { x: 2 })).rejects.toMatchObject({ code: 'conflict' })
+    await fabric.setPolicies('a', { x: 2 }, { y: { w: 3, z: 2 }, x: 1 })
+    expect(await fabric.policies('a')).toEqual({ x: 2 })
+  })
+
+  test('of what is not there, or that cannot be kept, are refused', async () => {
+    await open()
+    await fabric.create('a', {})
+    await expect(fabric.policies('b')).rejects.toMatchObject({ code: 'not_found' })
+    await expect(fabric.setPolicies('b', {})).rejects.toMatchObject({ code: 'not_found' })
+    await expect(fabric.setPolicies('a', 'x'.repeat(600_000))).rejects.toMatchObject({ code: 'limit' })
+    await expect(fabric.setPolicies('a', undefined)).rejects.toMatchObject({ code: 'invalid' })
+  })
+
+  test('stay when slots move', async () => {
+    await open()
+    await fabric.create('a', { count: 1 })
+    await fabric.setPolicies('a', { x: 1 })
+    await fabric.move('a', (map) => planResize(map, 2))
+    expect(await fabric.policies('a')).toEqual({ x: 1 })
+    expect((await fabric.find('a'))?.map.count).toBe(2)
+  })
+
+  test('may be set in catalogs made before there were any', async () => {
+    await open()
+    await fabric.create('a', {})
+    await fabric.close()
+    const sql = openSqlite(join(folder.path, 'catalog.sqlite'), {})
+    sql.raw('drop index databases_policies')
+    sql.raw('alter table databases drop column policies')
+    const [[made] = []] = sql.raw("select made from dotdo_tables where name = 'databases'")
+    const { columns, primaryKey } = JSON.parse(String(made))
+    const { policies: _, ...before } = columns
+    const old = JSON.stringify({ columns: before, primaryKey, indexes: {} })
+    sql.raw("update dotdo_tables set made = ? where name = 'databases'", old)
+    sql.close()
+    await open()
+    expect(await fabric.policies('a')).toBe(null)
+    await fabric.setPolicies('a', { x: 1 })
+    expect(await fabric.withPolicies('', 1)).toEqual([{ name: 'a', policies: { x: 1 } }])
   })
 })

@@ -36,6 +36,8 @@ export interface Database {
   readonly router: Router
   /** Begin to gather calls. */
   plan(): Plan
+  /** The way to one shard. */
+  client(index: number): ShardClient
 }
 
 /** The name of the database whose one shard is the catalog. */
@@ -116,7 +118,7 @@ export class Fabric {
     }
     const client = (index: number) => this.placement.client(name, index)
     const router = new Router({ map, client, refresh, clock: this.clock })
-    return { name, map, router, plan: () => router.plan() }
+    return { name, map, router, plan: () => router.plan(), client }
   }
 
   /** Create a database.
@@ -138,6 +140,35 @@ export class Fabric {
   /** Look a database up without creating it. */
   async find(name: string): Promise<CatalogEntry | undefined> {
     return ((await this.ask('find', { name })) as CatalogEntry | null) ?? undefined
+  }
+
+  /** The ways to all shards of a database, by index.
+   *  @throws not_found when there is no such database */
+  async shards(name: string): Promise<ShardClient[]> {
+    const entry = await this.find(name)
+    if (entry === undefined) throw new Failure('not_found', `no database ${name}`)
+    return Array.from({ length: entry.map.count }, (_, index) => this.placement.client(name, index))
+  }
+
+  /** Read the policies of a database: whatever was set.
+   *  @returns null when there are none
+   *  @throws not_found when there is no such database */
+  policies(name: string): Promise<unknown> {
+    return this.ask('policies', { name })
+  }
+
+  /** Set the policies of a database; null for none.
+   *  @param value plain data that JSON can write
+   *  @param expected set them only when they are this, so that two who change parts of them do not undo each other
+   *  @throws not_found when there is no such database; conflict when they are not what is expected; limit */
+  async setPolicies(name: string, value: unknown, expected?: unknown): Promise<void> {
+    await this.ask('setPolicies', { name, value, ...(expected !== undefined && { expected }) })
+  }
+
+  /** List databases that have policies, by name.
+   *  @param after names past this one */
+  async withPolicies(after: string, limit: number): Promise<{ name: string; policies: unknown }[]> {
+    return (await this.ask('withPolicies', { after, limit })) as { name: string; policies: unknown }[]
   }
 
   /** Publish a newer map of a database.

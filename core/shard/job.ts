@@ -1,6 +1,11 @@
 /** Jobs: work beside a shard that takes time. A job runs where its shard runs, between the shard's groups, and reaches
  *  the shard only by calls; what a call returns does not cross a thread or a network on its way to the job. */
+import { Failure } from '../errors.ts'
+import type { ColdRow } from './cold.ts'
 import type { Call } from './program.ts'
+
+/** The epoch of a job's calls to the shard as a whole: they are answered at any epoch, but not while slots move. */
+export const ANY_EPOCH = Number.MAX_SAFE_INTEGER
 
 /** The shard that a job works for. */
 export interface JobShard {
@@ -16,4 +21,25 @@ export interface Job {
   /** @param args and the answer are plain data: they cross threads and networks
    *  @throws Failure */
   run(shard: JobShard, args: unknown): Promise<unknown>
+}
+
+/** What a host does beside its shards, in the thread where they run. */
+export interface ShardWork {
+  readonly jobs?: readonly Job[]
+  /** Bring the payloads of cold rows back: by the time it settles, they stand in their rows. Without it, calls that
+   *  need them are `unavailable`.
+   *  @throws Failure */
+  fetchCold?(shard: JobShard, cold: readonly ColdRow[]): Promise<void>
+}
+
+/** Run a job by its name.
+ *  @throws unsupported when there is none; what the job throws */
+export async function runJob(
+  { jobs = [] }: ShardWork,
+  shard: JobShard,
+  { name, args }: { name: string; args: unknown },
+): Promise<unknown> {
+  const job = jobs.find((one) => one.name === name)
+  if (job === undefined) throw new Failure('unsupported', `no job ${name} runs beside this shard`)
+  return job.run(shard, args)
 }

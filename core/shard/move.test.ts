@@ -45,6 +45,9 @@ function client(database: string, index: number): ShardClient {
       return replies
     },
     awaitChange: (afterSeq, waitMs) => shard.awaitChange(afterSeq, waitMs),
+    job: async (name) => {
+      throw new Failure('unsupported', `no job ${name}`)
+    },
   }
 }
 

@@ -19,6 +19,10 @@ export interface ShardClient {
   submit(calls: readonly Call[]): Promise<unknown[]>
   /** Wait until the shard has committed something after a seq, or `waitMs` has passed. */
   awaitChange(afterSeq: number, waitMs: number): Promise<void>
+  /** Run a job beside the shard, where it is; the host has those that it was given.
+   *  @param args and the answer are plain data
+   *  @throws unsupported when there is no such job; unavailable when no answer came; what the job throws */
+  job(name: string, args: unknown): Promise<unknown>
 }
 
 /** A call as a dialect plans it; the router adds slot and epoch. */

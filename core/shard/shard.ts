@@ -213,7 +213,9 @@ export class Shard {
     if (!this.parked.delete(job)) return
     const tooOften = (job.stops ?? 0) > COLD_TRIES_MAX
     if (error !== undefined && !(error instanceof Failure)) this.onBug(error)
-    if (error !== undefined || tooOften) {
+    // The rows went with their slot: run again, the call is told where.
+    const hasMoved = error instanceof Failure && error.code === 'moved'
+    if ((error !== undefined && !hasMoved) || tooOften) {
       const why = tooOften
         ? 'left again each time they had been fetched'
         : `could not be fetched: ${toFailure(error).message}`

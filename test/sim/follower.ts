@@ -10,7 +10,7 @@ import type { ShardClient } from '../../core/shard/router.ts'
 import { type ChangeRecord, type ChangesReply, type ShardStatus, SYSTEM } from '../../core/shard/system.ts'
 import { makeFault, tinyLimits } from './faults.ts'
 import { healthy, Machine, Network } from './machine.ts'
-import { type RunReply, type Seen, SIM, type Step, simProgram } from './program.ts'
+import { type RunReply, type Seen, SIM, type Step, simProgram, simWork } from './program.ts'
 import { makeArgs, slots } from './workload.ts'
 import { check, Life, type World } from './world.ts'
 
@@ -160,7 +160,13 @@ class Run {
   constructor(world: World) {
     const { random, disks } = world
     this.world = world
-    this.machine = new Machine(world, { name: 'shard', programs: [simProgram], limits: tinyLimits(random), disks })
+    this.machine = new Machine(world, {
+      name: 'shard',
+      programs: [simProgram],
+      limits: tinyLimits(random),
+      disks,
+      work: simWork,
+    })
     this.network = new Network(world, healthy)
     // Ask the machine itself: a follower's own network may be down.
     const floor = async () => ((await this.ask('status', null)) as ShardStatus).floor

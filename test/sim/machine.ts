@@ -6,6 +6,8 @@
  *     request may still arrive. Requests of those who ask again until they are answered (`repeats`) may arrive twice.
  *  3. What crosses it is copied, and failures cross as plain data. */
 import { Failure, toWire } from '../../core/errors.ts'
+import type { ColdRow } from '../../core/shard/cold.ts'
+import { type JobShard, runJob, type ShardWork } from '../../core/shard/job.ts'
 import type { Call, Program } from '../../core/shard/program.ts'
 import type { ShardClient } from '../../core/shard/router.ts'
 import { Shard, type ShardLimits } from '../../core/shard/shard.ts'
@@ -21,6 +23,8 @@ export interface MachineOptions {
   readonly disks?: DiskPool | undefined
   /** Whether its disk is ever full. */
   readonly fills?: boolean
+  /** What is done beside its shard. */
+  readonly work?: ShardWork
 }
 
 /** One machine. */
@@ -52,12 +56,27 @@ export class Machine {
     if (this.shard !== undefined) return
     const life = new Life(this.world)
     this.life = life
-    const { programs, limits } = this.options
+    const { programs, limits, work = {} } = this.options
     const onBug = (error: unknown) => {
       if (!life.alive || (error instanceof Error && error.message.startsWith('planned'))) return
       this.world.fail(error instanceof Error ? error : new Violation(`bug on ${this.name}: ${String(error)}`))
     }
-    this.shard = new Shard({ sql: this.database.sql, clock: life.clock(), programs, limits, onBug })
+    const { sql } = this.database
+    const { fetchCold } = work
+    const shard: Shard = new Shard({
+      sql,
+      clock: life.clock(),
+      programs,
+      limits,
+      onBug,
+      ...(fetchCold && {
+        fetchCold: async (cold: readonly ColdRow[]) => {
+          await life.bind(this.world.sleep(this.world.random.unit() * 10))
+          await life.bind(fetchCold(this.beside(shard, life), cold))
+        },
+      }),
+    })
+    this.shard = shard
   }
 
   /** Kill the process: what it had not committed is gone, and so are its replies. */
@@ -110,6 +129,17 @@ export class Machine {
     return this.shard && this.life.bind(this.shard.awaitChange(afterSeq, waitMs))
   }
 
+  /** As `submit`, for a job. */
+  job(name: string, args: unknown): Promise<unknown> | undefined {
+    const { shard, life, options } = this
+    return shard && life.bind(runJob(options.work ?? {}, this.beside(shard, life), { name, args }))
+  }
+
+  /** The shard as what is done beside it sees it, until the process dies. */
+  private beside(shard: Shard, life: Life): JobShard {
+    return { database: this.name, index: 0, submit: (calls) => life.bind(shard.submit(calls)) }
+  }
+
   /** Let go of the disk. */
   dispose(): void {
     this.life.alive = false
@@ -134,6 +164,8 @@ export const healthy: NetworkFaults = { lose: 0, slow: 0, echo: 0 }
 
 /** How long a caller waits for a reply. */
 const timeoutMs = 80
+/** The same for the answer of a job, which takes its time. */
+const jobTimeoutMs = 5_000
 
 /** A network of one world. */
 export class Network {
@@ -157,6 +189,10 @@ export class Network {
       },
       awaitChange: (afterSeq, waitMs) =>
         this.ask(from, machine.name, () => machine.awaitChange(afterSeq, waitMs), waitMs + timeoutMs),
+      job: (name, args) => {
+        const request = structuredClone(args)
+        return this.ask(from, machine.name, () => machine.job(name, request)?.then(structuredClone), jobTimeoutMs)
+      },
     }
   }
 

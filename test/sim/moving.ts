@@ -13,7 +13,7 @@ import type { Pending, ShardClient } from '../../core/shard/router.ts'
 import { type ShardStatus, SYSTEM } from '../../core/shard/system.ts'
 import { makeFault, tinyLimits } from './faults.ts'
 import { healthy, Machine, Network } from './machine.ts'
-import { type RunArgs, type RunReply, SIM, type Step, simProgram } from './program.ts'
+import { type RunArgs, type RunReply, SIM, type Step, simProgram, simWork } from './program.ts'
 import { SlotHistory } from './slot-history.ts'
 import { check, Life, type World } from './world.ts'
 
@@ -45,7 +45,7 @@ class Run {
     this.world = world
     const { disks } = world
     const machine = (name: string) =>
-      new Machine(world, { name, programs: [simProgram], limits: tinyLimits(random), disks })
+      new Machine(world, { name, programs: [simProgram], limits: tinyLimits(random), disks, work: simWork })
     this.catalog = new Machine(world, {
       name: 'catalog',
       programs: [catalogProgram],
@@ -69,6 +69,7 @@ class Run {
       return {
         submit: (calls) => life.bind(inner.submit(calls)),
         awaitChange: (afterSeq, waitMs) => life.bind(inner.awaitChange(afterSeq, waitMs)),
+        job: (name, args) => life.bind(inner.job(name, args)),
       }
     }
     const { copyRowsMax } = this
@@ -129,7 +130,7 @@ class Run {
       const dice = random.below(10)
       if (dice < 6) steps.push({ do: 'append', ...at() })
       else if (dice < 8) steps.push({ do: 'remove', ...at() })
-      else if (dice < 9) steps.push({ do: 'clear', table: 'books', slot })
+      else if (dice < 9) steps.push({ do: 'clear', table: 'books', slot }, { do: 'evict', ...at() })
       else steps.push({ do: 'fail', bug: false })
     }
     return { slot, id: `x${++this.ids}`, steps, sql: true }

@@ -220,8 +220,8 @@ const moving: readonly Omit<Mutant, 'property'>[] = [
   {
     name: 'an older state of a move kept',
     file: shard('catalog'),
-    find: 'if (move.version > known.version) tx.put',
-    put: 'tx.put',
+    find: 'if (move.version > known.version) put',
+    put: 'put',
   },
 ]
 

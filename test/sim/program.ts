@@ -5,36 +5,58 @@
  *     began. The marks are the serial order that the model replays (model.ts).
  *  2. Every reply says at which seq it was computed, and after a write where the call's changes end. */
 import { Failure } from '../../core/errors.ts'
+import { ANY_EPOCH, type ShardWork } from '../../core/shard/job.ts'
 import type { Call, Program, Tx } from '../../core/shard/program.ts'
+import type { Relation } from '../../core/shard/relation.ts'
 import type { Row } from '../../core/shard/table.ts'
-import { table } from '../../core/shard/table.ts'
+import { internalTable, table } from '../../core/shard/table.ts'
 
 /** A row of either list table. */
-export type ListRow = Row & { slot: number; name: string; items: string; note: string | null }
+export type ListRow = Row & { slot: number; name: string; items: string | null; note: string | null }
 type MarkRow = Row & { slot: number; id: string; at: number; steps: string }
 
 const document = ({ slot, name, items, note }: ListRow) => ({ slot, name, items, note })
 const documentId = ({ slot, name }: Partial<ListRow>) => `${slot}/${name}`
 
+/** Items may leave for the lake, which is a table beside. */
+const relation: Relation<ListRow> = {
+  columns: [{ name: 'items', type: 'string', value: ({ items }) => items }],
+  payload: {
+    column: 'items',
+    isCold: ({ items }) => items === null,
+    fromLake: ({ items }) => items as string,
+  },
+}
+
 const lists = table<ListRow>({
   name: 'lists',
   collection: 'lists',
-  columns: { slot: 'integer', name: 'bin', items: 'text', note: 'text?' },
+  columns: { slot: 'integer', name: 'bin', items: 'text?', note: 'text?' },
   primaryKey: ['slot', 'name'],
   withoutRowid: true,
   buffered: true,
   document,
   documentId,
+  relation,
 })
 
 const books = table<ListRow>({
   name: 'books',
   collection: 'books',
-  columns: { slot: 'integer', name: 'bin', items: 'text', note: 'text?' },
+  columns: { slot: 'integer', name: 'bin', items: 'text?', note: 'text?' },
   primaryKey: ['slot', 'name'],
   indexes: { items: '(items)' },
   document,
   documentId,
+  relation,
+})
+
+type LakeRow = { slot: number; place: string; items: string }
+
+const lake = internalTable<LakeRow>({
+  name: 'lake',
+  columns: { slot: 'integer', place: 'text', items: 'text' },
+  primaryKey: ['slot', 'place'],
 })
 
 const marks = table<MarkRow>({
@@ -58,6 +80,8 @@ export type Step =
   | { readonly do: 'remove'; readonly table: ListTable; readonly slot: number; readonly name: string }
   | { readonly do: 'clear'; readonly table: ListTable; readonly slot: number }
   | { readonly do: 'find'; readonly table: ListTable; readonly slot: number; readonly name: string }
+  /** Let a list's items go to the lake. */
+  | { readonly do: 'evict'; readonly table: ListTable; readonly slot: number; readonly name: string }
   /** Read a range of slots by SQL. */
   | { readonly do: 'scan'; readonly table: ListTable; readonly slots: readonly [number, number] }
   /** Run steps, undone when `fails`; the call goes on either way. */
@@ -101,10 +125,12 @@ export const SIM = 'sim'
 /** The program. */
 export const simProgram: Program = {
   name: SIM,
-  tables: [lists, books, marks],
+  tables: [lists, books, marks, lake],
   writesSql: (call) => (call.args as RunArgs | null)?.sql ?? false,
   run(tx: Tx, call: Call): unknown {
     switch (call.name) {
+      case 'restore':
+        return restore(tx, call.args as ListPlace)
       case 'run':
         return run(tx, call.slot, call.args as RunArgs)
       case 'marks':
@@ -127,8 +153,8 @@ function runStep(tx: Tx, id: string, step: Step): Seen[] {
   switch (step.do) {
     case 'append': {
       const { slot, name } = step
-      const found = tx.find(tables[step.table], { slot, name })
-      const items = found === undefined ? id : `${found.items} ${id}`
+      const found = readList(tx, step)
+      const items = found === undefined ? id : `${found} ${id}`
       tx.put(tables[step.table], { slot, name, items, note: items.length % 2 === 0 ? id : null })
       return [items]
     }
@@ -138,7 +164,10 @@ function runStep(tx: Tx, id: string, step: Step): Seen[] {
       tx.truncate(tables[step.table], { slot: step.slot })
       return []
     case 'find':
-      return [tx.find(tables[step.table], { slot: step.slot, name: step.name })?.items ?? null]
+      return [readList(tx, step) ?? null]
+    case 'evict':
+      evict(tx, step)
+      return []
     case 'scan':
       return [scan(tx, step.table, step.slots)]
     case 'attempt':
@@ -152,10 +181,46 @@ function runStep(tx: Tx, id: string, step: Step): Seen[] {
 function scan(tx: Tx, name: ListTable, [from, to]: readonly [number, number]): [number, string, string][] {
   const statement = `select slot, name, items, note from ${name} where slot between ? and ? order by slot, name`
   tx.settle(tables[name], from, to)
-  return tx.all(statement, from, to).map((row) => {
-    const { slot, name: found, items } = tx.fromSql(tables[name], row)
-    return [slot, found, items]
-  })
+  const rows = tx.all(statement, from, to).map((row) => tx.fromSql(tables[name], row))
+  return tx.wholeAll(tables[name], rows).map(({ slot, name: found, items }) => [slot, found, items as string])
+}
+
+interface ListPlace {
+  readonly table: ListTable
+  readonly slot: number
+  readonly name: string
+}
+
+function readList(tx: Tx, { table, slot, name }: ListPlace): string | undefined {
+  const row = tx.find(tables[table], { slot, name })
+  return row && (tx.whole(tables[table], row).items as string)
+}
+
+const placeOf = ({ table, name }: ListPlace) => `${table}/${name}`
+
+function evict(tx: Tx, at: ListPlace): void {
+  const { table, slot, name } = at
+  const items = tx.find(tables[table], { slot, name })?.items
+  const freed = tx.evict(tables[table], { slot, name })
+  // A row that is cold already has its items there.
+  if (freed > 0) tx.put(lake, { slot, place: placeOf(at), items: items as string })
+}
+
+function restore(tx: Tx, at: ListPlace): boolean {
+  const { table, slot, name } = at
+  const kept = tx.find(lake, { slot, place: placeOf(at) })
+  return kept !== undefined && tx.restore(tables[table], { slot, name }, kept.items)
+}
+
+/** What hosts do beside a shard of this program: bring items back from the lake. */
+export const simWork: ShardWork = {
+  async fetchCold(shard, cold) {
+    const calls = cold.map(({ table, key }): Call => {
+      const args: ListPlace = { table: table.name as ListTable, slot: Number(key.slot), name: String(key.name) }
+      return { program: SIM, name: 'restore', slot: args.slot, epoch: ANY_EPOCH, args }
+    })
+    for (const reply of await shard.submit(calls)) if (reply instanceof Failure) throw reply
+  },
 }
 
 function attempt(tx: Tx, id: string, { steps, fails }: Step & { do: 'attempt' }): Seen[] {

@@ -2,6 +2,7 @@
 import { Failure } from '../../errors.ts'
 import { catalogProgram } from '../../shard/catalog.ts'
 import { Fabric } from '../../shard/fabric.ts'
+import type { ShardWork } from '../../shard/job.ts'
 import type { Program } from '../../shard/program.ts'
 import type { ShardClient } from '../../shard/router.ts'
 import type { ShardLimits } from '../../shard/shard.ts'
@@ -17,8 +18,9 @@ export { openSqlite } from './sqlite.ts'
 export { type Durability, FileStore, type StoreStats, shardPath } from './store.ts'
 export { serveThread, ThreadStore } from './threads.ts'
 
-/** How a fabric is opened in Node. */
-export interface NodeFabricOptions {
+/** How a fabric is opened in Node. What is done beside shards (`jobs`, `fetchCold`) is for those of this thread; a
+ *  `threadEntry` passes its own to `serveThread`. */
+export interface NodeFabricOptions extends ShardWork {
   /** The data folder; made when it is missing. One process at a time may have it open. */
   data: string
   /** The engines; each shard runs all of them. */
@@ -60,6 +62,11 @@ export async function openFabric(options: NodeFabricOptions): Promise<NodeFabric
   if (threads > 0 && threadEntry === undefined) {
     throw new Failure('invalid', 'threads need threadEntry, the module that calls serveThread')
   }
+  const fetchCold = options.fetchCold?.bind(options)
+  const work: ShardWork = { ...(options.jobs && { jobs: options.jobs }), ...(fetchCold && { fetchCold }) }
+  if (threads > 0 && Object.keys(work).length > 0) {
+    throw new Failure('invalid', 'with threads, jobs and fetchCold are given to serveThread by threadEntry')
+  }
   makeFolder(data)
   const unlock = lockFolder(data)
   const programs = [catalogProgram, ...options.programs]
@@ -68,10 +75,11 @@ export async function openFabric(options: NodeFabricOptions): Promise<NodeFabric
   const store: ShardStore =
     threadEntry !== undefined && threads > 0
       ? new ThreadStore(threads, { entry: threadEntry, data: common, ...told })
-      : new FileStore({ ...common, programs, clock: nodeClock, ...told })
+      : new FileStore({ ...common, ...work, programs, clock: nodeClock, ...told })
   const client = (database: string, index: number): ShardClient => ({
     submit: (calls) => store.submit(database, index, calls),
     awaitChange: (afterSeq, waitMs) => store.awaitChange(database, index, afterSeq, waitMs),
+    job: (name, args) => store.job(database, index, name, args),
   })
   const { defaults = { partitioner: 'crc16' }, routes = {} } = options
   const fabric = new Fabric({ placement: { client }, clock: nodeClock, defaults, routes })

@@ -1,11 +1,12 @@
 /** Shards as files of this thread: opened on first use, the least recently used closed. Node only. */
 import { closeSync, fsyncSync, mkdirSync, openSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { Failure, toWire } from '../../errors.ts'
+import { Failure, toFailure, toWire } from '../../errors.ts'
 import { OPEN_SHARDS_MAX, SHARDS_AT_FULL_MEMORY } from '../../limits.ts'
 import type { Clock } from '../../shard/clock.ts'
 import { CATALOG_DATABASE } from '../../shard/fabric.ts'
 import { crc16Slot } from '../../shard/hash.ts'
+import { type JobShard, runJob, type ShardWork } from '../../shard/job.ts'
 import type { Call, Program } from '../../shard/program.ts'
 import { newCounters, Shard, type ShardCounters, type ShardLimits } from '../../shard/shard.ts'
 import { type NodeSql, openSqlite } from './sqlite.ts'
@@ -26,12 +27,14 @@ export interface ShardStore {
   stats(): Promise<StoreStats[]>
   /** Wait for a commit past a seq. */
   awaitChange(database: string, index: number, afterSeq: number, waitMs: number): Promise<void>
+  /** Run a job beside a shard. */
+  job(database: string, index: number, name: string, args: unknown): Promise<unknown>
   /** Write everything to its tables and close the files. */
   close(): Promise<void>
 }
 
 /** What a store of files is made of. */
-export interface FileStoreOptions {
+export interface FileStoreOptions extends ShardWork {
   /** The data folder. */
   folder: string
   durability: Durability
@@ -46,6 +49,9 @@ export interface FileStoreOptions {
 interface Open {
   readonly shard: Shard
   readonly sql: NodeSql
+  readonly forJobs: JobShard
+  /** Jobs that run beside it. */
+  jobs: number
 }
 
 /** Find the file of a shard. A level of 256 folders keeps each small with 100,000 databases.
@@ -89,6 +95,10 @@ export class FileStore implements ShardStore {
 
   /** @throws storage when the file cannot be opened; unavailable after close */
   shard(database: string, index: number): Shard {
+    return this.find(database, index).shard
+  }
+
+  private find(database: string, index: number): Open {
     const key = `${database}/${index}`
     const known = this.open.get(key)
     if (known !== undefined) {
@@ -96,17 +106,19 @@ export class FileStore implements ShardStore {
         this.open.delete(key)
         this.open.set(key, known)
       }
-      return known.shard
+      return known
     }
     if (this.closed) throw new Failure('unavailable', 'the store is closed')
     const { folder, durability, programs, clock, limits, onBug } = this.options
+    const fetchCold = this.options.fetchCold?.bind(this.options)
     const path = shardPath(folder, database, index)
     makeFolder(dirname(path))
     // The folder is locked, so this process alone reads the file: SQLite then needs no lock and no -shm file.
     const sql = openSqlite(path, { durability, exclusive: true })
     const { counters } = this
     const share = () => Math.min(1, SHARDS_AT_FULL_MEMORY / this.open.size)
-    const shard = new Shard({
+    const forJobs: JobShard = { database, index, submit: (calls) => shard.submit(calls) }
+    const shard: Shard = new Shard({
       sql,
       clock,
       programs,
@@ -114,16 +126,20 @@ export class FileStore implements ShardStore {
       share,
       ...(limits && { limits }),
       ...(onBug && { onBug }),
+      ...(fetchCold && { fetchCold: (cold) => fetchCold(forJobs, cold) }),
     })
-    this.open.set(key, { shard, sql })
-    if (this.open.size > this.openMax) this.evict()
-    return shard
+    const open: Open = { shard, sql, forJobs, jobs: 0 }
+    this.open.set(key, open)
+    if (this.open.size > this.openMax) this.evict(open)
+    return open
   }
 
-  private evict(): void {
-    for (const [key, { shard, sql }] of this.open) {
+  /** @param opened stays open: it is about to be used */
+  private evict(opened: Open): void {
+    for (const [key, one] of this.open) {
       if (this.open.size <= this.openMax) return
-      if (shard.busy) continue
+      const { shard, sql, jobs } = one
+      if (one === opened || shard.busy || jobs > 0) continue
       this.open.delete(key)
       shard.close()
       sql.close()
@@ -136,6 +152,19 @@ export class FileStore implements ShardStore {
 
   awaitChange(database: string, index: number, afterSeq: number, waitMs: number): Promise<void> {
     return this.shard(database, index).awaitChange(afterSeq, waitMs)
+  }
+
+  async job(database: string, index: number, name: string, args: unknown): Promise<unknown> {
+    const open = this.find(database, index)
+    open.jobs++
+    try {
+      return await runJob(this.options, open.forJobs, { name, args })
+    } catch (error) {
+      if (!(error instanceof Failure)) this.options.onBug?.(error)
+      throw toFailure(error)
+    } finally {
+      open.jobs--
+    }
   }
 
   async close(): Promise<void> {

@@ -3,6 +3,7 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { coldCall } from '../../shard/cold.testing.ts'
 import { openFabric } from './index.ts'
 import { temporaryFolder } from './testing.ts'
 
@@ -21,17 +22,41 @@ beforeAll(() => {
     `import { catalogProgram } from ${from('core/shard/catalog.ts')}
      import { testProgram } from ${from('core/shard/testing.ts')}
      import { serveThread } from ${from('core/host/node/threads.ts')}
+     import { coldProgram, fetchFromLake } from ${from('core/shard/cold.testing.ts')}
+     import { Failure } from ${from('core/errors.ts')}
+     const jobs = [{
+       name: 'tell',
+       async run({ database, index, submit }, args) {
+         if (args === 'fail') throw new Failure('conflict', 'asked to fail', { why: args })
+         return { database, index, args, replies: await submit([]) }
+       },
+     }]
      const run = (tx, call) => {
        if (call.name === 'die') process.exit(1)
        return testProgram.run(tx, call)
      }
-     serveThread([catalogProgram, { ...testProgram, run }])`,
+     serveThread([catalogProgram, { ...testProgram, run }, coldProgram], { jobs, fetchCold: fetchFromLake })`,
   )
   const bundle = `import('${pathToFileURL(join(root, 'scripts/bundle.mjs')).href}').then(({ bundle }) =>
     bundle('node', { entry: ${JSON.stringify(source)} }, ${JSON.stringify(built)}))`
   execFileSync(process.execPath, ['--input-type=module', '-e', bundle], { cwd: root })
 })
 afterAll(() => folder.remove())
+
+test('work beside shards on threads', async () => {
+  const threadEntry = pathToFileURL(join(built, 'entry.js'))
+  const data = join(folder.path, 'work')
+  const fabric = await openFabric({ data, programs: [], durability: 'normal', threads: 2, threadEntry })
+  const { router, client } = await fabric.database('x')
+  expect(await client(0).job('tell', [1])).toEqual({ database: 'x', index: 0, args: [1], replies: [] })
+  await expect(client(0).job('tell', 'fail')).rejects.toMatchObject({ code: 'conflict', detail: { why: 'fail' } })
+  await expect(client(0).job('none', null)).rejects.toMatchObject({ code: 'unsupported' })
+  const cold = (name: string) => router.call(coldCall(name), { slot: 1 })
+  await cold('write')
+  await cold('evict')
+  expect(await cold('read')).toBe('text')
+  await fabric.close()
+})
 
 test('shards on threads: calls, failures, bugs, counts, and a thread that dies is replaced', async () => {
   const bugs: unknown[] = []

@@ -2,6 +2,7 @@
 import { parentPort, Worker, workerData } from 'node:worker_threads'
 import { Failure, fromWire, toFailure, toWire, type WireFailure } from '../../errors.ts'
 import { crc16Slot } from '../../shard/hash.ts'
+import type { ShardWork } from '../../shard/job.ts'
 import type { Call, Program } from '../../shard/program.ts'
 import type { ShardLimits } from '../../shard/shard.ts'
 import { nodeClock } from './clock.ts'
@@ -18,6 +19,7 @@ export interface ThreadData {
 type Request =
   | { id: number; kind: 'submit'; database: string; index: number; calls: readonly Call[] }
   | { id: number; kind: 'await'; database: string; index: number; afterSeq: number; waitMs: number }
+  | { id: number; kind: 'job'; database: string; index: number; name: string; args: unknown }
   | { id: number; kind: 'stats' }
   | { id: number; kind: 'close' }
 
@@ -144,6 +146,11 @@ export class ThreadStore implements ShardStore {
     await this.thread(database, index).request({ kind: 'await', database, index, afterSeq, waitMs })
   }
 
+  async job(database: string, index: number, name: string, args: unknown): Promise<unknown> {
+    const [answer] = await this.thread(database, index).request({ kind: 'job', database, index, name, args })
+    return answer
+  }
+
   async stats(): Promise<StoreStats[]> {
     const stats = await Promise.all(this.threads.map((thread) => thread.request({ kind: 'stats' })))
     return stats.flat() as StoreStats[]
@@ -154,13 +161,14 @@ export class ThreadStore implements ShardStore {
   }
 }
 
-/** Serve shards in a worker thread; call it once, in the thread's entry module. */
-export function serveThread(programs: readonly Program[]): void {
+/** Serve shards in a worker thread; call it once, in the thread's entry module.
+ *  @param work what is done beside the shards of this thread */
+export function serveThread(programs: readonly Program[], work: ShardWork = {}): void {
   const port = parentPort
   if (port === null) throw new Error('serveThread runs in a worker thread only')
   const post = (message: Post) => port.postMessage(message)
   const onBug = (error: unknown) => post({ bug: error instanceof Error ? error : String(error) })
-  const store = new FileStore({ ...(workerData as ThreadData), programs, clock: nodeClock, onBug })
+  const store = new FileStore({ ...work, ...(workerData as ThreadData), programs, clock: nodeClock, onBug })
   let answers: Answer[] = []
   const answer = (one: Answer) => {
     if (answers.length === 0) {
@@ -176,6 +184,7 @@ export function serveThread(programs: readonly Program[]): void {
   const run = async (request: Request): Promise<unknown[]> => {
     if (request.kind === 'submit')
       return wireReplies(await store.submit(request.database, request.index, request.calls))
+    if (request.kind === 'job') return [await store.job(request.database, request.index, request.name, request.args)]
     if (request.kind === 'stats') return store.stats()
     if (request.kind === 'close') await store.close()
     else await store.awaitChange(request.database, request.index, request.afterSeq, request.waitMs)

@@ -47,6 +47,15 @@ function clientOf(take: () => ShardRpc): ShardClient {
         })
       if (failure !== null) throw fromWire(failure)
     },
+    async job(name, args) {
+      const answer = await take()
+        .job(name, args)
+        .catch((error: unknown) => {
+          throw lost(error)
+        })
+      if ('failure' in answer) throw fromWire(answer)
+      return answer.value
+    },
   }
 }
 

@@ -11,4 +11,4 @@ export {
 export { type R2Binding, r2Objects } from './r2-objects.ts'
 export { type ShardObjectClass, type ShardObjectOptions, shardObject, workersLimits } from './shard-object.ts'
 export { createWorkersSql } from './sql.ts'
-export type { ShardRpc, WireAnswer, WireReplies } from './wire.ts'
+export type { ShardRpc, WireAnswer, WireReplies, WireValue } from './wire.ts'

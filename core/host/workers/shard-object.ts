@@ -5,7 +5,7 @@
  *  3. Evicted and started again, the object reads itself back from its storage; an alarm wakes it for active expiry.
  *  4. After a storage failure the object is reset: what SQLite then has undone, this process cannot know. */
 import { DurableObject } from 'cloudflare:workers'
-import { toFailure, toWire, type WireFailure } from '../../errors.ts'
+import { Failure, toFailure, toWire, type WireFailure } from '../../errors.ts'
 import {
   WORKERS_ALARM_LATE_MS,
   WORKERS_CACHED_BYTES_MAX,
@@ -15,11 +15,12 @@ import {
   WORKERS_REDO_BYTES_MAX,
 } from '../../limits.ts'
 import type { Clock } from '../../shard/clock.ts'
+import { type JobShard, runJob, type ShardWork } from '../../shard/job.ts'
 import type { Call, Program } from '../../shard/program.ts'
 import { Shard, type ShardLimits } from '../../shard/shard.ts'
 import { workersClock } from './clock.ts'
 import { createWorkersSql } from './sql.ts'
-import { type ShardRpc, type WireAnswer, wireReplies } from './wire.ts'
+import { type ShardRpc, type WireAnswer, type WireValue, wireReplies, wireValue } from './wire.ts'
 
 /** What a shard keeps of itself in memory in an isolate of 128 MB. */
 export const workersLimits: Partial<ShardLimits> = {
@@ -34,6 +35,9 @@ export const workersLimits: Partial<ShardLimits> = {
 export interface ShardObjectOptions {
   readonly programs: readonly Program[]
   readonly limits?: Partial<ShardLimits>
+  /** Makes what is done beside each object's shard.
+   *  @param env the bindings of the Worker */
+  work?(env: unknown): ShardWork
   /** Told of failures that are bugs of ours. */
   onBug?(error: unknown): void
 }
@@ -72,11 +76,20 @@ class Alarm {
   }
 }
 
+/** Tell whose shard an object is, by the name that `createPlacement` gave it; nobody's when it has none. */
+function placeOf(name = ''): Pick<JobShard, 'database' | 'index'> {
+  const at = name.lastIndexOf('/')
+  return { database: name.slice(0, Math.max(0, at)), index: Number(name.slice(at + 1)) }
+}
+
 /** Make the class of Durable Objects that are shards running these programs. */
-export function shardObject({ programs, limits = workersLimits, onBug }: ShardObjectOptions): ShardObjectClass {
+export function shardObject(options: ShardObjectOptions): ShardObjectClass {
+  const { programs, limits = workersLimits, onBug } = options
   return class extends DurableObject<unknown> implements ShardRpc {
     private readonly shard: Shard
     private readonly wakeUp: Alarm
+    private readonly work: ShardWork
+    private readonly forJobs: JobShard
 
     constructor(ctx: ObjectState, env: unknown) {
       super(ctx, env)
@@ -84,7 +97,17 @@ export function shardObject({ programs, limits = workersLimits, onBug }: ShardOb
       const wakeUp = new Alarm(storage)
       const clock: Clock = { ...workersClock, alarm: (atMs) => wakeUp.set(atMs) }
       this.wakeUp = wakeUp
-      this.shard = new Shard({ sql: createWorkersSql(storage), clock, programs, limits, ...(onBug && { onBug }) })
+      const work = options.work?.(env) ?? {}
+      this.work = work
+      this.forJobs = { ...placeOf(ctx.id.name), submit: (calls) => this.shard.submit(calls) }
+      this.shard = new Shard({
+        sql: createWorkersSql(storage),
+        clock,
+        programs,
+        limits,
+        ...(onBug && { onBug }),
+        ...(work.fetchCold && { fetchCold: async (cold) => work.fetchCold?.(this.forJobs, cold) }),
+      })
       void ctx.blockConcurrencyWhile(() => wakeUp.load())
     }
 
@@ -102,6 +125,16 @@ export function shardObject({ programs, limits = workersLimits, onBug }: ShardOb
         return null
       } catch (error) {
         return this.failed(error)
+      }
+    }
+
+    async job(name: string, args: unknown): Promise<WireValue | WireFailure> {
+      try {
+        return wireValue(await runJob(this.work, this.forJobs, { name, args }))
+      } catch (error) {
+        if (!(error instanceof Failure)) onBug?.(error)
+        // A storage failure of a job may be that of the object store: only the shard knows its own.
+        return toWire(toFailure(error))
       }
     }
 

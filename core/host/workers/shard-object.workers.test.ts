@@ -3,10 +3,14 @@ import { env, runInDurableObject } from 'cloudflare:test'
 import type { DurableObjectState } from '@cloudflare/workers-types'
 import { describe, expect, it } from 'vitest'
 import { redisProgram } from '../../../compat/redis/program.ts'
+import { Failure } from '../../errors.ts'
+import { coldCall, coldProgram, fetchFromLake } from '../../shard/cold.testing.ts'
+import type { ShardWork } from '../../shard/job.ts'
 import type { Call } from '../../shard/program.ts'
 import { SYSTEM } from '../../shard/system.ts'
+import { createPlacement } from './fabric.ts'
 import { shardObject } from './shard-object.ts'
-import type { WireReplies } from './wire.ts'
+import type { ShardRpc, WireReplies } from './wire.ts'
 
 const TestShard = shardObject({ programs: [redisProgram] })
 type TestShard = InstanceType<typeof TestShard>
@@ -78,6 +82,67 @@ describe("a shard's object", () => {
       const again = new TestShard(state as never, {})
       expect(await run(again, redis('GET', 'a'))).toEqual(['1'])
       expect(await state.storage.getAlarm()).toBe(dueMs)
+    }))
+})
+
+describe('work beside it', () => {
+  const bugs: unknown[] = []
+  const work = (env: unknown): ShardWork => ({
+    jobs: [
+      {
+        name: 'tell',
+        async run({ database, index, submit }, args) {
+          const [reply] = await submit([redis('GET', 'a')])
+          return { database, index, args, reply, env }
+        },
+      },
+      {
+        name: 'fail',
+        async run(_, args) {
+          if (args === 'bug') throw new TypeError('a bug')
+          if (args === 'large') return 'x'.repeat(40_000_000)
+          throw new Failure('conflict', 'asked to fail', { why: args })
+        },
+      },
+    ],
+    fetchCold: (shard, cold) => fetchFromLake(shard, cold),
+  })
+  const programs = [redisProgram, coldProgram]
+  const Working = shardObject({ programs, work, onBug: (error) => bugs.push(error) })
+
+  /** Work on an object that a placement has named. */
+  function working(run: (object: InstanceType<typeof Working>) => Promise<void>): Promise<void> {
+    return runInDurableObject(env.SQL.get(env.SQL.idFromName('shop.eu/3')), async (_, state) => {
+      const object = new Working(state as never, { BUCKET: 'lake' })
+      await object.submit([system('assign', { epoch: 1, slots: [[0, 16_383]] })])
+      await run(object)
+    })
+  }
+
+  it('runs jobs with the shard, its place and the bindings', () =>
+    working(async (object) => {
+      await run(object, redis('SET', 'a', '1'))
+      const answer = { database: 'shop.eu', index: 3, args: [7], reply: '1', env: { BUCKET: 'lake' } }
+      expect(await object.job('tell', [7])).toEqual({ value: answer })
+      const namespace = { idFromName: String, newUniqueId: String, get: () => object as ShardRpc }
+      const client = createPlacement({ SHARDS: namespace, CATALOG: namespace }).client('shop.eu', 3)
+      expect(await client.job('tell', [7])).toEqual(answer)
+      await expect(client.job('fail', 'so')).rejects.toMatchObject({ code: 'conflict', detail: { why: 'so' } })
+    }))
+
+  it('answers failures of jobs as plain data', () =>
+    working(async (object) => {
+      expect(await object.job('none', null)).toMatchObject({ failure: 'unsupported' })
+      expect(await object.job('fail', 'so')).toMatchObject({ failure: 'conflict', detail: { why: 'so' } })
+      expect(await object.job('fail', 'large')).toMatchObject({ failure: 'limit' })
+      expect(await object.job('fail', 'bug')).toMatchObject({ failure: 'internal' })
+      expect(bugs.splice(0)).toMatchObject([{ message: 'a bug' }])
+    }))
+
+  it('fetches cold rows', () =>
+    working(async (object) => {
+      await run(object, coldCall('write', { body: 'hello' }), coldCall('evict'))
+      expect(await run(object, coldCall('peek'), coldCall('read'))).toMatchObject([{ body: null }, 'hello'])
     }))
 })
 

@@ -16,11 +16,18 @@ export interface WireReplies {
 /** What an object answers to a request: what was asked for, or why not. */
 export type WireAnswer = WireReplies | WireFailure
 
+/** What a job answers. */
+export interface WireValue {
+  readonly value: unknown
+}
+
 /** The methods of a shard's object, as its callers have them. */
 export interface ShardRpc {
   submit(calls: readonly Call[]): Promise<WireAnswer>
   /** @returns null, or why it could not wait */
   awaitChange(afterSeq: number, waitMs: number): Promise<WireFailure | null>
+  /** Run a job beside the shard. */
+  job(name: string, args: unknown): Promise<WireValue | WireFailure>
 }
 
 /** Estimate the bytes a value takes on the wire. Binary strings take a byte a char, which is what engines send. */
@@ -50,6 +57,14 @@ export function runsOf<T>(items: readonly T[], sizes: readonly number[], maxByte
     room -= size
   }
   return runs
+}
+
+/** Prepare the answer of a job for the wire.
+ *  @throws limit when it is too large */
+export function wireValue(value: unknown): WireValue {
+  const size = wireBytes(value)
+  if (size > WORKERS_CALL_BYTES_MAX) throw tooLarge('the answer of a job', size, '; the job was run')
+  return { value }
 }
 
 /** Prepare replies for the wire. */
