@@ -55,6 +55,8 @@ export interface CompactOptions {
   /** Columns to make bloom filters for; those that any of the old files has one for when left out. */
   readonly bloom?: readonly string[]
   readonly rowGroupRows?: number
+  /** Told where rows go before that is committed, anew for every attempt: who knows rows by place hears of it in time. */
+  readonly beforeCommit?: (relocations: readonly Relocation[]) => Promise<void>
   /** Told after each new file. */
   readonly onProgress?: (progress: CompactProgress) => void
 }
@@ -95,6 +97,7 @@ export async function compactTable(committer: Committer, name: TableName, option
     const { metadata } = await committer.catalog.loadTable(name)
     const run = await rewriteAll(committer, metadata, wanted)
     try {
+      await wanted.beforeCommit?.(relocationsOf(run, wanted))
       return report(run, await commitRun(committer, name, { table: metadata, run, options: wanted }), wanted)
     } catch (error) {
       // What may yet take effect must stay.
@@ -237,20 +240,25 @@ async function sinceDeleted(
   return Array.from(now, place).filter((position) => position !== undefined)
 }
 
-function report({ rewritten, isMore }: Run, committed: Committed | undefined, { relocations }: Wanted): Compacted {
-  const added = filesOf({ rewritten })
-  const moved = rewritten.flatMap(({ file, sources }) =>
-    file === undefined ? [] : sources.map((one) => ({ file, one })),
-  )
+function report(run: Run, committed: Committed | undefined, options: Wanted): Compacted {
+  const { rewritten, isMore } = run
+  const added = filesOf(run)
   return {
     committed,
     removedFiles: rewritten.reduce((sum, { sources }) => sum + sources.length, 0),
     addedFiles: added.length,
     rows: added.reduce((sum, { recordCount }) => sum + recordCount, 0),
     bytes: added.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
-    relocations: relocations === true ? moved.flatMap(relocationOf) : [],
+    relocations: relocationsOf(run, options),
     isMore,
   }
+}
+
+function relocationsOf({ rewritten }: Run, { relocations }: Wanted): Relocation[] {
+  if (relocations !== true) return []
+  return rewritten.flatMap(({ file, sources }) => {
+    return file === undefined ? [] : sources.flatMap((one) => relocationOf({ file, one }))
+  })
 }
 
 function relocationOf({ file, one }: { readonly file: DataFile; readonly one: Source }): Relocation[] {
