@@ -64,7 +64,7 @@ export function namespacesRoutes(catalog: Catalog): Hono {
     return context.json({ namespaces: page, 'next-page-token': next })
   })
   routes.post('/', async (context) => {
-    const { namespace, properties } = readBody(bodies.createNamespace, await context.req.text())
+    const { namespace, properties } = await readBody(bodies.createNamespace, context)
     await catalog.createNamespace(namespace, properties)
     return context.json({ namespace, properties })
   })
@@ -76,7 +76,7 @@ export function namespacesRoutes(catalog: Catalog): Hono {
   })
   routes.post('/:namespace/properties', async (context) => {
     const namespace = namespaceOf(context)
-    const { updates, removals } = readBody(bodies.updateNamespace, await context.req.text())
+    const { updates, removals } = await readBody(bodies.updateNamespace, context)
     const both = removals.find((key) => Object.hasOwn(updates, key))
     if (both !== undefined) {
       const message = `${both} cannot be both updated and removed`

@@ -5,6 +5,7 @@ import { Hono } from 'hono'
 import { beforeEach, describe, expect, it } from 'vitest'
 import { catalogCases } from '../../core/tiering/iceberg/catalog.conformance.ts'
 import { testClock } from '../../core/tiering/iceberg/testing.ts'
+import { listenHttp } from '../serve/http.ts'
 import { type IcebergParts, icebergRoutes } from './iceberg.ts'
 
 const schema = makeSchema([
@@ -287,10 +288,29 @@ describe('the endpoint', () => {
     expect(bugs.length).toBe(count)
   })
 
-  it('refuses a body past the limit', async () => {
+  it('refuses a body past the limit, in one piece and in chunks', async () => {
     const body = 'x'.repeat(16 * 1024 * 1024 + 1)
     const init = { method: 'POST', body, headers: { 'Content-Length': `${body.length}` } }
     expect(await call(appOf(), '/namespaces', init)).toEqual([413, errorOf('BadRequestException', 413)])
+    let sent = 0
+    const pull = (controller: ReadableStreamDefaultController<Uint8Array>) => {
+      sent += 1024 * 1024
+      controller.enqueue(new Uint8Array(1024 * 1024))
+    }
+    const chunked = { method: 'POST', body: new ReadableStream({ pull }), duplex: 'half' } as RequestInit
+    expect(await call(appOf(), '/namespaces', chunked)).toEqual([413, errorOf('BadRequestException', 413)])
+    expect(sent).toBeLessThan(20 * 1024 * 1024)
+  })
+
+  it('takes a body in chunks over a socket', async () => {
+    const listener = await listenHttp(appOf(), { host: '127.0.0.1', port: 0 })
+    const body = new Blob([JSON.stringify({ namespace: ['chunked'] })]).stream()
+    const init = { method: 'POST', body, duplex: 'half' } as RequestInit
+    const response = await fetch(`http://127.0.0.1:${listener.port}/iceberg/v1/namespaces`, init)
+    expect([response.status, await response.json()]).toEqual([200, { namespace: ['chunked'], properties: {} }])
+    expect(bugs).toEqual([])
+    listener.abort()
+    await listener.close()
   })
 })
 

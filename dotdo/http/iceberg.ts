@@ -16,7 +16,6 @@
  *  Errors are the protocol's ErrorModel; integers of 64 bits stay exact both ways.
  *  @source https://github.com/apache/iceberg/blob/main/open-api/rest-catalog-open-api.yaml */
 import { Failure } from '@dotdo/core/errors'
-import { ICEBERG_REST_BODY_BYTES_MAX } from '@dotdo/core/limits'
 import {
   type Catalog,
   type CommitRequest,
@@ -28,7 +27,6 @@ import {
   withFreshIds,
 } from '@dotdo/core/tiering/iceberg'
 import { type Context, Hono } from 'hono'
-import { bodyLimit } from 'hono/body-limit'
 import { answerIcebergError, type Subject } from './iceberg-errors.ts'
 import { namespaceOf, namespacesRoutes, pageOf } from './iceberg-namespaces.ts'
 import { bodies, readBody } from './iceberg-request.ts'
@@ -66,21 +64,17 @@ const endpoints = [
 export function icebergRoutes(parts: IcebergParts): Hono {
   const { catalog, overrides = {}, onBug = () => undefined } = parts
   const routes = new Hono()
-  const onError = () => {
-    throw new Failure('limit', `the body is larger than ${ICEBERG_REST_BODY_BYTES_MAX} bytes`)
-  }
-  routes.use(bodyLimit({ maxSize: ICEBERG_REST_BODY_BYTES_MAX, onError }))
   routes.onError((error, context) => answerIcebergError(context, error, subjectOf(context), onBug))
   routes.get('/v1/config', (context) => context.json({ defaults: {}, overrides, endpoints }))
   routes.route('/v1/namespaces', namespacesRoutes(catalog))
   tablesRoutes(routes, parts)
   routes.post('/v1/tables/rename', async (context) => {
-    const { source, destination } = readBody(bodies.renameTable, await context.req.text())
+    const { source, destination } = await readBody(bodies.renameTable, context)
     await catalog.renameTable(source, destination)
     return context.body(null, 204)
   })
   routes.post('/v1/transactions/commit', async (context) => {
-    const { 'table-changes': changes } = readBody(bodies.commitTables, await context.req.text())
+    const { 'table-changes': changes } = await readBody(bodies.commitTables, context)
     const requests = changes.map(({ identifier, ...request }) => ({
       table: identifier,
       request: request as CommitRequest,
@@ -118,7 +112,7 @@ function tablesRoutes(routes: Hono, parts: IcebergParts): void {
     return context.json({ identifiers: page, 'next-page-token': next })
   })
   routes.post(all, async (context) => {
-    const body = readBody(bodies.createTable, await context.req.text())
+    const body = await readBody(bodies.createTable, context)
     const table = { namespace: namespaceOf(context), name: body.name }
     const options = newTableOf(body)
     if (!body['stage-create']) return answerTable(context, parts, table, await catalog.createTable(table, options))
@@ -132,7 +126,7 @@ function tablesRoutes(routes: Hono, parts: IcebergParts): void {
   })
   routes.post(one, async (context) => {
     const table = tableOf(context)
-    const { identifier, ...request } = readBody(bodies.commitTable, await context.req.text())
+    const { identifier, ...request } = await readBody(bodies.commitTable, context)
     const named = identifier ?? table
     if (JSON.stringify([...named.namespace, named.name]) !== JSON.stringify([...table.namespace, table.name])) {
       throw new Failure('invalid', 'the identifier is not the table of the path')
@@ -145,11 +139,11 @@ function tablesRoutes(routes: Hono, parts: IcebergParts): void {
     return context.body(null, 204)
   })
   routes.post(`${one}/metrics`, async (context) => {
-    readBody(bodies.reportMetrics, await context.req.text())
+    await readBody(bodies.reportMetrics, context)
     return context.body(null, 204)
   })
   routes.post('/v1/namespaces/:namespace/register', async (context) => {
-    const { name, 'metadata-location': location } = readBody(bodies.registerTable, await context.req.text())
+    const { name, 'metadata-location': location } = await readBody(bodies.registerTable, context)
     const message = `${name} at ${location} cannot be registered: this catalog keeps tables in folders of their own`
     throw new Failure('unsupported', `${message}; make a table, and write its rows or add its data files`)
   })

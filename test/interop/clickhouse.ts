@@ -80,7 +80,9 @@ export class ClickHouse {
   /** End it. */
   async close(): Promise<void> {
     const ended = new Promise((resolve) => this.child.once('exit', resolve))
-    this.child.disconnect()
+    // A query that never ends would not hear that it should.
+    if (this.waiting.size > 0) this.child.kill('SIGKILL')
+    else this.child.disconnect()
     await ended
   }
 }
