@@ -38,8 +38,6 @@ interface Item {
   readonly alias: string | undefined
 }
 
-const nullable = <T>(value: T | null | undefined): T | undefined => value ?? undefined
-
 class Binder {
   private readonly ast: SelectFromStatement
   private readonly scope: Scope
@@ -64,7 +62,8 @@ class Binder {
   bind(sources: Pick<Query, 'joins' | 'filter'> & { readonly first?: Query['first'] }): Query {
     this.group()
     const outputs = this.items.map((item) => this.output(item))
-    const having = nullable(this.ast.having)
+    const { having: asked } = this.ast
+    const having = asked == null ? undefined : condition(bind(asked, this.context), 'having')
     const isPlainDistinct = this.ast.distinct === 'distinct' && !this.isGrouped
     if (isPlainDistinct) this.distinct(outputs)
     const shown = isPlainDistinct ? this.items.map((item) => this.output(item)) : outputs
@@ -77,7 +76,7 @@ class Binder {
     return {
       ...this.prune(sources, { outputs: shown, keys, grouping }),
       ...(this.isGrouped && { grouping }),
-      ...(having !== undefined && { having: condition(bind(having, this.context), 'having') }),
+      ...(having !== undefined && { having }),
       outputs: shown,
       keys,
       order,

@@ -62,6 +62,7 @@ const within: Make = ([value, ...list], call) => {
       return one === null ? null : keys.has(key(one)) ? true : otherwise
     }
   }
+  const order = orderOfArgs(call)
   return (columns, row) => {
     const one = value(columns, row)
     if (one === null) return null
@@ -69,7 +70,7 @@ const within: Make = ([value, ...list], call) => {
     for (const each of list) {
       const other = each(columns, row)
       if (other === null) result = null
-      else if (key(other) === key(one)) return true
+      else if (order(one, other) === 0) return true
     }
     return result
   }

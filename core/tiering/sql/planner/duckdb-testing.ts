@@ -1,5 +1,6 @@
 /** For tests: DuckDB with the planner's tables in it, and its answers as the planner's values. */
 import type { DuckDBConnection, DuckDBValue } from '@duckdb/node-api'
+import { expect } from 'vitest'
 import type { MemoryTable } from './testing.ts'
 import type { Datum } from './values.ts'
 
@@ -42,4 +43,26 @@ function datum(value: DuckDBValue): Datum {
 export async function duckRows(duck: DuckDBConnection, sql: string): Promise<Datum[][]> {
   const result = await duck.runAndReadAll(sql)
   return result.getRows().map((row) => row.map(datum))
+}
+
+function shown(value: Datum): string {
+  // Sums of doubles differ in their last bits with their order.
+  const isRough = typeof value === 'number' && (!Number.isInteger(value) || Math.abs(value) > 1e15)
+  if (isRough) return `${Number(value.toPrecision(12))}`
+  return value === null ? 'null' : `${typeof value === 'string' ? 'text ' : ''}${value === 0 ? 0 : value}`
+}
+
+/** Expect the same rows.
+ *  @param isOrdered left out: a query with `order by` is */
+export function sameRows(
+  ours: readonly (readonly Datum[])[],
+  theirs: readonly (readonly Datum[])[],
+  sql: string,
+  isOrdered: boolean = / order by /.test(sql),
+): void {
+  const lines = (rows: readonly (readonly Datum[])[]) => {
+    const texts = rows.map((row) => JSON.stringify(row.map(shown)))
+    return isOrdered ? texts : texts.sort()
+  }
+  expect(lines(ours), sql).toEqual(lines(theirs))
 }

@@ -17,7 +17,7 @@ let engine: SqlEngine
 
 beforeEach(async () => {
   folder = temporaryFolder()
-  const programs = [itemsProgram, tierProgram({ partial: partialCall(since) as never })]
+  const programs = [itemsProgram, tierProgram({ partial: partialCall(since) })]
   fabric = await openFabric({ data: folder.path, programs, durability: 'normal' })
   await fabric.create('shop', { count: 4, partitioner: 'crc16' })
   engine = createPlannerEngine({ fabric, tables: [items], clock: nodeClock })

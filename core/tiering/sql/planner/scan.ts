@@ -183,7 +183,15 @@ export class TableScan {
     if (!this.areHot()) return undefined
     const since = { collection: this.found.table, after, ...this.where() }
     const args: PartialRequest = { since, plan, shard }
-    const reply = (await router.call({ program: TIER, name: 'partial', args }, { shard })) as PartialReply
+    const reply = await router.call({ program: TIER, name: 'partial', args }, { shard }).then(
+      (answer) => answer as PartialReply,
+      (error: unknown) => {
+        // A shard of an earlier release: it is asked for its rows.
+        if (error instanceof Failure && error.code === 'unsupported') return undefined
+        throw error
+      },
+    )
+    if (reply === undefined) return undefined
     if (reply.stale !== undefined) throw new Stale(`shard ${shard} knows another snapshot`)
     if (reply.result === undefined) return undefined
     deleted.add(reply.deletes)

@@ -1,9 +1,8 @@
 /** What DuckDB answers, so do we: the same expressions and queries, over the same rows, by both. */
 import { type DuckDBConnection, DuckDBInstance } from '@duckdb/node-api'
-import { beforeAll, describe, expect, it } from 'vitest'
-import { duckRows, loadTable } from './duckdb-testing.ts'
+import { beforeAll, describe, it } from 'vitest'
+import { duckRows, loadTable, sameRows } from './duckdb-testing.ts'
 import { type MemoryTables, runSql } from './testing.ts'
-import type { Datum } from './values.ts'
 
 let duck: DuckDBConnection
 
@@ -52,20 +51,7 @@ beforeAll(async () => {
 })
 
 async function agree(sql: string, isOrdered = false): Promise<void> {
-  const theirs = await duckRows(duck, sql)
-  const ours = (await runSql(sql, tables)).rows
-  const sorted = (rows: readonly (readonly Datum[])[]) => {
-    const texts = rows.map((row) => row.map(shown))
-    return isOrdered ? texts : texts.map((row) => JSON.stringify(row)).sort()
-  }
-  expect(sorted(ours), sql).toEqual(sorted(theirs))
-}
-
-function shown(value: Datum): string {
-  // Sums of doubles differ in their last bits with their order.
-  const isRough = typeof value === 'number' && (!Number.isInteger(value) || Math.abs(value) > 1e15)
-  if (isRough) return `${Number(value.toPrecision(12))}`
-  return value === null ? 'null' : `${typeof value === 'string' ? 'text ' : ''}${value === 0 ? 0 : value}`
+  sameRows((await runSql(sql, tables)).rows, await duckRows(duck, sql), sql, isOrdered)
 }
 
 const expressions = [
