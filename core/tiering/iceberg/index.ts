@@ -87,6 +87,19 @@ export {
   unsorted,
 } from './partition.ts'
 export {
+  countDeletes,
+  fieldsOf,
+  type RowsRequest,
+  readTable,
+  readTasks,
+  rowsAt,
+  type TableBatch,
+  type TableReadOptions,
+  type TasksOptions,
+} from './read.ts'
+export { type LakeCodecs, unpackAvroSnappy } from './read-codecs.ts'
+export { type ColumnMatcher, compileColumnMatcher } from './read-match.ts'
+export {
   checkRequirements,
   isRequirementConflict,
   isStaleChange,

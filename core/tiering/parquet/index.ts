@@ -1,8 +1,15 @@
-/** Parquet: a writer of our own, the same in Node and workerd. Reading is hyparquet's. */
+/** Parquet: a writer and a reader of our own, the same in Node and workerd; parts of the reader are hyparquet's. */
 export type { ColumnInput } from './column.ts'
 export type { FeedColumn } from './feed-column.ts'
 export { feedSql, type SqlFed, type SqlFeed } from './feed-sql.ts'
 export type { Encoding } from './metadata.ts'
+export { type ColumnBatch, type ColumnsOptions, positionOf, type RowFilter, readColumns } from './read.ts'
+export type { Cell } from './read-assemble.ts'
+export { ParquetCache } from './read-cache.ts'
+export { type FileReader, openParquet, type ParquetReadContext } from './read-file.ts'
+export type { CodecName, Decompress, ParquetCodecs } from './read-page.ts'
+export { type NameMapping, parseNameMapping } from './read-schema.ts'
+export { objectSource, type ParquetSource, type ReadCounts, readCounts } from './read-source.ts'
 export type { Field, FieldType, ListType, MapType, Primitive, StructType } from './schema.ts'
 export type { RowInput } from './shred.ts'
 export type { FileSummary } from './summary.ts'
