@@ -8,6 +8,7 @@ export {
   type ShardBindings,
   type WorkersFabricOptions,
 } from './fabric.ts'
+export { workersLakeCodecs } from './lake-codecs.ts'
 export { type R2Binding, r2Objects } from './r2-objects.ts'
 export { type ShardObjectClass, type ShardObjectOptions, shardObject, workersLimits } from './shard-object.ts'
 export { createWorkersSql } from './sql.ts'
