@@ -8,8 +8,8 @@ import { createPlannerEngine } from '../../tiering/sql/planner/engine.ts'
 import type { SqlEngine, SqlRequest, SqlResult, SqlTable } from '../../tiering/sql/port.ts'
 import type { SqlLake } from '../../tiering/sql/tables.ts'
 import { workersClock } from './clock.ts'
+import { workersLakeCodecs } from './lake-codecs.ts'
 import { type R2SqlOptions, r2Sql } from './sql-engine-r2.ts'
-import { workersZstd } from './zstd.ts'
 
 /** A query in a Worker. */
 export interface WorkersSqlRequest extends SqlRequest {
@@ -42,7 +42,7 @@ export function createWorkersSqlEngine({ lake, r2, ...options }: WorkersSqlOptio
   const planner = createPlannerEngine({
     ...options,
     clock: workersClock,
-    ...(lake !== undefined && { lake: { ...lake, zstd: workersZstd } }),
+    ...(lake !== undefined && { lake: { ...lake, codecs: workersLakeCodecs.parquet } }),
   })
   const fetches = (url: string, init: RequestInit) => fetch(url, init)
   const remote = r2 && r2Sql({ ...r2, clock: workersClock, fetch: fetches })

@@ -6,8 +6,8 @@ import type { TableMetadata } from '../../iceberg/metadata.ts'
 import { readTasks } from '../../iceberg/read.ts'
 import type { ScanPlan } from '../../iceberg/scan.ts'
 import { ParquetCache } from '../../parquet/read-cache.ts'
+import type { ParquetCodecs } from '../../parquet/read-page.ts'
 import type { ReadCounts } from '../../parquet/read-source.ts'
-import type { Zstd } from '../../zstd.ts'
 import type { Batch, Column } from './expression.ts'
 import { type PartialPlan, placeColumns } from './partial.ts'
 import { presenterOf } from './present.ts'
@@ -16,13 +16,13 @@ import type { Datum } from './values.ts'
 /** How files are read: footers are kept between queries. */
 export interface ColdReader {
   readonly files: LakeFiles
-  readonly zstd: Zstd
+  readonly codecs: ParquetCodecs
   readonly cache: ParquetCache
 }
 
 /** Make a reader. */
-export function coldReader(files: LakeFiles, zstd: Zstd): ColdReader {
-  return { files, zstd, cache: new ParquetCache(QUERY_CACHE_BYTES) }
+export function coldReader(files: LakeFiles, codecs: ParquetCodecs): ColdReader {
+  return { files, codecs, cache: new ParquetCache(QUERY_CACHE_BYTES) }
 }
 
 /** What to read. */
@@ -37,7 +37,7 @@ export interface ColdRequest {
 
 /** Read rows, deletes applied. A column that the files' schema has not is null. */
 export async function* readCold(reader: ColdReader, request: ColdRequest): AsyncGenerator<Batch> {
-  const { files, zstd, cache } = reader
+  const { files, codecs, cache } = reader
   const { plan, metadata, columns, exclude, counts } = request
   const fields = columns.map(([, name]) => plan.schema.fields.find((field) => field.name === name))
   const names = fields.flatMap((field) => (field === undefined ? [] : [field.name]))
@@ -45,7 +45,7 @@ export async function* readCold(reader: ColdReader, request: ColdRequest): Async
   const batches = readTasks(files, metadata, plan, {
     columns: names,
     exclude,
-    codecs: { ZSTD: (bytes, sizeBytes) => zstd.decompress(bytes, sizeBytes) },
+    codecs,
     cache,
     counts,
     filesAhead: QUERY_FILES_AHEAD,

@@ -1,6 +1,6 @@
 /** The planner over tables of the lake: files left out, deletes applied, the past, and types that are only carried. */
 import { beforeEach, describe, expect, it } from 'vitest'
-import { openZstd } from '../../../host/node/zstd.ts'
+import { openLakeCodecs } from '../../../host/node/lake-codecs.ts'
 import { CATALOG_DATABASE, type Fabric } from '../../../shard/fabric.ts'
 import { makeSpec } from '../../iceberg/partition.ts'
 import { makeSchema } from '../../iceberg/schema.ts'
@@ -33,7 +33,12 @@ async function open(): Promise<SqlEngine> {
   const { catalog, files, clock } = lake
   // No shard is asked: the table is in the lake alone.
   const fabric = { name: CATALOG_DATABASE } as unknown as Fabric
-  return createPlannerEngine({ fabric, tables: [], lake: { catalog, files, zstd: await openZstd() }, clock })
+  return createPlannerEngine({
+    fabric,
+    tables: [],
+    lake: { catalog, files, codecs: (await openLakeCodecs()).parquet },
+    clock,
+  })
 }
 
 async function ask(text: string, more: Partial<SqlRequest> = {}) {

@@ -6,8 +6,8 @@ import type { Clock } from '../../../shard/clock.ts'
 import type { Fabric } from '../../../shard/fabric.ts'
 import type { Table } from '../../../shard/table.ts'
 import { isPrimitive } from '../../iceberg/types.ts'
+import type { ParquetCodecs } from '../../parquet/read-page.ts'
 import { readCounts } from '../../parquet/read-source.ts'
-import type { Zstd } from '../../zstd.ts'
 import { ColdPlanner } from '../cold.ts'
 import type { SqlColumn, SqlEngine, SqlRequest, SqlResult, SqlStats, SqlTable } from '../port.ts'
 import { type FoundTable, mergeColumns, type SqlLake, SqlTables } from '../tables.ts'
@@ -27,7 +27,7 @@ export interface PlannerOptions {
   readonly fabric: Fabric
   /** What the fabric's programs declare; tables without a relation are not shown. */
   readonly tables: readonly Table[]
-  readonly lake?: SqlLake & { readonly zstd: Zstd }
+  readonly lake?: SqlLake & { readonly codecs: ParquetCodecs }
   readonly clock: Clock
   /** Collections whose changes are written to the table `changes`; all that the log has when left out. */
   changed?(database: string): Promise<readonly string[] | undefined>
@@ -40,7 +40,7 @@ export function createPlannerEngine(options: PlannerOptions): SqlEngine {
   const { fabric, lake } = options
   const tables = new SqlTables({ fabric, tables: options.tables, lake })
   const planner = lake && new ColdPlanner(lake.files)
-  const cold = lake && coldReader(lake.files, lake.zstd)
+  const cold = lake && coldReader(lake.files, lake.codecs)
   return {
     query: (request) => new Run(request, { options, tables, planner, cold }).query(),
     describe: (database?: string): Promise<readonly SqlTable[]> => tables.describe(database),

@@ -1,7 +1,7 @@
 /** The planner over shards that tier: hot and cold as one table, at every step of its history. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { Failure } from '../../../errors.ts'
-import { openZstd } from '../../../host/node/zstd.ts'
+import { openLakeCodecs } from '../../../host/node/lake-codecs.ts'
 import { schemaOf, specOf } from '../../iceberg/metadata.ts'
 import { commitTable } from '../../tier/committer.ts'
 import { jobNames } from '../../tier/jobs.ts'
@@ -21,7 +21,7 @@ let engine: SqlEngine
 beforeEach(async () => {
   rig = await Rig.open({ shards: 3, programs: [docsProgram, tierProgram({ partial: partialCall(since) })] })
   const { catalog, files, clock } = rig
-  const lake = { catalog, files, zstd: await openZstd() }
+  const lake = { catalog, files, codecs: (await openLakeCodecs()).parquet }
   engine = createPlannerEngine({ fabric: rig.fabric, tables: [docs, noteDocs], lake, clock })
 })
 
@@ -131,7 +131,12 @@ describe('hot and cold', () => {
       },
     })
     const { fabric, files, clock } = rig
-    engine = createPlannerEngine({ fabric, tables: [docs], lake: { catalog, files, zstd: await openZstd() }, clock })
+    engine = createPlannerEngine({
+      fabric,
+      tables: [docs],
+      lake: { catalog, files, codecs: (await openLakeCodecs()).parquet },
+      clock,
+    })
     expect((await ask('select count(*) from docs')).rows).toEqual([[3]])
     expect(given).toBe(2)
   })
