@@ -1,5 +1,5 @@
 /** What other engines should show for our rows: values by the type of their column. */
-import { type IcebergType, parseJson, type StructType } from '@dotdo/core/tiering/iceberg'
+import type { IcebergType, StructType } from '@dotdo/core/tiering/iceberg'
 import type { Row } from './lake.ts'
 
 const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex').toUpperCase()
@@ -60,6 +60,3 @@ export function selectAll(schema: StructType, from: string): string {
 export function byId(rows: readonly Row[]): Row[] {
   return [...rows].sort((a, b) => Number(a.id) - Number(b.id))
 }
-
-/** Read JSON, integers of 64 bits exact. */
-export const exactJson = parseJson

@@ -65,7 +65,9 @@ export class InteropTable {
     const parts: Uint8Array[] = []
     const sink = { write: (bytes: Uint8Array) => void parts.push(bytes) }
     const compressor = await openZstd()
-    const writer = createParquetWriter({ schema, sink, compressor, bloom })
+    // As Java writes it; icebird knows columns that were renamed by it.
+    const metadata = { 'iceberg.schema': JSON.stringify(schema) }
+    const writer = createParquetWriter({ schema, sink, compressor, bloom, metadata })
     await writer.writeRows(rows)
     const summary = await writer.finish()
     await this.committer.files.write(path, new Uint8Array(Buffer.concat(parts)))
