@@ -236,8 +236,9 @@ export const ICEBERG_CACHED_ENTRIES_MAX = 50_000
 export const ICEBERG_MANIFEST_FILES_MAX = 10_000
 /** Bytes up to which manifests are merged, unless the table says otherwise: Iceberg's own default. */
 export const ICEBERG_MANIFEST_TARGET_BYTES = 8 * 1024 * 1024
-/** Small manifests that are merged once there are so many, unless the table says otherwise: Iceberg's own default. */
-export const ICEBERG_MANIFESTS_TO_MERGE_MIN = 100
+/** Manifests of about one size that are merged once there are so many, unless the table says otherwise: few enough to
+ *  read with every plan. */
+export const ICEBERG_MANIFESTS_TO_MERGE_MIN = 10
 /** Times a change is tried on a table that others commit to, unless the table says otherwise. */
 export const ICEBERG_COMMIT_ATTEMPTS_MAX = 10
 /** Milliseconds before the second attempt of a commit at the most (full jitter); doubled with each attempt. */
@@ -412,3 +413,5 @@ export const SQL_WHOLE_FILE_BYTES = 4 * 1024 * 1024
 export const TIER_COUNT_ROWS = 5_000
 /** Rows of a result that are put into one array for a program that asks in its own process. */
 export const SQL_ROWS_IN_MEMORY_MAX = 1_000_000
+/** Milliseconds between looks for payloads of a database that may leave. */
+export const TIER_EVICT_EVERY_MS = 60_000

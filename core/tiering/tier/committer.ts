@@ -6,7 +6,6 @@
  *  2. Whatever happened to the committer before, the table and the shards tell it: a receipt that the table names is
  *     settled, one that fits is committed, and one that does not is discarded.
  *  3. A shard that is not where the table says, and has no receipt that explains it, has been restored. */
-import { Failure } from '../../errors.ts'
 import { TIER_COMMIT_TRIES_MAX, TIER_DELETES_PER_TURN, TIER_ROWS_PER_TURN } from '../../limits.ts'
 import type { Clock } from '../../shard/clock.ts'
 import { murmur3 } from '../../shard/hash.ts'
@@ -22,6 +21,7 @@ import type { Change } from '../iceberg/work.ts'
 import type { ParquetCodecs } from '../parquet/read-page.ts'
 import type { Compressor } from '../zstd.ts'
 import type { DeletesCursor } from './flush-calls.ts'
+import { syncMoves } from './move-sync.ts'
 import { fileIdOf, toDataFile } from './plain.ts'
 import {
   formatPositions,
@@ -85,14 +85,35 @@ export async function commitTable(tools: CommitterTools, table: TierTable): Prom
 async function commitOnce(tools: CommitterTools, table: TierTable): Promise<CommitReport> {
   const said = await gather(table)
   const loaded = await tools.catalog.loadTable(table.name)
+  const reports = said.map(({ report }) => report)
+  await syncMoves(table, reports, { files: tools.files, metadata: loaded.metadata })
+  for (const { shard, report } of said) if (report.settling !== undefined) await settle(table, shard, report.settling)
   const positions = await readPositions(tools.files, loaded.metadata)
   const { ready, committed, restored } = await sort(table, said, positions)
-  for (const { shard, receipt } of committed) await settle(table, shard, receipt)
+  for (const { shard, receipt } of committed) await settle(table, shard, receipt.id)
   if (ready.length === 0) return { snapshot: undefined, loaded, receipts: [], restored }
-  const change = await changeOf(tools, table, { metadata: loaded.metadata, positions, ready })
-  const done = await commitChange(tools, table.name, change, commitIdOf(ready))
-  for (const { shard, receipt } of ready) await settle(table, shard, receipt)
-  return { snapshot: done.snapshot, loaded: done.table, receipts: ready.map(({ receipt }) => receipt), restored }
+  const { metadata } = loaded
+  let read: Promise<LiveFiles> | undefined
+  const live = () => {
+    read ??= liveFiles(tools.files, metadata)
+    return read
+  }
+  const known: Deleting[] = []
+  const lost = new Map(restored)
+  for (const one of ready) {
+    const deleting = await gatherDeletes(table, one, live)
+    if (deleting !== undefined) known.push(deleting)
+    else {
+      // Its index names files that the table does not have: it is written anew, like one that was restored.
+      await discard(table, one.shard, one.receipt)
+      lost.set(one.shard, positions.get(one.shard) ?? null)
+    }
+  }
+  if (known.length === 0) return { snapshot: undefined, loaded, receipts: [], restored: lost }
+  const change = await changeOf(tools, table, { metadata, positions, live, ready: known })
+  const done = await commitChange(tools, table.name, change, commitIdOf(known))
+  for (const { shard, receipt } of known) await settle(table, shard, receipt.id)
+  return { snapshot: done.snapshot, loaded: done.table, receipts: known.map(({ receipt }) => receipt), restored: lost }
 }
 
 async function gather({ table, shards }: TierTable): Promise<Said[]> {
@@ -142,7 +163,7 @@ function verdict({ report, receipt }: Said, reached: Reached | undefined): 'read
   return samePosition(reached, receipt.from) ? 'ready' : 'restored'
 }
 
-async function settle({ table, shards }: TierTable, shard: number, { id: receipt }: KeptReceipt): Promise<void> {
+async function settle({ table, shards }: TierTable, shard: number, receipt: string): Promise<void> {
   const args = { table, receipt, limit: TIER_ROWS_PER_TURN }
   while ((await shards.ask<{ more: boolean }>(shard, 'settle', args)).more);
 }
@@ -152,17 +173,24 @@ async function discard({ table, shards }: TierTable, shard: number, { id: receip
   while ((await shards.ask<{ more: boolean }>(shard, 'discard', args)).more);
 }
 
+/** A receipt, and the rows that are not so any more when it is committed: positions by the file's id. */
+interface Deleting extends Ready {
+  readonly places: ReadonlyMap<number, ReadonlySet<number>>
+}
+
 interface Making {
   readonly metadata: TableMetadata
   readonly positions: Positions
-  readonly ready: readonly Ready[]
+  /** Read when it is needed: tables that are appended to need it never. */
+  readonly live: () => Promise<LiveFiles>
+  readonly ready: readonly Deleting[]
 }
 
 async function changeOf(tools: CommitterTools, table: TierTable, making: Making): Promise<Change> {
   const { files, clock } = tools
   const { metadata, positions, ready } = making
   const addData = ready.flatMap(({ receipt }) => receipt.files.map(({ file }) => toDataFile(file)))
-  const deletes = await deletesOf(tools, table, { ...making, addData })
+  const deletes = await deletesOf(tools, { ...making, addData })
   const reached = new Map(positions)
   for (const { shard, receipt } of ready) reached.set(shard, { ...receipt.to, receipt: receipt.id })
   const before = formatPositions(positions)
@@ -185,86 +213,89 @@ function commitIdOf(ready: readonly Ready[]): string {
   return `tier-${[1, 2, 3, 4].map((seed) => murmur3(text, seed).toString(16).padStart(8, '0')).join('')}`
 }
 
-/** Find and write the deletes of rows that are not so any more. */
+/** Write the deletes of rows that are not so any more. */
 async function deletesOf(
   tools: CommitterTools,
-  table: TierTable,
-  { metadata, ready, addData }: Making & { readonly addData: readonly DataFile[] },
+  { metadata, live, ready, addData }: Making & { readonly addData: readonly DataFile[] },
 ): Promise<Pick<Change, 'addDeletes' | 'removeDeletes' | 'referencedDataFiles'>> {
   const { files, compressor, codecs } = tools
   const own = new Map(addData.map((file) => [fileIdOf(file.path), file]))
-  const places = new Map<number, Set<number>>()
   const paths = new Map<string, Set<number>>()
-  for (const { shard, receipt } of ready) {
-    await gatherDeletes(table, { shard, receipt, places, isWanted: (id) => !receipt.resync || own.has(id) })
+  const mine = new Map<number, Set<number>>()
+  const isDeleting = ready.some(({ receipt, places }) => receipt.resync || places.size > 0)
+  if (!isDeleting) return {}
+  const { byId, byPath: filesByPath } = await live()
+  for (const { shard, receipt, places } of ready) {
     if (receipt.resync) await rowsOfShard(tools, metadata, { shard, paths })
+    for (const [id, positions] of places) {
+      const path = byId.get(id)?.path
+      if (path === undefined) addAll(mine, id, positions)
+      else addAll(paths, path, positions)
+    }
   }
-  if (places.size === 0 && paths.size === 0) return {}
-  const live = await liveFiles(files, metadata)
-  const mine: DeleteTarget[] = []
-  const committed: DeleteTarget[] = []
-  for (const [id, positions] of places) {
-    const target = own.get(id)
-    const file = target ?? live.byId.get(id)
-    if (file === undefined) throw unknownFile(table, id)
-    const list = target === undefined ? committed : mine
-    const more = target === undefined ? paths.get(file.path) : undefined
-    paths.delete(file.path)
-    list.push({ file, positions: [...new Set([...positions, ...(more ?? [])])].sort((a, b) => a - b) })
-  }
-  for (const [path, positions] of paths) {
-    const file = live.byPath.get(path)
-    if (file !== undefined) committed.push({ file, positions: [...positions].sort((a, b) => a - b) })
-  }
+  const fresh = targetsOf(mine, (id) => own.get(id))
+  const committed = targetsOf(paths, (path) => filesByPath.get(path))
+  if (fresh.length + committed.length === 0) return {}
   const referencedDataFiles = committed.map(({ file }) => file.path)
   if (metadata['format-version'] < 3) {
-    const { addDeletes } = await deleteRows(files, metadata, [...committed, ...mine], { compressor, codecs })
+    const { addDeletes } = await deleteRows(files, metadata, [...committed, ...fresh], { compressor, codecs })
     return { addDeletes, referencedDataFiles }
   }
   const byPath = new Map(committed.map(({ file, positions }) => [file.path, positions]))
   const there = await writeDeletes(files, metadata, byPath, { compressor, codecs })
-  const fresh = await deleteRows(files, metadata, mine, { compressor, codecs })
-  return {
-    addDeletes: [...there.addDeletes, ...fresh.addDeletes],
-    removeDeletes: there.removeDeletes,
-    referencedDataFiles,
-  }
+  const made = await deleteRows(files, metadata, fresh, { compressor, codecs })
+  const addDeletes = [...there.addDeletes, ...made.addDeletes]
+  return { addDeletes, removeDeletes: there.removeDeletes, referencedDataFiles }
 }
 
-interface Gathering {
-  readonly shard: number
-  readonly receipt: KeptReceipt
-  readonly places: Map<number, Set<number>>
-  readonly isWanted: (file: number) => boolean
+function addAll<K>(into: Map<K, Set<number>>, key: K, positions: ReadonlySet<number>): void {
+  const known = into.get(key) ?? new Set()
+  for (const position of positions) known.add(position)
+  into.set(key, known)
 }
 
+function targetsOf<K>(
+  places: ReadonlyMap<K, ReadonlySet<number>>,
+  fileOf: (key: K) => DataFile | undefined,
+): (DeleteTarget & { readonly positions: number[] })[] {
+  return [...places].flatMap(([key, positions]) => {
+    const file = fileOf(key)
+    return file === undefined ? [] : [{ file, positions: [...positions].sort((a, b) => a - b) }]
+  })
+}
+
+/** Ask a shard which rows are not so any more.
+ *  @returns undefined when it names files that the table does not have */
 async function gatherDeletes(
   { table, shards }: TierTable,
-  { shard, receipt, places, isWanted }: Gathering,
-): Promise<void> {
+  { shard, receipt }: Ready,
+  live: () => Promise<LiveFiles>,
+): Promise<Deleting | undefined> {
+  const own = new Set(receipt.files.map(({ id }) => id))
+  const places = new Map<number, Set<number>>()
   let after: DeletesCursor | undefined
   do {
     const args = { table, receipt: receipt.id, after, limit: TIER_DELETES_PER_TURN }
-    const piece = await shards.ask<{ deletes: [number, number[]][]; after: DeletesCursor | undefined }>(
-      shard,
-      'deletes',
-      args,
-    )
+    const piece = await shards.ask<{ deletes: [number, number[]][]; after?: DeletesCursor }>(shard, 'deletes', args)
     for (const [file, positions] of piece.deletes) {
-      if (!isWanted(file)) continue
-      const known = places.get(file) ?? new Set()
-      for (const position of positions) known.add(position)
-      places.set(file, known)
+      // Of a shard that was restored, the table itself tells what is there.
+      if (receipt.resync && !own.has(file)) continue
+      if (!own.has(file) && !(await live()).byId.has(file)) return undefined
+      addAll(places, file, new Set(positions))
     }
-    after = piece.after ?? undefined
+    after = piece.after
   } while (after !== undefined)
+  return { shard, receipt, places }
+}
+
+/** The data files of a snapshot. */
+export interface LiveFiles {
+  readonly byId: ReadonlyMap<number, DataFile>
+  readonly byPath: ReadonlyMap<string, DataFile>
 }
 
 /** Find the data files of a table's newest snapshot. */
-export async function liveFiles(
-  files: LakeFiles,
-  metadata: TableMetadata,
-): Promise<{ readonly byId: ReadonlyMap<number, DataFile>; readonly byPath: ReadonlyMap<string, DataFile> }> {
+export async function liveFiles(files: LakeFiles, metadata: TableMetadata): Promise<LiveFiles> {
   const snapshot = snapshotOfRef(metadata)
   const byId = new Map<number, DataFile>()
   const byPath = new Map<string, DataFile>()
@@ -279,10 +310,4 @@ export async function liveFiles(
     }
   }
   return { byId, byPath }
-}
-
-/** The failure of a shard whose index names a file that the table does not have. */
-function unknownFile({ table }: TierTable, id: number): Failure {
-  const message = `rows of file ${id} are to be deleted, which ${table} does not have: the shard must be written anew`
-  return new Failure('conflict', message, { reason: 'unknown file', id })
 }

@@ -2,6 +2,7 @@
  *  docs/lake.md tells the whole story. */
 import { Failure } from '../../errors.ts'
 import type { Call, Program, Tx, View } from '../../shard/program.ts'
+import { type PartialRequest, partialCall } from '../sql/planner/partial-call.ts'
 import { logFloor, tableOf } from './changed.ts'
 import { type EvictCalls, evictCalls } from './evict-calls.ts'
 import { deadTable, type FlushCalls, flushCalls } from './flush-calls.ts'
@@ -13,7 +14,11 @@ import { readPending, readState, type TableState } from './state.ts'
 import { tierTables } from './tables.ts'
 
 /** How far a shard's table has come, and what its committer wants to know besides. */
-export type TableReport = Omit<ShardTierStatus, 'shard'> & Pick<TableState, 'relocated' | 'settling'>
+export type TableReport = Omit<ShardTierStatus, 'shard'> &
+  Pick<TableState, 'relocated' | 'settling'> & {
+    /** A rewrite has been proposed, and nobody has said what became of it. */
+    readonly proposed: boolean
+  }
 
 /** Arguments by call name; the answers are named beside them. */
 export interface TierCalls extends FlushCalls, EvictCalls, MoveCalls {
@@ -25,6 +30,8 @@ export interface TierCalls extends FlushCalls, EvictCalls, MoveCalls {
   status: { tables: readonly string[] }
   /** Answers a SinceReply. */
   since: SinceRequest
+  /** Answers a PartialReply: the part of a query that runs where the rows are. */
+  partial: PartialRequest
 }
 
 /** The names of calls that write nothing. */
@@ -54,21 +61,18 @@ const handlers: Handlers = {
   table: (tx, { collection }) => tableOf(tx, collection),
   status: (tx, { tables }) => tables.map((table) => report(tx, table)),
   since,
+  partial: partialCall(since),
 }
 
-/** Make the program.
- *  @param more calls of others, by name: they read only */
-export function tierProgram(more: { readonly [name: string]: (tx: Tx, args: never) => unknown } = {}): Program {
+/** Make the program. */
+export function tierProgram(): Program {
   return {
     name: TIER,
     tables: tierTables,
-    writesSql: ({ name }) => !(reads.has(name) || name in more),
+    writesSql: ({ name }) => !reads.has(name),
     run(tx: Tx, { name, args }: Call): unknown {
-      const handler = Object.hasOwn(handlers, name) ? handlers[name as keyof TierCalls] : undefined
-      const other = Object.hasOwn(more, name) ? more[name] : undefined
-      const run = (handler ?? other) as ((tx: Tx, args: unknown) => unknown) | undefined
-      if (run === undefined) throw new Failure('unsupported', `tiering has no call ${name}`)
-      return run(tx, args)
+      if (!Object.hasOwn(handlers, name)) throw new Failure('unsupported', `tiering has no call ${name}`)
+      return (handlers[name as keyof TierCalls] as (tx: Tx, args: unknown) => unknown)(tx, args)
     },
   }
 }
@@ -100,10 +104,13 @@ function report(view: View, table: string): TableReport {
     hotRows: counts?.hotRows ?? 0,
     hotBytes: counts?.hotBytes ?? 0,
     coldRows: counts?.coldRows ?? 0,
+    proposed: view.raw(findProposed, table).length > 0,
     ...(relocated !== undefined && { relocated }),
     ...(settling !== undefined && { settling }),
   }
 }
+
+const findProposed = 'select 1 from tier_moves where collection = ? and state = 0 limit 1'
 
 /** How much log there is after a seq, and when it begins. */
 function lagOf(view: View, seq: number): { bytes: number; oldestMs: number | undefined } {
