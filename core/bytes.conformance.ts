@@ -40,6 +40,8 @@ export const bytesCases: readonly BytesCase[] = [
       expect(textToBin('grüß 漢 😀')).toBe('gr\xc3\xbc\xc3\x9f \xe6\xbc\xa2 \xf0\x9f\x98\x80')
       expect(binToText(textToBin('grüß 漢 😀'))).toBe('grüß 漢 😀')
       expect(binToText('\xff')).toBe(undefined)
+      // A byte order mark is part of the bytes: without it, two keys would have one name.
+      expect(binToText('\xef\xbb\xbfa')).toBe('\ufeffa')
       expect(binToJson('a')).toBe('a')
       expect(binToJson('\xff\x00')).toEqual({ $binary: '/wA=' })
     },

@@ -5,7 +5,7 @@
  *  2. A key of type `hash` has at least one field and `size` is their number; a string has its `value`.
  *  3. `expires` is the last millisecond at which the key is alive: Redis expires a key when now > expires.
  *  4. A value that is null where there must be one is cold: it is in the lake alone. So rows as they are found have a
- *     `Stored` value, which nothing can be done with; `readValue` and `readFieldValue` (engine/values.ts) make it a Bin. */
+ *     `Stored` value, which nothing can be done with; the functions of engine/values.ts make it a Bin. */
 import { type Bin, binToJson, binToText, fromBin, textToBin, toBin } from '@dotdo/core/bytes'
 import { murmur3, type Relation, type RelationValue, type SqlValue, table } from '@dotdo/core/shard'
 

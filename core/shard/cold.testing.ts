@@ -1,5 +1,5 @@
-/** A small program for tests of rows that go cold: texts in a buffered and in an unbuffered table, and a lake that is an
- *  internal table. */
+/** A small program for tests of rows that go cold: texts in a buffered and in an unbuffered table, and a lake that is
+ *  an internal table. */
 import { Failure } from '../errors.ts'
 import type { ColdRow } from './cold.ts'
 import type { Call, Program, Tx } from './program.ts'

@@ -1,5 +1,5 @@
-/** Entries of the log as bytes: a byte that says what follows, the table's number, the key columns, and by capture level
- *  the documents as JSON text, each by itself: who wants the document as bytes need not parse it. */
+/** Entries of the log as bytes: a byte that says what follows, the table's number, the key columns, and by capture
+ *  level the documents as JSON text, each by itself: who wants the document as bytes need not parse it. */
 import { ByteReader, type ByteWriter } from '../bytes.ts'
 import { Failure } from '../errors.ts'
 import { LOG_PAYLOAD_BYTES_MAX } from '../limits.ts'

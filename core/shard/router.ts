@@ -13,7 +13,7 @@ import { SYSTEM, type SystemCalls } from './system.ts'
 
 /** A way to one shard: in this thread, in another, or over a network. */
 export interface ShardClient {
-  /** Run calls in order in one group.
+  /** Run calls in order, in one group unless some of them need rows that are cold.
    *  @returns a reply a call; a failed call's is a Failure or, from a wire, a WireFailure
    *  @throws Failure when the group as a whole failed or no answer came */
   submit(calls: readonly Call[]): Promise<unknown[]>

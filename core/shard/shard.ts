@@ -140,7 +140,7 @@ export class Shard {
     this.programs = new Map([systemProgram, ...programs].map((program) => [program.name, program]))
   }
 
-  /** Run calls, in order, in the next group.
+  /** Run calls, in order, in the next group; from the first on that needs cold rows, in a later one.
    *  @returns a reply a call: a program's answer, or a Failure
    *  @throws storage when the commit failed and nothing was kept; unavailable when the shard is closed */
   submit(calls: readonly Call[]): Promise<unknown[]> {

@@ -112,12 +112,17 @@ class Follower {
     const at = this.disk.bookmark?.seq ?? 0
     const floor = await this.floor()
     check(at < floor, () => `${this.name} at ${at} is told out_of_range by a log that begins after ${floor}`)
-    const state = await this.world.retry(() => life.bind(this.client.submit(stateCalls)))
-    const [status, reply] = state.map(fromWire) as [ShardStatus, RunReply]
+    const [status, reply] = await this.world.retry(async () => {
+      const state = (await life.bind(this.client.submit(stateCalls))).map(fromWire)
+      // The shard may have been stopped while the scan waited for cold rows.
+      for (const one of state) if (one instanceof Failure) throw one
+      return state as [ShardStatus, RunReply]
+    })
     this.world.trace(this.name, () => `begins anew at ${reply.at}`)
     this.disk.copy = toCopy(reply.seen)
     this.disk.seq = reply.at
-    this.disk.bookmark = status.position
+    // The scan may have run later, if rows were cold.
+    this.disk.bookmark = { ...status.position, seq: reply.at }
     if (life.alive) this.restart()
   }
 }
@@ -132,7 +137,7 @@ function apply(disk: Disk, { seq, collection, op, slot, documentId, after }: Cha
   for (const key of [...disk.copy.keys()]) if (key.startsWith(`${collection}/${slot}/`)) disk.copy.delete(key)
 }
 
-/** Calls that read where the log stands and the whole state, in one group. */
+/** Calls that read whose log it is and the whole state. */
 const stateCalls: Call[] = [
   { program: SYSTEM, name: 'status', slot: -1, epoch: 1, args: null },
   { program: SIM, name: 'run', slot: 3, epoch: 1, args: { id: '', steps: scans, sql: true } },

@@ -111,6 +111,24 @@ const groupCommit: readonly Omit<Mutant, 'property'>[] = [
     this.undo.push`,
     put: '    this.undo.push',
   },
+  {
+    name: 'calls looked at ahead are not undone',
+    file: shard('shard'),
+    find: '        if (undo) throw undone\n',
+    put: '',
+  },
+  {
+    name: 'undo does not bring payloads back',
+    file: shard('buffer'),
+    find: '      entry.row = before\n      entry.generation = generation\n      entry.sizeBytes = sizeBytes\n',
+    put: '',
+  },
+  {
+    name: 'a stopped call answered as it is',
+    file: shard('shard'),
+    find: 'if (!(stopped instanceof ColdRows)) return job.resolve(',
+    put: 'if (!(stopped instanceof ColdRows && job.done === undefined)) return job.resolve(',
+  },
 ]
 
 /** The guards of followers. */

@@ -1,5 +1,5 @@
-/** Values of rows: the one place where what a row holds becomes a Bin. A row whose value is cold stops the call here, and
- *  the shard runs it again when the value is back. */
+/** Values of rows: the one place where what a row holds becomes a Bin. A row whose value is cold stops the call here,
+ *  and the shard runs it again when the value is back. */
 import { type Bin, toBin } from '@dotdo/core/bytes'
 import type { View } from '@dotdo/core/shard'
 import { type FieldRow, fields, type KeyRow, keys } from '../tables.ts'

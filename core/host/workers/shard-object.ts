@@ -82,6 +82,13 @@ function placeOf(name = ''): Pick<JobShard, 'database' | 'index'> {
   return { database: name.slice(0, Math.max(0, at)), index: Number(name.slice(at + 1)) }
 }
 
+/** What a job's failure is on the wire. One of storage does not reset the object: it may be the lake's, and of its own
+ *  the shard has told. */
+function jobFailed(error: unknown, onBug: ShardObjectOptions['onBug']): WireFailure {
+  if (!(error instanceof Failure)) onBug?.(error)
+  return toWire(toFailure(error))
+}
+
 /** Make the class of Durable Objects that are shards running these programs. */
 export function shardObject(options: ShardObjectOptions): ShardObjectClass {
   const { programs, limits = workersLimits, onBug } = options
@@ -93,15 +100,14 @@ export function shardObject(options: ShardObjectOptions): ShardObjectClass {
 
     constructor(ctx: ObjectState, env: unknown) {
       super(ctx, env)
-      const { storage } = ctx
-      const wakeUp = new Alarm(storage)
+      const wakeUp = new Alarm(ctx.storage)
       const clock: Clock = { ...workersClock, alarm: (atMs) => wakeUp.set(atMs) }
       this.wakeUp = wakeUp
       const work = options.work?.(env) ?? {}
       this.work = work
       this.forJobs = { ...placeOf(ctx.id.name), submit: (calls) => this.shard.submit(calls) }
       this.shard = new Shard({
-        sql: createWorkersSql(storage),
+        sql: createWorkersSql(ctx.storage),
         clock,
         programs,
         limits,
@@ -132,9 +138,7 @@ export function shardObject(options: ShardObjectOptions): ShardObjectClass {
       try {
         return wireValue(await runJob(this.work, this.forJobs, { name, args }))
       } catch (error) {
-        if (!(error instanceof Failure)) onBug?.(error)
-        // A storage failure of a job may be that of the object store: only the shard knows its own.
-        return toWire(toFailure(error))
+        return jobFailed(error, onBug)
       }
     }
 
