@@ -1,6 +1,8 @@
 /** ClickHouse (chdb) in a process of its own: its queries block the thread, and what it reads from is served by ours.
  *
- *    fork('clickhouse-child.mjs', [FOLDER OF chdb], { cwd: FOLDER OF FILES })     then { id, sql } -> { id, text | error } */
+ *    fork('clickhouse-child.mjs', [FOLDER OF chdb], { cwd: FOLDER OF FILES })
+ *
+ *  Then { id, sql } is answered with { id, text } or { id, error }. */
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 

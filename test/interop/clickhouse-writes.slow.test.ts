@@ -29,7 +29,8 @@ describe.skipIf(!hasClickHouse())('tables that ClickHouse writes', () => {
 
   it('are read by us: types, partitions, deletes by position, an added column, ids past 2^53', async () => {
     await clickHouse.run(`create table t (id Int64, s Nullable(String), day Nullable(Date32), x Nullable(Float64),
-      ts Nullable(DateTime64(6)), i Nullable(Int32)) engine = IcebergLocal('${path}/t/') partition by (icebergBucket(4, id))`)
+      ts Nullable(DateTime64(6)), i Nullable(Int32)) engine = IcebergLocal('${path}/t/')
+      partition by (icebergBucket(4, id))`)
     const at = '2024-01-02 03:04:05.678901'
     await clickHouse.run(`insert into t values (1, 'ä', '2024-01-02', 1.5, '${at}', -7),
       (2, null, null, null, null, null), (3, '', '1969-12-31', -0.5, '1969-12-31 23:59:59.999999', 2147483647)`)

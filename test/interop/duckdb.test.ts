@@ -131,8 +131,8 @@ describe('files of DuckDB in a table of ours', () => {
     await table.append([{ id: 0, title: 'ours', at: 0, cost: 1 }])
     const path = `${metadata.location}/data/duck.parquet`
     const ids = hasIds ? ', field_ids {"at": 3, cost: 4, id: 1, name: 2}' : ''
-    await query(`copy (select i % 3 = 0 as extra, (i * 1.25)::decimal(12,2) as cost, 'row ' || i as name, i::bigint as id,
-      to_timestamp(i) as at from range(1, 5) t(i)) to '${path.replace('file://', '')}' (format parquet${ids})`)
+    await query(`copy (select i % 3 = 0 as extra, (i * 1.25)::decimal(12,2) as cost, 'row ' || i as name,
+      i::bigint as id, to_timestamp(i) as at from range(1, 5) t(i)) to '${path.replace('file://', '')}' (format parquet${ids})`)
     const file: DataFile = {
       content: 'data',
       path,

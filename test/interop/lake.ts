@@ -1,4 +1,5 @@
-/** Tables for other engines to read: written by our own writer through our own catalog, with what each snapshot holds. */
+/** Tables for other engines to read: written by our own writer through our own catalog, with what each snapshot
+ *  holds. */
 import { nodeClock } from '@dotdo/core/host/node'
 import type { ObjectStore } from '@dotdo/core/tiering'
 import {

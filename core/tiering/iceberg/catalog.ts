@@ -62,8 +62,8 @@ export interface Catalog {
   listTables(namespace: Namespace): Promise<TableName[]>
   /** Make an empty table. @throws exists, not_found for the namespace */
   createTable(table: TableName, options: NewTable): Promise<LoadedTable>
-  /** Say how a table would begin, and make nothing. What it says, as updates with the requirement `assert-create`, makes
-   *  the table by `commitTable`. @throws exists, not_found for the namespace */
+  /** Say how a table would begin, and make nothing. What it says, as updates with the requirement `assert-create`,
+   *  makes the table by `commitTable`. @throws exists, not_found for the namespace */
   stageTable(table: TableName, options: NewTable): Promise<TableMetadata>
   /** Read a table's newest state. @throws not_found */
   loadTable(table: TableName): Promise<LoadedTable>
