@@ -132,7 +132,8 @@ describe('files of DuckDB in a table of ours', () => {
     const path = `${metadata.location}/data/duck.parquet`
     const ids = hasIds ? ', field_ids {"at": 3, cost: 4, id: 1, name: 2}' : ''
     await query(`copy (select i % 3 = 0 as extra, (i * 1.25)::decimal(12,2) as cost, 'row ' || i as name,
-      i::bigint as id, to_timestamp(i) as at from range(1, 5) t(i)) to '${path.replace('file://', '')}' (format parquet${ids})`)
+      i::bigint as id, to_timestamp(i) as at from range(1, 5) t(i))
+      to '${path.replace('file://', '')}' (format parquet${ids})`)
     const file: DataFile = {
       content: 'data',
       path,

@@ -1,7 +1,8 @@
 /** Commits several tables of the file catalog at one moment.
  *
  *  1. *Prepare*: each table, in the order of the keys, gets a version that repeats its state and has the next one
- *     beside it. The version's name is then taken: nobody can commit in between. Requirements are checked on that state.
+ *     beside it. The version's name is then taken: nobody can commit in between. Requirements are checked on that
+ *     state.
  *  2. *Decide*: the record `_transactions/{id}.json` is written, if there is none. That moment every table has its next
  *     state, for every reader of this catalog. Readers of bare files see tables change one by one, with rule 4 below.
  *  3. A commit that meets a prepared version waits a while for the record, then writes it itself: `aborted`. So whoever

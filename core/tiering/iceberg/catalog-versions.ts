@@ -4,8 +4,8 @@
  *  2. `version-hint.text` is a hint: it may be old or missing. From it on, versions are looked for one by one.
  *  3. A write whose outcome is not known is looked at: the file is ours if its bytes are.
  *  4. A version may be *prepared* for a transaction: it repeats the state before it, and has the next state beside it,
- *     in a field that other readers pass over. The transaction's record decides (catalog-transaction.ts). Whoever meets a
- *     prepared version whose record says `committed` writes the next state as the next version, and goes on from it. */
+ *     in a field that other readers pass over. The transaction's record decides (catalog-transaction.ts). Whoever meets
+ *     a prepared version whose record says `committed` writes the next state as the next version, and goes on from it. */
 import { Failure } from '../../errors.ts'
 import { ICEBERG_COMMIT_ATTEMPTS_MAX, ICEBERG_METADATA_LOG_MAX } from '../../limits.ts'
 import type { Clock } from '../../shard/clock.ts'
@@ -14,7 +14,7 @@ import { backOff } from './back-off.ts'
 import { listAll } from './catalog-keys.ts'
 import type { LakeFiles } from './files.ts'
 import { parseJson } from './json.ts'
-import { numberProperty, type TableMetadata, toMetadata, writeMetadata } from './metadata.ts'
+import { encodeMetadata, numberProperty, type TableMetadata, toMetadata } from './metadata.ts'
 
 const utf8 = new TextEncoder()
 const text = new TextDecoder()
@@ -143,7 +143,7 @@ export class TableVersions {
     prepared?: Prepared,
   ): Promise<TableState | undefined> {
     const content = prepared === undefined ? metadata : { ...metadata, [preparedField]: prepared }
-    const etag = await this.putNew(versionKey(key, version), utf8.encode(writeMetadata(content)))
+    const etag = await this.putNew(versionKey(key, version), encodeMetadata(content))
     if (etag === undefined) return undefined
     const state = { version, metadata, etag, ...(prepared && { prepared }) }
     this.seen.set(key, state)
