@@ -2,7 +2,6 @@
  *  docs/lake.md tells the whole story. */
 import { Failure } from '../../errors.ts'
 import type { Call, Program, Tx, View } from '../../shard/program.ts'
-import { type PartialRequest, partialCall } from '../sql/planner/partial-call.ts'
 import { logFloor, tableOf } from './changed.ts'
 import { type EvictCalls, evictCalls } from './evict-calls.ts'
 import { deadTable, type FlushCalls, flushCalls } from './flush-calls.ts'
@@ -30,8 +29,6 @@ export interface TierCalls extends FlushCalls, EvictCalls, MoveCalls {
   status: { tables: readonly string[] }
   /** Answers a SinceReply. */
   since: SinceRequest
-  /** Answers a PartialReply: the part of a query that runs where the rows are. */
-  partial: PartialRequest
 }
 
 /** The names of calls that write nothing. */
@@ -61,18 +58,21 @@ const handlers: Handlers = {
   table: (tx, { collection }) => tableOf(tx, collection),
   status: (tx, { tables }) => tables.map((table) => report(tx, table)),
   since,
-  partial: partialCall(since),
 }
 
-/** Make the program. */
-export function tierProgram(): Program {
+/** Make the program.
+ *  @param more calls of others, by name: the planner's `plannerCalls` */
+export function tierProgram(more: { readonly [name: string]: (tx: Tx, args: never) => unknown } = {}): Program {
+  const all = { ...handlers, ...more } as { readonly [name: string]: (tx: Tx, args: unknown) => unknown }
+  const calls = new Map(Object.entries(all))
   return {
     name: TIER,
     tables: tierTables,
     writesSql: ({ name }) => !reads.has(name),
     run(tx: Tx, { name, args }: Call): unknown {
-      if (!Object.hasOwn(handlers, name)) throw new Failure('unsupported', `tiering has no call ${name}`)
-      return (handlers[name as keyof TierCalls] as (tx: Tx, args: unknown) => unknown)(tx, args)
+      const run = calls.get(name)
+      if (run === undefined) throw new Failure('unsupported', `tiering has no call ${name}`)
+      return run(tx, args)
     },
   }
 }

@@ -156,7 +156,11 @@ export class Rig {
     this.options = options
     this.codecs = codecs
     const clock = testClock(options.seed ?? 1)
-    this.clock = Object.assign(clock, { defer: (work: () => void) => void setImmediate(work) })
+    this.clock = Object.assign(clock, {
+      // Waiting takes parts of milliseconds; shards want whole ones.
+      nowMs: () => Math.floor(clock.nowMsIs++),
+      defer: (work: () => void) => void setImmediate(work),
+    })
     this.store = options.store ?? memoryObjects(this.clock)
     this.files = new LakeFiles({ store: this.store, root: testRoot, chance: this.clock })
     this.catalog = fileCatalog({ files: this.files, clock: this.clock })
