@@ -1,6 +1,6 @@
 /** Tables for other engines to read: written by our own writer through our own catalog, with what each snapshot
  *  holds. */
-import { nodeClock } from '@dotdo/core/host/node'
+
 import type { ObjectStore } from '@dotdo/core/tiering'
 import {
   type Catalog,
@@ -30,6 +30,7 @@ import {
   type TableName,
 } from '@dotdo/core/tiering/iceberg'
 import { createParquetWriter, type FileSummary, type RowInput } from '@dotdo/core/tiering/parquet'
+import { nodeClock } from '../../core/host/node/clock.ts'
 import { openZstd } from '../../core/host/node/zstd.ts'
 
 /** A row by column, in the forms that the Parquet writer takes. */

@@ -5,7 +5,7 @@
  *  3. A write whose outcome is not known is looked at: the file is ours if its bytes are.
  *  4. A version may be *prepared* for a transaction: it repeats the state before it, and has the next state beside it,
  *     in a field that other readers pass over. The transaction's record decides (catalog-transaction.ts). Whoever meets
- *     a prepared version whose record says `committed` writes the next state as the next version, and goes on from it. */
+ *     a prepared version whose record says `committed` writes the next state as the next version, and goes on. */
 import { Failure } from '../../errors.ts'
 import { ICEBERG_COMMIT_ATTEMPTS_MAX, ICEBERG_METADATA_LOG_MAX } from '../../limits.ts'
 import type { Clock } from '../../shard/clock.ts'
