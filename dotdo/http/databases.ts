@@ -6,7 +6,7 @@
  *      GET /databases/:name/shards       what each shard says of itself; opens every one of them */
 import { binToJson, toBin } from '@dotdo/core/bytes'
 import { Failure } from '@dotdo/core/errors'
-import { DATABASES_PER_PAGE_MAX, HTTP_BODY_BYTES_MAX, SHARD_COUNT_MAX } from '@dotdo/core/limits'
+import { DATABASES_PER_PAGE_MAX, SHARD_COUNT_MAX } from '@dotdo/core/limits'
 import {
   type CatalogEntry,
   type Database,
@@ -19,8 +19,8 @@ import {
   SYSTEM,
 } from '@dotdo/core/shard'
 import { Hono } from 'hono'
-import { bodyLimit } from 'hono/body-limit'
 import { z } from 'zod'
+import { bodyText } from './body.ts'
 import { errorBody } from './errors.ts'
 
 /** A database in a list. */
@@ -148,12 +148,6 @@ export interface DatabasesParts {
 /** Make the routes under `/databases`. */
 export function databasesRoutes({ fabric, defaults }: DatabasesParts): Hono {
   const routes = new Hono()
-  const limited = bodyLimit({
-    maxSize: HTTP_BODY_BYTES_MAX,
-    onError: () => {
-      throw new Failure('limit', `the body is larger than ${HTTP_BODY_BYTES_MAX} bytes`)
-    },
-  })
   const found = async (name: string): Promise<CatalogEntry> => {
     const entry = await fabric.find(name)
     if (entry === undefined) throw new Failure('not_found', `no database ${name.slice(0, 80)}`)
@@ -170,9 +164,9 @@ export function databasesRoutes({ fabric, defaults }: DatabasesParts): Hono {
     })
   })
   routes.get('/:name', async (context) => context.json(detail(await found(context.req.param('name')))))
-  routes.put('/:name', limited, async (context) => {
+  routes.put('/:name', async (context) => {
     const name = context.req.param('name')
-    const creation = checked(creationSchema, parseJson(await context.req.text()), 'body')
+    const creation = checked(creationSchema, parseJson(await bodyText(context)), 'body')
     await fabric.create(name, optionsOf(creation, defaults))
     return context.json(detail(await found(name)), 201)
   })

@@ -6,6 +6,7 @@ import { ICEBERG_REST_BODY_BYTES_MAX } from '@dotdo/core/limits'
 import { parseJson } from '@dotdo/core/tiering/iceberg'
 import type { Context } from 'hono'
 import { z } from 'zod'
+import { bodyText } from './body.ts'
 
 const text = z.string().min(1)
 const id = z.int()
@@ -136,28 +137,7 @@ export const pageQuery = z.object({
 /** Read a body.
  *  @throws invalid, naming the field; limit for one that is too large, which is not read on */
 export async function readBody<T>(schemaOf: z.ZodType<T>, context: Context): Promise<T> {
-  return checked(schemaOf, parseJson(await readText(context)), 'body')
-}
-
-/** Read a body as text. Hono's own limit would wrap a body that comes in chunks, as ClickHouse's do, into another
- *  Request, which Node's refuses to make of the adapter's. */
-async function readText({ req }: Context): Promise<string> {
-  const tooLarge = () => new Failure('limit', `the body is larger than ${ICEBERG_REST_BODY_BYTES_MAX} bytes`)
-  if (Number(req.header('Content-Length') ?? 0) > ICEBERG_REST_BODY_BYTES_MAX) throw tooLarge()
-  const reader = req.raw.body?.getReader()
-  const decoder = new TextDecoder()
-  let bytes = 0
-  let text = ''
-  for (;;) {
-    const { done, value } = (await reader?.read()) ?? { done: true, value: undefined }
-    if (done) return text + decoder.decode()
-    bytes += value.length
-    if (bytes > ICEBERG_REST_BODY_BYTES_MAX) {
-      await reader?.cancel()
-      throw tooLarge()
-    }
-    text += decoder.decode(value, { stream: true })
-  }
+  return checked(schemaOf, parseJson(await bodyText(context, ICEBERG_REST_BODY_BYTES_MAX)), 'body')
 }
 
 /** Check data from outside.

@@ -10,11 +10,11 @@
  *  3. The client sets the pace: the query goes on as rows are taken, and ends when the client leaves. */
 import { type Stop, StopSwitch } from '@dotdo/core/cdc'
 import { Failure, toFailure } from '@dotdo/core/errors'
-import { HTTP_BODY_BYTES_MAX, SQL_QUERIES_MAX } from '@dotdo/core/limits'
+import { SQL_QUERIES_MAX } from '@dotdo/core/limits'
 import type { SqlEngine, SqlRequest, SqlResult, SqlStats } from '@dotdo/core/tiering/sql'
 import { Hono } from 'hono'
-import { bodyLimit } from 'hono/body-limit'
 import { z } from 'zod'
+import { bodyText } from './body.ts'
 import { answerFailure, errorBody } from './errors.ts'
 import { mediaTypes, type ResultFormat, type ResultWriter, type Rows, resultFormat } from './sql-formats.ts'
 import { readSqlRequest } from './sql-request.ts'
@@ -171,20 +171,14 @@ interface Beginning {
 export function sqlRoutes(parts: SqlParts): Hono {
   const routes = new Hono()
   const gate = new Gate()
-  const limited = bodyLimit({
-    maxSize: HTTP_BODY_BYTES_MAX,
-    onError: () => {
-      throw new Failure('limit', `the body is larger than ${HTTP_BODY_BYTES_MAX} bytes`)
-    },
-  })
-  routes.post('/', limited, async (context) => {
+  routes.post('/', async (context) => {
     const format = resultFormat(context.req.header('Accept'))
     if (format === undefined) {
       const message = `results come as ${mediaTypes.join(', ')}; Accept one of them`
       return answerFailure(context, new Failure('invalid', message), 406)
     }
     const { req } = context
-    const request = readSqlRequest(req.header('Content-Type'), await req.text(), req.query())
+    const request = readSqlRequest(req.header('Content-Type'), await bodyText(context), req.query())
     const body = await begin(parts, request, { format, gone: req.raw.signal, gate })
     // A proxy that gathers or keeps the answer would hold rows back.
     const headers = { 'Cache-Control': 'no-store', 'X-Accel-Buffering': 'no', 'Content-Type': format.contentType }

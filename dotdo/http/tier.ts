@@ -11,12 +11,11 @@
  *
  *  Whatever changes something answers with the state after it, as the first one does. */
 import { Failure } from '@dotdo/core/errors'
-import { HTTP_BODY_BYTES_MAX } from '@dotdo/core/limits'
 import type { Fabric } from '@dotdo/core/shard'
 import type { LakeControl, PolicyOptions } from '@dotdo/core/tiering/tier'
 import { type Context, Hono } from 'hono'
-import { bodyLimit } from 'hono/body-limit'
 import { z } from 'zod'
+import { bodyText } from './body.ts'
 
 const policySchema = z.strictObject({
   mirror: z.boolean().optional(),
@@ -41,7 +40,7 @@ export interface TierParts {
 /** Read a JSON body; an empty one is `{}`.
  *  @throws invalid, naming the field */
 async function bodyOf<T>(context: Context, schema: z.ZodType<T>): Promise<T> {
-  const text = await context.req.text()
+  const text = await bodyText(context)
   let body: unknown
   try {
     body = text.trim() === '' ? {} : JSON.parse(text)
@@ -82,12 +81,6 @@ const actions: Readonly<Record<string, (lake: LakeControl, database: string, con
 /** Make the routes under `/databases` that are about tiering. Errors are left to the app's `onError`. */
 export function tierRoutes({ fabric, lake }: TierParts): Hono {
   const routes = new Hono()
-  const limited = bodyLimit({
-    maxSize: HTTP_BODY_BYTES_MAX,
-    onError: () => {
-      throw new Failure('limit', `the body is larger than ${HTTP_BODY_BYTES_MAX} bytes`)
-    },
-  })
   /** Nothing here makes a database: a name that is mistyped must not. */
   const databaseOf = async (context: Context): Promise<string> => {
     const name = context.req.param('name') as string
@@ -102,7 +95,7 @@ export function tierRoutes({ fabric, lake }: TierParts): Hono {
     if (policy === undefined) throw new Failure('not_found', `${collection.slice(0, 80)} has no policy`)
     return context.json(policy)
   })
-  routes.put('/:name/tier/:collection', limited, async (context) => {
+  routes.put('/:name/tier/:collection', async (context) => {
     const policy = await bodyOf(context, policySchema)
     const database = await databaseOf(context)
     // Absent and undefined are the same in JSON; only the former is a PolicyOptions.
@@ -115,7 +108,7 @@ export function tierRoutes({ fabric, lake }: TierParts): Hono {
     return context.json(await lake.status(database))
   })
   for (const [name, act] of Object.entries(actions)) {
-    routes.post(`/:name/tier/${name}`, limited, async (context) => {
+    routes.post(`/:name/tier/${name}`, async (context) => {
       const database = await databaseOf(context)
       await act(lake, database, context)
       return context.json(await lake.status(database))
