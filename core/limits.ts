@@ -415,3 +415,5 @@ export const TIER_COUNT_ROWS = 5_000
 export const SQL_ROWS_IN_MEMORY_MAX = 1_000_000
 /** Milliseconds between looks for payloads of a database that may leave. */
 export const TIER_EVICT_EVERY_MS = 60_000
+/** Milliseconds that tiering has to end what is under way when a server stops: a part of SHUTDOWN_MS_MAX. */
+export const LAKE_STOP_MS_MAX = 2_000

@@ -39,11 +39,12 @@ it.skipIf(!has('redis-cli') || !has('curl'))('has a first example that runs', as
     // Whoever types it waits for the server to be ready; a script must do so too.
     .replace(/&\n/, '>log &\nserver=$!\nuntil [ -f ready.json ] || ! kill -0 $server; do sleep 0.05; done\n')
   const dotdo = `dotdo() { exec "${process.execPath}" "${mainPath}" "$@"; }`
-  const script = `set -e\n${dotdo}\n${example.replace(/^dotdo status.*$/m, '($&)')}kill $server\nwait $server\n`
+  const script = `set -e\n${dotdo}\n${example.replace(/^dotdo (status|sql).*$/gm, '($&)')}kill $server\nwait $server\n`
   const env = { PATH: process.env.PATH, DOTDO_READY_FILE: join(folder.path, 'ready.json') }
   const { status, stdout, stderr } = spawnSync('sh', ['-c', script], { cwd: folder.path, env, encoding: 'utf8' })
   folder.remove()
-  expect(stderr).toBe('')
+  expect(stderr).toMatch(/^1 row in /)
   expect(stdout).toMatch(/^OK\n\{"name":"default",.*\}dotdo \d\S* at http:\S+: ok, up /)
+  expect(stdout).toMatch(/\n greeting │ hello\n$/)
   expect(status).toBe(0)
 })

@@ -1,6 +1,5 @@
 /** The entry of a worker thread that runs shards. Node only. */
-import { serveThread } from '@dotdo/core/host/node'
-import { catalogProgram } from '@dotdo/core/shard'
+import { serveLakeThread } from '@dotdo/core/host/node'
 import { programs } from './programs.ts'
 
-serveThread([catalogProgram, ...programs])
+await serveLakeThread(programs)

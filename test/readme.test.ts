@@ -9,9 +9,10 @@ import { temporaryFolder } from '../core/host/node/testing.ts'
 const root = fileURLToPath(new URL('../', import.meta.url))
 const page = readFileSync(join(root, 'README.md'), 'utf8')
 
-test('the snippet of the README prints what it says, with the built packages', () => {
-  const [, snippet = ''] = /```js\n([\s\S]*?)```/.exec(page) ?? []
-  // Inside the repository, so that @dotdo/redis is found; run elsewhere, so that its data goes away.
+const snippets = [...page.matchAll(/```js\n([\s\S]*?)```/g)].map(([, snippet]) => snippet as string)
+
+test.each(snippets)('a snippet of the README prints what it says, with the built packages: %s', (snippet) => {
+  // Inside the repository, so that our packages are found; run elsewhere, so that its data goes away.
   const script = join(root, 'node_modules/.cache/dotdo/readme-snippet.mjs')
   mkdirSync(dirname(script), { recursive: true })
   writeFileSync(script, snippet)

@@ -7,6 +7,7 @@ import { SHUTDOWN_MS_MAX } from '@dotdo/core/limits'
 import { type Command, Option } from 'commander'
 import type { Logger } from 'pino'
 import { dialects } from '../serve/dialects.ts'
+import { lakePlaceOf } from '../serve/lake.ts'
 import { createLog } from '../serve/log.ts'
 import { removeReadyFile } from '../serve/ready-file.ts'
 import { type RunningServer, startServer } from '../serve/serve.ts'
@@ -19,12 +20,13 @@ const help = `
 Each setting is taken from its flag, else from its environment variable, else from the
 configuration file, else from its default. The file is a JSON object:
 
-  { "data": "/var/lib/dotdo", "redis": 6379, "http": 6480, "shards": 4, "durability": "full" }
+  { "data": "/var/lib/dotdo", "redis": 6379, "http": 6480, "shards": 4, "durability": "full",
+    "lake": "s3://bucket/lake", "stores": { "archive": { "location": "s3://bucket/old" } } }
 `
 
 /** Add the command. */
 export function addServe(program: Command, host: CliHost): void {
-  const command = program.command('serve').description('Serve Redis and HTTP from a folder.')
+  const command = program.command('serve').description('Serve Redis, SQL and HTTP from a folder.')
   for (const { flag, env, help, fallback } of settings) {
     const rest = fallback === undefined ? `(env ${env})` : `(env ${env}, default ${fallback})`
     command.addOption(new Option(flag, `${help} ${rest}`))
@@ -100,9 +102,10 @@ interface Announcement {
 function announce({ ready, ports }: RunningServer, settled: Settings, { log, pretty, version }: Announcement): void {
   const { host, shards, threads, durability } = settled
   const data = resolve(settled.data)
+  const lake = lakePlaceOf(settled)?.location ?? 'off'
   if (!pretty) {
     const { pid, ...listeners } = ready
-    log.info({ version, pid, host, ...listeners, data, durability, shards, threads }, 'listening')
+    log.info({ version, pid, host, ...listeners, data, durability, shards, threads, lake }, 'listening')
     return
   }
   const lines = dialects.flatMap(({ name, title, example }) => {
@@ -112,5 +115,6 @@ function announce({ ready, ports }: RunningServer, settled: Settings, { log, pre
   const http = ports.get('http')
   if (http !== undefined) lines.push(`  HTTP     http://${host.includes(':') ? `[${host}]` : host}:${http}`)
   lines.push(`  data     ${data} (durability ${durability}, shards ${shards}, threads ${threads})`)
+  lines.push(`  lake     ${lake}`)
   process.stdout.write(`dotdo ${version} is ready\n${lines.join('\n')}\nCtrl-C stops it.\n`)
 }

@@ -20,7 +20,7 @@ export interface RunOptions extends Omit<SqlQuestion, 'sql'> {
 export function outputTo(stream: Writable & { readonly isTTY?: boolean; readonly columns?: number }): Output {
   return {
     get width() {
-      return stream.isTTY ? stream.columns : undefined
+      return stream.isTTY ? stream.columns || undefined : undefined
     },
     write(text) {
       return new Promise((resolve, reject) => {

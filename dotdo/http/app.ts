@@ -6,6 +6,7 @@
  *      GET  /changes                     changes.ts
  *      *    /databases/:name/tier...     tier.ts, where there is a lake
  *      *    /sql...                      sql.ts, where there is an engine for it
+ *      *    /iceberg...                  iceberg.ts, where there is a lake; errors are that protocol's
  *
  *  1. Every answer but a stream is JSON; an error is `{ error: { code, message } }` with the status errors.ts gives it.
  *  2. With `authenticate`, everything but /health wants the password.
@@ -23,6 +24,7 @@ import { type Authenticate, refuseOtherOrigins, requireLoopbackHost, requirePass
 import { databasesRoutes } from './databases.ts'
 import { answerError, answerFailure } from './errors.ts'
 import { type HealthCheck, healthRoute } from './health.ts'
+import { type IcebergParts, icebergRoutes } from './iceberg.ts'
 import { type MetricsText, metricsRoute } from './metrics.ts'
 import { type SqlOutcome, sqlRoutes } from './sql.ts'
 import { tierRoutes } from './tier.ts'
@@ -55,6 +57,8 @@ export interface AppParts {
   onSql?(outcome: SqlOutcome): void
   /** What flows into the lake; without it there is no tiering. */
   readonly lake?: LakeControl
+  /** The catalog of its tables; without it there is no /iceberg. */
+  readonly iceberg?: Omit<IcebergParts, 'onBug'>
   /** Told of failures that are bugs of ours. */
   onBug?(error: unknown): void
 }
@@ -82,9 +86,10 @@ export function createApp(parts: AppParts): Hono {
   if (parts.metrics !== undefined) app.get('/metrics', metricsRoute(parts.metrics))
   app.route('/databases', databasesRoutes({ fabric, defaults }))
   app.route('/changes', changesRoutes({ ...parts, onBug }))
-  const { sql, lake } = parts
+  const { sql, lake, iceberg } = parts
   if (sql !== undefined) app.route('/sql', sqlRoutes({ ...parts, sql, onBug }))
   if (lake !== undefined) app.route('/databases', tierRoutes({ fabric, lake }))
+  if (iceberg !== undefined) app.route('/iceberg', icebergRoutes({ ...iceberg, onBug }))
   app.notFound((context) => answerFailure(context, new Failure('not_found', `nothing is at ${context.req.path}`)))
   app.onError((error, context) => answerError(context, error, onBug))
   return app

@@ -42,7 +42,13 @@ it('stores take from the lake what they do not say, but for its session with oth
     disk: { location: '/mnt' },
     same: {
       location: 's3://b/old',
-      s3: { accessKeyId: 'id', secretAccessKey: 'secret', endpoint: 'http://e', sessionToken: 't', storageClass: 'GLACIER_IR' },
+      s3: {
+        accessKeyId: 'id',
+        secretAccessKey: 'secret',
+        endpoint: 'http://e',
+        sessionToken: 't',
+        storageClass: 'GLACIER_IR',
+      },
     },
     other: { location: 's3://c', s3: { accessKeyId: 'x', secretAccessKey: 'y', endpoint: 'http://e', region: 'q' } },
   })

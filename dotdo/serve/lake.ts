@@ -1,6 +1,13 @@
 /** The lake of a server, from its settings. Node only. */
 import { join, resolve } from 'node:path'
-import type { LakePlace, S3Access, StorePlace } from '@dotdo/core/host/node'
+import { Failure } from '@dotdo/core/errors'
+import { type LakePlace, type NodeLake, openLake, type S3Access, type StorePlace } from '@dotdo/core/host/node'
+import type { ShardOptions } from '@dotdo/core/shard'
+import { parseSize } from '@dotdo/core/tiering/tier'
+import type { Logger } from 'pino'
+import type { Registry } from 'prom-client'
+import { programs } from '../programs.ts'
+import { addTierMetrics } from './lake-metrics.ts'
 import type { Settings } from './settings.ts'
 import { isS3, type StoreSettings, storesOf } from './settings-lake.ts'
 
@@ -51,4 +58,45 @@ export function icebergOverrides({ s3 }: LakePlace): Readonly<Record<string, str
     ...(endpoint !== undefined && { 's3.endpoint': endpoint, 's3.path-style-access': 'true' }),
     ...(region !== undefined && { 's3.region': region, 'client.region': region }),
   }
+}
+
+/** What a server opens its lake with. */
+export interface ServerLakeParts {
+  readonly defaults: ShardOptions
+  readonly threadEntry: URL
+  readonly registry: Registry
+  readonly log: Logger
+  onBug(error: unknown): void
+}
+
+/** Open the fabric, the lake and SQL of a server.
+ *  @throws conflict when a folder is in use */
+export async function openServerLake(settings: Settings, parts: ServerLakeParts): Promise<NodeLake> {
+  const { defaults, threadEntry, registry, log, onBug } = parts
+  const { threads, durability, sqlMemory, sqlThreads } = settings
+  const data = resolve(settings.data)
+  const count = addTierMetrics(registry)
+  return openLake({
+    data,
+    programs,
+    defaults,
+    threadEntry,
+    threads,
+    durability,
+    onBug,
+    lake: lakePlaceOf(settings) ?? 'off',
+    ...(sqlMemory !== undefined && { sqlMemoryBytes: parseSize('sqlMemory', sqlMemory) }),
+    ...(sqlThreads !== undefined && { sqlThreads }),
+    onTier(event) {
+      count(event)
+      const { kind, message, ...rest } = event
+      if (kind === 'failed') log.warn(rest, message)
+      else log.debug({ kind, ...rest }, message)
+    },
+  }).catch((error) => {
+    if (!(error instanceof Failure && error.code === 'conflict')) throw error
+    const { place } = (error.detail ?? {}) as { place?: string }
+    const [what, flag] = place === undefined || settings.lake === undefined ? [data, '--data'] : [place, '--lake']
+    throw new Failure('conflict', `${what} is in use by another process; choose another folder with ${flag}`)
+  })
 }

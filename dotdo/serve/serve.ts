@@ -3,19 +3,19 @@
  *  1. Nothing listens before the folder is locked and the catalog answers.
  *  2. The ready file is written last and removed first.
  *  3. Stopping: no new connections, what was received is answered, files are closed, all within SHUTDOWN_MS_MAX. */
-import { resolve } from 'node:path'
 import { StopSwitch } from '@dotdo/core/cdc'
 import { Failure } from '@dotdo/core/errors'
-import { type NodeFabric, nodeClock, openFabric } from '@dotdo/core/host/node'
+import { type NodeFabric, type NodeLake, nodeClock } from '@dotdo/core/host/node'
 import { DRAIN_MS_MAX } from '@dotdo/core/limits'
 import type { ShardOptions } from '@dotdo/core/shard'
 import type { Logger } from 'pino'
 import { Counter, type Registry } from 'prom-client'
-import { createApp } from '../http/app.ts'
-import { programs } from '../programs.ts'
+import { type AppParts, createApp } from '../http/app.ts'
 import { checkPassword } from './credentials.ts'
 import { type Dialect, dialects } from './dialects.ts'
 import { listenHttp } from './http.ts'
+import { icebergOverrides, lakePlaceOf, openServerLake } from './lake.ts'
+import { addLakeMetrics, addSqlMetrics, addStoreMetrics } from './lake-metrics.ts'
 import { type Listener, listen } from './listen.ts'
 import { addGauge, addShardMetrics, createRegistry } from './metrics.ts'
 import { removeReadyFile, writeReadyFile } from './ready-file.ts'
@@ -49,6 +49,7 @@ interface Parts {
   readonly settings: Settings
   readonly version: string
   readonly log: Logger
+  readonly lake: NodeLake
   readonly fabric: NodeFabric
   readonly defaults: ShardOptions
   readonly startedMs: number
@@ -91,6 +92,17 @@ async function startDialect(parts: Parts, dialect: Dialect): Promise<void> {
   }
 }
 
+/** The parts of the app that are about the lake. */
+function lakeParts({ lake, settings, registry }: Parts): Partial<AppParts> {
+  const { engine, tier, catalog, storeCounts } = lake
+  const onSql = addSqlMetrics(registry)
+  addStoreMetrics(registry, storeCounts)
+  if (tier !== undefined) addLakeMetrics(registry, tier, () => nodeClock.nowMs())
+  const place = lakePlaceOf(settings)
+  const iceberg = catalog && place && { catalog, overrides: icebergOverrides(place) }
+  return { sql: engine, onSql, ...(tier && { lake: tier }), ...(iceberg && { iceberg }) }
+}
+
 async function startHttp(parts: Parts): Promise<void> {
   const { settings, listeners, authenticate, registry } = parts
   const { host, http: port } = settings
@@ -101,8 +113,10 @@ async function startHttp(parts: Parts): Promise<void> {
     help: 'Streams of /changes open now.',
     read: () => [[{}, streams]],
   })
+  const { lake, ...rest } = parts
   const app = createApp({
-    ...parts,
+    ...rest,
+    ...lakeParts(parts),
     clock: nodeClock,
     loopbackOnly: authenticate === undefined,
     stop: parts.stopping,
@@ -132,19 +146,20 @@ function openParts(settings: Settings, opening: Opening): Parts {
     read: () => names.map((listener) => [{ listener }, listeners.get(listener)?.connections ?? 0]),
   })
   const stopping = new StopSwitch()
-  return { ...opening, settings, startedMs, ...authenticate, listeners, stopping }
+  const { fabric } = opening.lake
+  return { ...opening, fabric, settings, startedMs, ...authenticate, listeners, stopping }
 }
 
 interface Opening {
   version: string
   log: Logger
-  fabric: NodeFabric
+  lake: NodeLake
   defaults: ShardOptions
   registry: Registry
   onBug(error: unknown): void
 }
 
-async function stop({ fabric, listeners, stopping, log }: Parts): Promise<void> {
+async function stop({ lake, listeners, stopping, log }: Parts): Promise<void> {
   stopping.abort()
   const open = [...listeners.values()]
   const cancel = nodeClock.after(DRAIN_MS_MAX, () => {
@@ -155,7 +170,7 @@ async function stop({ fabric, listeners, stopping, log }: Parts): Promise<void> 
     await Promise.all(open.map((listener) => listener.close()))
   } finally {
     cancel()
-    await fabric.close()
+    await lake.close()
   }
 }
 
@@ -163,7 +178,7 @@ async function stop({ fabric, listeners, stopping, log }: Parts): Promise<void> 
  *  @throws conflict when the folder is in use; unavailable when a port cannot be had; what the system says otherwise */
 export async function startServer(settings: Settings, host: ServeParts): Promise<RunningServer> {
   const { version, log, threadEntry } = host
-  const { shards, threads, durability, readyFile } = settings
+  const { shards, readyFile } = settings
   const registry = createRegistry()
   const bugs = new Counter({ name: 'dotdo_bugs_total', help: 'Failures that are bugs.', registers: [registry] })
   const onBug = (error: unknown) => {
@@ -171,15 +186,10 @@ export async function startServer(settings: Settings, host: ServeParts): Promise
     log.error({ err: error }, 'a bug of dotdo; the request was answered with an error')
   }
   const defaults: ShardOptions = { partitioner: 'crc16', count: shards }
-  const data = resolve(settings.data)
-  const fabric = await openFabric({ data, programs, durability, threads, threadEntry, defaults, onBug }).catch(
-    (error) => {
-      if (!(error instanceof Failure && error.code === 'conflict')) throw error
-      throw new Failure('conflict', `${data} is in use by another process; choose another folder with --data`)
-    },
-  )
+  const lake = await openServerLake(settings, { defaults, threadEntry, registry, log, onBug })
+  const { fabric } = lake
   addShardMetrics(registry, () => fabric.stats())
-  const parts = openParts(settings, { version, log, fabric, defaults, registry, onBug })
+  const parts = openParts(settings, { version, log, lake, defaults, registry, onBug })
   try {
     await fabric.list('', 1)
     // One of an earlier run that was killed: whoever waits for this server must not read it.

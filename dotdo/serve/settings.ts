@@ -60,7 +60,7 @@ export const settings: readonly Setting[] = [
     name: 'http',
     flag: '--http <port>',
     env: 'DOTDO_HTTP_PORT',
-    help: 'port of HTTP (health, metrics, databases, changes); 0 for any free one, off for none',
+    help: 'port of HTTP (SQL, Iceberg, databases, changes, health, metrics); 0 for any free one, off for none',
     fallback: 6480,
     ...port,
   },

@@ -5,6 +5,7 @@ import type { Catalog } from '../../tiering/iceberg/catalog.ts'
 import { fileCatalog } from '../../tiering/iceberg/catalog-files.ts'
 import { restCatalog } from '../../tiering/iceberg/catalog-rest.ts'
 import { LakeFiles, type Mount } from '../../tiering/iceberg/files.ts'
+import type { LakeCodecs } from '../../tiering/iceberg/read-codecs.ts'
 import { type CountedStore, counted, type StoreCounts } from '../../tiering/objects/counted.ts'
 import { prefixed } from '../../tiering/objects/prefixed.ts'
 import { withRetries } from '../../tiering/objects/retry.ts'
@@ -59,6 +60,8 @@ export interface OpenLakeOptions {
   readonly durability?: Durability
   /** Another thread of this process has opened the same lake first. */
   readonly isShared?: boolean
+  /** For Avro files of other writers. */
+  readonly codecs?: LakeCodecs['avro']
 }
 
 interface OpenStore extends Mount {
@@ -99,7 +102,10 @@ export async function openStore(place: StorePlace, options: OpenLakeOptions = {}
   }
   const folder = resolve(place.location)
   const { durability = 'full', isShared = false } = options
-  const disk = await openDiskObjects(folder, { durability, isShared })
+  const disk = await openDiskObjects(folder, { durability, isShared }).catch((error) => {
+    if (!(error instanceof Failure && error.code === 'conflict')) throw error
+    throw new Failure('conflict', `${folder} is in use by another process`, { place: folder }, error)
+  })
   // As it is, not as a URL: most readers of locations take `%20` for three characters of a name.
   const path = folder.replaceAll('\\', '/')
   const root = `file://${path.startsWith('/') ? '' : '/'}${path}`.replace(/\/+$/, '')
@@ -134,7 +140,9 @@ export async function openLakeStores(place: LakePlace, options: OpenLakeOptions 
       opened.set(name, await openStore(one, options))
     }
     const mounts = named.map(([name]) => opened.get(name) as OpenStore)
-    const files = new LakeFiles({ store: lake.store, root: lake.root, mounts, chance: nodeClock })
+    const { codecs } = options
+    const { store, root } = lake
+    const files = new LakeFiles({ store, root, mounts, chance: nodeClock, ...(codecs && { codecs }) })
     return {
       files,
       catalog: catalogOf(files, place),

@@ -14,6 +14,8 @@ export interface ThreadData {
   durability: Durability
   openMax?: number
   limits?: Partial<ShardLimits>
+  /** For the thread's entry module. */
+  extra?: unknown
 }
 
 type Request =
@@ -159,6 +161,11 @@ export class ThreadStore implements ShardStore {
   async close(): Promise<void> {
     await Promise.all(this.threads.map((thread) => thread.close()))
   }
+}
+
+/** Read what `openFabric` was given as `threadExtra`, in a worker thread of its own. */
+export function threadExtra(): unknown {
+  return (workerData as ThreadData).extra
 }
 
 /** Serve shards in a worker thread; call it once, in the thread's entry module.
