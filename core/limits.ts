@@ -322,8 +322,9 @@ export const TIER_RELOCATION_GRACE_MS = 10 * 60_000
 export const TIER_RELOCATION_KEPT_MS = 7 * 86_400_000
 /** Milliseconds that snapshots of the lake's tables are kept, unless the service is told otherwise. */
 export const TIER_SNAPSHOT_AGE_MS = 3_600_000
-/** Snapshots of the lake's tables that are kept in any case: a day of them when one is made each quarter of an hour. */
-export const TIER_SNAPSHOTS_MIN = 100
+/** Snapshots of the lake's tables that are kept in any case: half a day of them when one is made each quarter of an
+ *  hour. Every commit writes them all: with more than 80 the 1,000th costs 1.5 times the 10th (bench lake-commits). */
+export const TIER_SNAPSHOTS_MIN = 50
 /** Commits between looks for expired snapshots: each look that finds some rewrites the metadata. */
 export const TIER_COMMITS_PER_EXPIRY = 20
 /** Milliseconds between removals of orphans and old metadata of a table. */

@@ -161,7 +161,7 @@ class Surveyor {
       table,
       alias: textOf(node, 'alias') || undefined,
       at: at && { unit: textOf(at, 'unit'), expression: nodeOf(at, 'expr') ?? {} },
-      isSampled: node.sample !== undefined,
+      isSampled: nodeOf(node, 'sample') !== undefined,
     })
   }
 

@@ -6,7 +6,7 @@
  *  2. Constants are worked out by DuckDB itself. `now()` is a little earlier here than in the query, so it bounds from
  *     below only. */
 import type { DuckDBConnection } from '@duckdb/node-api'
-import { stringifyJson } from '../../../tiering/iceberg/json.ts'
+import { parseJson, stringifyJson } from '../../../tiering/iceberg/json.ts'
 import { type IcebergType, isPrimitive, parsePrimitive } from '../../../tiering/iceberg/types.ts'
 import { type Comparison, type Condition, findColumn, type Literal } from '../../../tiering/sql/condition.ts'
 import { type AstNode, nodeOf, nodesOf, type Survey, type TableRef, textOf } from './ast.ts'
@@ -291,9 +291,11 @@ async function workOut(
 ): Promise<void> {
   if (slots.length === 0) return
   const select_list = slots.map(({ node }, at) => ({ ...withValues(node, parameters), alias: `c${at}` }))
-  const statement = { node: { type: 'SELECT_NODE', select_list, from_table: { type: 'EMPTY' } } }
-  const tree = stringifyJson({ error: false, statements: [statement] })
   try {
+    const [[empty]] = (await rowsOf(connection, "select json_serialize_sql('select 1')")) as [[string]]
+    const { statements, ...rest } = parseJson(empty) as { statements: [{ node: AstNode }] }
+    const statement = { ...statements[0], node: { ...statements[0].node, select_list } }
+    const tree = stringifyJson({ ...rest, statements: [statement] })
     const [[sql]] = (await rowsOf(connection, 'select json_deserialize_sql($1::json)', [tree])) as [[string]]
     const asked = slots.map(({ kind }, at) => `typeof(c${at}), ${forms[kind] ?? plainForm}`.replaceAll('$', `c${at}`))
     const [row = []] = await rowsOf(connection, `select ${asked.join(', ')} from (${sql})`)
@@ -333,12 +335,14 @@ function constantOf(value: ConditionContext['parameters'][number]): AstNode {
   const constant = (id: string, one: unknown) => ({
     class: 'CONSTANT',
     type: 'VALUE_CONSTANT',
-    value: { type: { id }, is_null: one === null, ...(one !== null && { value: one }) },
+    alias: '',
+    query_location: 0,
+    value: { type: { id, type_info: null }, is_null: one === null, ...(one !== null && { value: one }) },
   })
   if (typeof value === 'string') return constant('VARCHAR', value)
   if (typeof value === 'boolean') return constant('BOOLEAN', value)
   if (typeof value === 'number') return constant(Number.isSafeInteger(value) ? 'BIGINT' : 'DOUBLE', value)
-  // Bytes are not pushed down, nor integers past 64 bits: the type alone says that these are none of the others.
+  // Bytes are not pushed down: the type alone says that these are none of the others.
   return constant('SQLNULL', null)
 }
 

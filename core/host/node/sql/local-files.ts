@@ -9,7 +9,6 @@ import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, readdirSync, rmSync, statSync } from 'node:fs'
 import { type FileHandle, open, rename } from 'node:fs/promises'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { assert, Failure } from '../../../errors.ts'
 import { SQL_FETCHES_MAX, SQL_WHOLE_FILE_BYTES } from '../../../limits.ts'
 import type { DataFile } from '../../../tiering/iceberg/data-file.ts'
@@ -38,6 +37,8 @@ export type ColumnsNeeded = 'all' | { readonly names: readonly string[]; readonl
 export interface Lease {
   /** Where DuckDB finds a file. */
   path(file: DataFile): string
+  /** Whether nothing has to be fetched of a file. */
+  isHere(file: DataFile): boolean
   /** Fetch what is needed of columns. */
   need(file: DataFile, columns: ColumnsNeeded): Promise<void>
   readonly counts: FetchCounts
@@ -99,6 +100,10 @@ export class LocalFiles {
         const path = this.ownPath(file.path) ?? held.get(file.path)?.path
         assert(path !== undefined, `the file ${file.path} was asked for`)
         return path
+      },
+      isHere: (file) => {
+        const known = this.cached.get(file.path)
+        return this.ownPath(file.path) !== undefined || (known !== undefined && known.ranges === undefined)
       },
       need: async (file, columns) => {
         if (this.ownPath(file.path) !== undefined) {
@@ -267,7 +272,8 @@ interface Need {
 
 function localRoot({ root }: Mount): string | undefined {
   const location = canonicalLocation(root)
-  return location.startsWith('file:') ? fileURLToPath(location) : undefined
+  // As it is, not as a URL: so are the locations that tables are written with.
+  return location.startsWith('file://') ? location.slice('file://'.length) : undefined
 }
 
 function wrongSize(location: string, is: number, right: number): Failure {

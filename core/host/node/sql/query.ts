@@ -8,20 +8,19 @@ import type { SqlRequest, SqlResult, SqlStats } from '../../../tiering/sql/port.
 import type { FoundTable } from '../../../tiering/sql/tables.ts'
 import type { TableRef } from './ast.ts'
 import { findConditions, workOutOne } from './conditions.ts'
-import { run } from './duckdb.ts'
 import { explainTable } from './explain.ts'
 import { duckFailure } from './failures.ts'
 import type { Lease } from './local-files.ts'
-import { quoteName } from './quote.ts'
 import { fixedResult, listen, runningResult } from './running.ts'
 import type { Statement } from './statement.ts'
 import type { Place } from './text.ts'
 import {
   cacheName,
-  emptyPart,
   fetchHot,
   type HotRows,
   isReadHot,
+  makeEmptyView,
+  makePlanView,
   makeView,
   pin,
   type ResolvedTable,
@@ -67,7 +66,7 @@ export class Query {
     try {
       this.resolved = await this.resolve()
       const isPlan = request.explain === true || statement.explain === 'plan'
-      const views = await this.makeViews(isPlan || statement.isDescribed)
+      const views = await this.makeViews(statement.isDescribed ? 'nothing' : isPlan ? 'plan' : 'all')
       const { text, place } = this.replaced(views)
       this.place = place
       if (isPlan) return await this.explained(text)
@@ -146,14 +145,16 @@ export class Query {
   }
 
   /** Make a view of every table.
-   *  @param isEmpty without rows: only columns are asked for
+   *  @param reads `nothing`: only columns are asked for; `plan`: only how it would be done
    *  @returns their names, in order */
-  private async makeViews(isEmpty: boolean): Promise<string[]> {
+  private async makeViews(reads: 'all' | 'nothing' | 'plan'): Promise<string[]> {
     const { connection, tools } = this.parts
     const names = this.resolved.map((_, at) => `dotdo_${at}`)
-    if (isEmpty) {
-      for (const [at, { columns }] of this.resolved.entries()) {
-        await run(connection, `create temp view ${quoteName(names[at] as string)} as ${emptyPart(columns)}`)
+    if (reads !== 'all') {
+      for (const [at, table] of this.resolved.entries()) {
+        const name = names[at] as string
+        if (reads === 'nothing') await makeEmptyView(connection, name, table)
+        else await makePlanView(tools, connection, { name, table, lease: this.lease })
       }
       return names
     }
@@ -195,10 +196,18 @@ export class Query {
     return text.apply([...tableEdits, ...long.map(({ location }) => text.dropFirstPart(location))])
   }
 
+  private async prepare(prefix: string, text: string): Promise<DuckDBPreparedStatement> {
+    const { connection, request } = this.parts
+    const { place } = this
+    this.place = (byte) => place(byte - prefix.length)
+    const prepared = await connection.prepare(`${prefix}${text}`)
+    bindValues(prepared, request.params ?? [])
+    return prepared
+  }
+
   private async started(text: string): Promise<SqlResult> {
     const { connection, request, statement, tools } = this.parts
-    const prepared = await connection.prepare(statement.explain === 'analyze' ? `explain analyze ${text}` : text)
-    bindValues(prepared, request.params ?? [])
+    const prepared = await this.prepare(statement.explain === 'analyze' ? 'explain analyze ' : '', text)
     const result = await prepared.stream()
     return runningResult({
       api: tools.api,
@@ -213,7 +222,7 @@ export class Query {
 
   /** Say how the statement would be run. */
   private async explained(text: string): Promise<SqlResult> {
-    const { connection, tools, request } = this.parts
+    const { connection, tools } = this.parts
     const lines: string[] = []
     for (const table of this.resolved) {
       const { found } = table
@@ -221,8 +230,7 @@ export class Query {
       const shards = isHot ? (await tools.tables.database(found.database)).map.count : 0
       lines.push(...explainTable(table, { shards, kept: tools.cache.state(cacheName(found)) }), '')
     }
-    const prepared = await connection.prepare(`explain ${text}`)
-    bindValues(prepared, request.params ?? [])
+    const prepared = await this.prepare('explain ', text)
     const plan = (await (await prepared.run()).getRows()) as [string, string][]
     lines.push(...plan.flatMap(([, drawn]) => drawn.split('\n')))
     this.end()
@@ -260,8 +268,9 @@ function asOfRequest({ asOf }: SqlRequest): AsOf | undefined {
 
 /** Bind values, integers as integers: as doubles they would make doubles of what they are compared with. */
 function bindValues(prepared: DuckDBPreparedStatement, values: readonly RelationValue[]): void {
-  for (const [at, value] of values.entries()) {
-    const index = at + 1
+  // Those of time clauses are not in the text any more.
+  for (let index = 1; index <= prepared.parameterCount; index++) {
+    const value = values[Number(prepared.parameterName(index)) - 1] ?? null
     if (value === null) prepared.bindNull(index)
     else if (typeof value === 'string') prepared.bindVarchar(index, value)
     else if (typeof value === 'boolean') prepared.bindBoolean(index, value)

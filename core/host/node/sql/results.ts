@@ -57,7 +57,7 @@ function describe(api: DuckDBApi, name: string, type: DuckDBType): readonly [str
     case ids.UUID:
       return ['uuid', String]
     case ids.BLOB:
-      return ['binary', (value) => (value as unknown as { bytes: Uint8Array }).bytes]
+      return ['binary', (value) => new Uint8Array((value as unknown as { bytes: Uint8Array }).bytes)]
     case ids.SQLNULL:
       return ['null', undefined]
     case ids.VARCHAR:

@@ -21,7 +21,8 @@ export interface Statement extends Survey {
 }
 
 const whatIs = 'SQL reads: with select, with, values, describe, summarize, show tables and explain'
-const parse = 'select json_serialize_sql($1::varchar, skip_null := true, skip_empty := true, skip_default := true)'
+/** With everything that is empty or left out: without, parts of it could not be turned into SQL again. */
+const parse = 'select json_serialize_sql($1::varchar)'
 
 /** Parse and check a statement.
  *  @throws invalid for wrong SQL, unsupported for what is refused, limit for a text that is too long */

@@ -195,8 +195,29 @@ export async function makeView(
   await run(connection, `create temp view ${quoteName(name)} as ${parts.join('\nunion all\n') || emptyPart(columns)}`)
 }
 
+/** Make a view of a table for its columns alone. */
+export async function makeEmptyView(
+  connection: DuckDBConnection,
+  name: string,
+  { columns }: ResolvedTable,
+): Promise<void> {
+  await run(connection, `create temp view ${quoteName(name)} as ${emptyPart(columns)}`)
+}
+
+/** Make a view of a table for a plan: of its files, when all of them are here; of no rows of shards. */
+export async function makePlanView(
+  tools: ViewTools,
+  connection: DuckDBConnection,
+  { name, table, lease }: { name: string; table: ResolvedTable; lease: Lease | undefined },
+): Promise<void> {
+  const files = (table.plan?.tasks ?? []).flatMap(({ file, deletes }) => [file, ...deletes])
+  const isHere = lease !== undefined && files.every((file) => isVector(file) || lease.isHere(file))
+  if (isHere) await makeView(tools, connection, { name, table, hot: undefined, lease })
+  else await makeEmptyView(connection, name, table)
+}
+
 /** The select of no rows. */
-export function emptyPart(columns: readonly FoundColumn[]): string {
+function emptyPart(columns: readonly FoundColumn[]): string {
   return `select ${columns.map(({ name, type }) => `null::${duckType(type)} as ${quoteName(name)}`).join(', ')} where false`
 }
 
