@@ -12,4 +12,11 @@ export { workersLakeCodecs } from './lake-codecs.ts'
 export { type R2Binding, r2Objects } from './r2-objects.ts'
 export { type ShardObjectClass, type ShardObjectOptions, shardObject, workersLimits } from './shard-object.ts'
 export { createWorkersSql } from './sql.ts'
+export {
+  createWorkersSqlEngine,
+  type WorkersSqlEngine,
+  type WorkersSqlOptions,
+  type WorkersSqlRequest,
+} from './sql-engine.ts'
+export { type R2SqlOptions, r2Sql } from './sql-engine-r2.ts'
 export type { ShardRpc, WireAnswer, WireReplies, WireValue } from './wire.ts'

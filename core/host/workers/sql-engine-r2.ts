@@ -2,8 +2,9 @@
  *
  *  1. It sees what has been committed, not what shards have since; it has neither parameters nor time travel here.
  *  2. Results come whole: the API has no pages.
- *  @source https://developers.cloudflare.com/r2-sql/query-data/ (the request), Cloudflare's wrangler 4.86, src/r2/sql.ts
- *  (the reply: `success`, `errors`, and `result` with `schema`, `rows` and `metrics`) */
+ *  @source https://developers.cloudflare.com/r2-sql/query-data/ (the request)
+ *  @source Cloudflare's wrangler 4.86, src/r2/sql.ts (the reply: `success`, `errors`, and `result` with `schema`,
+ *    `rows` and `metrics`) */
 import { Failure } from '../../errors.ts'
 import { QUERY_BATCH_ROWS, R2_SQL_MS_MAX, R2_SQL_REPLY_BYTES_MAX } from '../../limits.ts'
 import type { Clock } from '../../shard/clock.ts'

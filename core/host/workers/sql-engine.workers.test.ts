@@ -18,7 +18,7 @@ import { makeSchema } from '../../tiering/iceberg/schema.ts'
 import type { ObjectStore } from '../../tiering/objects/port.ts'
 import { prefixed } from '../../tiering/objects/prefixed.ts'
 import { createParquetWriter } from '../../tiering/parquet/writer.ts'
-import { partialCall } from '../../tiering/sql/planner/partial-call.ts'
+import { plannerCalls } from '../../tiering/sql/planner/partial-call.ts'
 import { type ItemRow, items, itemsProgram } from '../../tiering/sql/planner/testing-program.ts'
 import { commitTable } from '../../tiering/tier/committer.ts'
 import { jobNames, tierJobs } from '../../tiering/tier/jobs.ts'
@@ -26,7 +26,6 @@ import { tableName } from '../../tiering/tier/payloads.ts'
 import { tierProgram } from '../../tiering/tier/program.ts'
 import { beginTable, type CollectionInfo } from '../../tiering/tier/schemas.ts'
 import { TierShards } from '../../tiering/tier/shards.ts'
-import { since } from '../../tiering/tier/since-calls.ts'
 import { workersClock } from './clock.ts'
 import { workersLakeCodecs } from './lake-codecs.ts'
 import { r2Objects } from './r2-objects.ts'
@@ -82,7 +81,7 @@ async function openShop() {
   const lake = lakeIn('shop')
   const tools = { ...lake, clock: workersClock, compressor: workersZstd, codecs: workersLakeCodecs.parquet }
   const { jobs } = tierJobs(tools)
-  const shard = objectClient([itemsProgram, tierProgram({ partial: partialCall(since) })])
+  const shard = objectClient([itemsProgram, tierProgram(plannerCalls)])
   const catalog = objectClient([catalogProgram])
   const beside: JobShard = { database: 'shop', index: 0, submit: shard.submit }
   const job = async (name: string, args: unknown) => jobs.find((one) => one.name === name)?.run(beside, args)
@@ -217,7 +216,8 @@ describe('a million rows', () => {
     lake.seen.readBytesMax = 0
     const { rows, stats } = await ask(
       engine,
-      'select kind, count(*), sum(id), max(amount), count(distinct note) from events group by kind order by sum(id) limit 2',
+      `select kind, count(*), sum(id), max(amount), count(distinct note) from events
+        group by kind order by sum(id) limit 2`,
     )
     let [first, second, seventh] = [0, 0, [0, 0]]
     for (let id = 0; id < 1_000_000; id += 20) {

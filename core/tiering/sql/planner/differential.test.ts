@@ -1,7 +1,6 @@
 /** Random queries over random rows: the planner, cut into random pieces, and DuckDB give the same answers.
  *
- *  Known differences, kept out of the queries: numbers with a point are doubles here and decimals there; floor and ceil
- *  of integers past 2^53; substr with places past 32 bits; JSON numbers such as `1.0`, which DuckDB writes as they were. */
+ *  Known differences, kept out of the queries, are told in README.md. */
 import { type DuckDBConnection, DuckDBInstance } from '@duckdb/node-api'
 import { beforeAll, expect, it } from 'vitest'
 import { Failure } from '../../../errors.ts'

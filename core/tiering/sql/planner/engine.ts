@@ -1,6 +1,6 @@
 /** SQL without a database engine: the planner over shards and the lake, the same in Workers and in Node.
  *
- *  What it does not do is refused by name (docs: core/tiering/sql/planner/README.md); what it does has DuckDB's answers. */
+ *  What it does not do is refused by name; what it does has DuckDB's answers. README.md tells both. */
 import { Failure } from '../../../errors.ts'
 import type { Clock } from '../../../shard/clock.ts'
 import type { Fabric } from '../../../shard/fabric.ts'

@@ -76,7 +76,7 @@ export function compile(expr: Expr): Evaluate {
       return (columns, row) => (columns[at] as Column)[row] as Datum
     }
     case 'call': {
-      const make = functions[expr.name]
+      const make = Object.hasOwn(functions, expr.name) ? functions[expr.name] : undefined
       assert(make, `no function ${expr.name}`)
       return make(expr.args.map(compile), expr)
     }

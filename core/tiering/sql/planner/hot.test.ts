@@ -1,14 +1,17 @@
 /** The planner over real shards without a lake: what leaves them, and that it is right. */
+
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { Failure } from '../../../errors.ts'
 import { nodeClock } from '../../../host/node/clock.ts'
 import { type NodeFabric, openFabric } from '../../../host/node/index.ts'
 import { temporaryFolder } from '../../../host/node/testing.ts'
 import { QUERY_PARTIAL_ROWS_MAX } from '../../../limits.ts'
+import { planResize } from '../../../shard/map.ts'
+import type { Program } from '../../../shard/program.ts'
 import { tierProgram } from '../../tier/program.ts'
-import { since } from '../../tier/since-calls.ts'
 import type { SqlEngine, SqlRequest } from '../port.ts'
 import { createPlannerEngine } from './engine.ts'
-import { partialCall } from './partial-call.ts'
+import { plannerCalls } from './partial-call.ts'
 import { type ItemRow, items, itemsProgram } from './testing-program.ts'
 
 let folder: ReturnType<typeof temporaryFolder>
@@ -17,7 +20,7 @@ let engine: SqlEngine
 
 beforeEach(async () => {
   folder = temporaryFolder()
-  const programs = [itemsProgram, tierProgram({ partial: partialCall(since) })]
+  const programs = [itemsProgram, tierProgram(plannerCalls)]
   fabric = await openFabric({ data: folder.path, programs, durability: 'normal' })
   await fabric.create('shop', { count: 4, partitioner: 'crc16' })
   engine = createPlannerEngine({ fabric, tables: [items], clock: nodeClock })
@@ -92,7 +95,7 @@ describe('hot rows', () => {
   })
 
   it('come in pieces from a shard that has more than a turn may take', async () => {
-    const count = QUERY_PARTIAL_ROWS_MAX + 6_000
+    const count = QUERY_PARTIAL_ROWS_MAX + 500
     const rows = Array.from({ length: count }, (_, id) => ({ ...item(id), slot: id % 16 }))
     await put(rows)
     const { rows: found, stats } = await ask('select count(*), sum(id), max(name) from items where id >= 20')
@@ -130,6 +133,58 @@ function expected(name: string | null): unknown[] {
   const rows = Array.from({ length: 100 }, (_, id) => item(id)).filter((row) => row.name === name)
   return [name, rows.length, rows.reduce((sum, { price }) => sum + (price ?? 0), 0)]
 }
+
+describe('shards of an earlier release', () => {
+  it('are asked for their rows', async () => {
+    const old = temporaryFolder()
+    const now = tierProgram()
+    const run: Program['run'] = (tx, call) => {
+      if (call.name === 'partial') throw new Failure('unsupported', 'tiering has no call partial')
+      return now.run(tx, call)
+    }
+    const programs = [itemsProgram, { ...now, run }]
+    const earlier = await openFabric({ data: old.path, programs, durability: 'normal' })
+    try {
+      const { router } = await earlier.database('shop')
+      await router.call({ program: 'items', name: 'put', args: [item(1), item(2), item(4)] }, { shard: 0 })
+      engine = createPlannerEngine({ fabric: earlier, tables: [items], clock: nodeClock })
+      expect((await ask('select name, count(*) from items group by name order by name')).rows).toEqual([
+        ['n1', 2],
+        ['n2', 1],
+      ])
+    } finally {
+      await earlier.close()
+      old.remove()
+    }
+  })
+})
+
+describe('the table changes', () => {
+  it('shows the collections that are written to it', async () => {
+    await put([item(1)])
+    const count = 'select count(*) from changes'
+    expect((await ask(count)).rows).toEqual([[1]])
+    const asked: string[] = []
+    const changed = async (database: string) => {
+      asked.push(database)
+      return ['others']
+    }
+    engine = createPlannerEngine({ fabric, tables: [items], clock: nodeClock, changed })
+    expect([(await ask(count)).rows, asked]).toEqual([[[0]], ['shop']])
+  })
+})
+
+describe('slots that move', () => {
+  it('make a scan begin anew, so that no row is missed or told twice', async () => {
+    const rows = Array.from({ length: 64 }, (_, id) => ({ ...item(id), slot: id * 256 }))
+    await put(rows)
+    const moving = fabric.move('shop', (map) => planResize(map, 5))
+    for (let n = 0; n < 20; n++) expect((await ask('select count(*), sum(id) from items')).rows).toEqual([[64, 2016]])
+    await moving
+    const { rows: found, stats } = await ask('select count(*), sum(id) from items')
+    expect([found, stats.shards]).toEqual([[[64, 2016]], 5])
+  })
+})
 
 describe('requests', () => {
   it('take parameters', async () => {

@@ -6,6 +6,7 @@
 import { QUERY_PARTIAL_ROWS_MAX, SQL_HOT_PIECE_ROWS } from '../../../limits.ts'
 import type { Position, Tx } from '../../../shard/program.ts'
 import type { SinceReply, SinceRequest } from '../../tier/port.ts'
+import { since } from '../../tier/since-calls.ts'
 import type { Batch, Column } from './expression.ts'
 import { type PartialPlan, type PartialResult, placeColumns, runPartial } from './partial.ts'
 import type { Datum } from './values.ts'
@@ -30,9 +31,9 @@ export interface PartialReply {
 /** Reads a piece, as the call `since` does. */
 export type Since = (tx: Tx, request: SinceRequest) => SinceReply
 
-/** Make the call.
- *  @param since the call of that name */
-export function partialCall(since: Since): (tx: Tx, request: PartialRequest) => PartialReply {
+/** Make the call. It reads only, and fails as `since` and `runPartial` do.
+ *  @param read the call `since` */
+export function partialCall(read: Since): (tx: Tx, request: PartialRequest) => PartialReply {
   return (tx, request) => {
     const pieces: SinceReply[] = []
     const columns = request.plan.columns.map(([, name]) => name)
@@ -40,7 +41,7 @@ export function partialCall(since: Since): (tx: Tx, request: PartialRequest) => 
     let work = 0
     do {
       const args = { ...request.since, columns, limit: SQL_HOT_PIECE_ROWS, ...(cursor !== undefined && { cursor }) }
-      const piece = since(tx, args)
+      const piece = read(tx, args)
       if (piece.stale !== undefined) return { deletes: [], stale: piece.stale }
       pieces.push(piece)
       work += piece.ids.length + piece.deletes.reduce((sum, [, positions]) => sum + positions.length, 0)
@@ -51,6 +52,9 @@ export function partialCall(since: Since): (tx: Tx, request: PartialRequest) => 
     return { result, deletes: pieces.flatMap(({ deletes }) => deletes) }
   }
 }
+
+/** What the planner adds to the program `tier`: `tierProgram(plannerCalls)`. */
+export const plannerCalls: { readonly partial: ReturnType<typeof partialCall> } = { partial: partialCall(since) }
 
 /** The rows of all pieces, each once. */
 function* batches({ plan, shard }: PartialRequest, pieces: readonly SinceReply[]): Generator<Batch> {

@@ -20,6 +20,9 @@ const columns: Record<string, readonly (readonly [name: string, type: Type])[]> 
   ],
 }
 
+const timeFields = ['year', 'month', 'day', 'hour', 'dow', 'week', 'doy', 'quarter']
+const timeUnits = ['day', 'month', 'hour', 'week', 'quarter', 'year', 'minute']
+const patterns = ['%', 'a%', '%b', '%a%', '_', '_b%', 'A_c', '']
 const words = ['', 'a', 'b', 'ab', 'abc', 'B', 'Ä', 'é', '😀', 'zebra', 'a%', 'x_y']
 
 /** Makes chance and queries from a seed. */
@@ -78,6 +81,12 @@ export class QueryMaker {
     return this.select('t')
   }
 
+  /** A condition on columns of one's own. */
+  plainCondition(own: readonly (readonly [name: string, type: Type])[]): string {
+    this.scope = own
+    return this.condition(1)
+  }
+
   private joined(): string {
     const name = (table: string) =>
       (columns[table] ?? []).map(([column, type]) => [`${table}.${column}`, type] as const)
@@ -93,7 +102,8 @@ export class QueryMaker {
     if (this.chance(55)) return this.grouped(from, where)
     const list = this.list(1 + this.below(4))
     const distinct = this.chance(20) ? 'distinct ' : ''
-    return `select ${distinct}${list.map((one, at) => `${one} as c${at}`).join(', ')} from ${from}${where}${this.tail(list.length)}`
+    const named = list.map((one, at) => `${one} as c${at}`).join(', ')
+    return `select ${distinct}${named} from ${from}${where}${this.tail(list.length)}`
   }
 
   private grouped(from: string, where: string): string {
@@ -179,8 +189,7 @@ export class QueryMaker {
         return [
           () => `(${sub('long')} ${this.pick(['+', '-', '/', '%'])} ${sub('int')})`,
           () => `length(${sub('string')})`,
-          () =>
-            `extract(${this.pick(['year', 'month', 'day', 'hour', 'dow', 'week', 'doy', 'quarter'])} from ${sub('timestamptz')})`,
+          () => `extract(${this.pick(timeFields)} from ${sub('timestamptz')})`,
           () => `(- ${sub('long')})`,
         ]
       case 'double':
@@ -197,10 +206,7 @@ export class QueryMaker {
           () => `cast(${sub(this.pick(['int', 'long', 'boolean', 'timestamptz', 'double']))} as text)`,
         ]
       case 'timestamptz':
-        return [
-          () =>
-            `date_trunc('${this.pick(['day', 'month', 'hour', 'week', 'quarter', 'year', 'minute'])}', ${sub('timestamptz')})`,
-        ]
+        return [() => `date_trunc('${this.pick(timeUnits)}', ${sub('timestamptz')})`]
       case 'boolean':
         return [() => `(${this.condition(1)})`]
     }
@@ -215,8 +221,7 @@ export class QueryMaker {
       () => `${sub('long')} ${this.pick(['=', '<', '>'])} ${sub('int')}`,
       () => `${sub(type)} ${this.pick(['in', 'not in'])} (${this.literal(type)}, ${this.literal(type)}, ${sub(type)})`,
       () => `${sub(type)} ${this.pick(['between', 'not between'])} ${sub(type)} and ${sub(type)}`,
-      () =>
-        `${sub('string')} ${this.pick(['like', 'not like', 'ilike'])} '${this.pick(['%', 'a%', '%b', '%a%', '_', '_b%', 'A_c', ''])}'`,
+      () => `${sub('string')} ${this.pick(['like', 'not like', 'ilike'])} '${this.pick(patterns)}'`,
       () => `${sub(type)} ${this.pick(['is null', 'is not null'])}`,
       () => `${this.column('boolean')} ${this.pick(['is true', 'is not true', 'is false', 'is not false'])}`,
     ]

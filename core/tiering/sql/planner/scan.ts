@@ -1,4 +1,4 @@
-/** Reading one table, hot and cold: rows of a snapshot without those that shards have changed since, and the shards' own.
+/** Reading one table, hot and cold: rows of a snapshot without those that changed since, and the shards' own.
  *
  *  1. Shards are read first, and whole: only then is it known which rows of files are still so.
  *  2. A shard that knows another snapshot, or slots that moved meanwhile, make the scan begin anew; nothing has been

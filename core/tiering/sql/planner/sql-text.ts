@@ -161,7 +161,8 @@ class Reader {
  *  @throws limit for what is too long, invalid for brackets and quotes that do not match */
 export function readText(source: string): SqlText {
   if (source.length > QUERY_TEXT_CHARS_MAX) {
-    const message = `a query of ${source.length} characters; ${QUERY_TEXT_CHARS_MAX} are allowed: pass values as parameters`
+    const way = 'pass values as parameters'
+    const message = `a query of ${source.length} characters; ${QUERY_TEXT_CHARS_MAX} are allowed: ${way}`
     throw new Failure('limit', message, { max: QUERY_TEXT_CHARS_MAX })
   }
   return new Reader(source).read()

@@ -1,4 +1,4 @@
-/** For tests: tables in memory, read by the planner as shards and files are: in pieces, some of them grouped already. */
+/** For tests: tables in memory, read as shards and files are: in pieces, some of them grouped already. */
 
 import { Failure } from '../../../errors.ts'
 import { bindSelect } from './bind-select.ts'

@@ -7,19 +7,18 @@ import { commitTable } from '../../tier/committer.ts'
 import { jobNames } from '../../tier/jobs.ts'
 import { tableName } from '../../tier/payloads.ts'
 import { tierProgram } from '../../tier/program.ts'
-import { beginTable, type CollectionInfo } from '../../tier/schemas.ts'
-import { since } from '../../tier/since-calls.ts'
+import { beginTable, type CollectionInfo, evolveMirror } from '../../tier/schemas.ts'
 import { docs, docsProgram, noteDocs, Rig } from '../../tier/testing.ts'
 import type { SqlEngine, SqlRequest } from '../port.ts'
 import { createPlannerEngine } from './engine.ts'
-import { partialCall } from './partial-call.ts'
+import { plannerCalls } from './partial-call.ts'
 import { QueryMaker } from './random-testing.ts'
 
 let rig: Rig
 let engine: SqlEngine
 
 beforeEach(async () => {
-  rig = await Rig.open({ shards: 3, programs: [docsProgram, tierProgram({ partial: partialCall(since) })] })
+  rig = await Rig.open({ shards: 3, programs: [docsProgram, tierProgram(plannerCalls)] })
   const { catalog, files, clock } = rig
   const lake = { catalog, files, codecs: (await openLakeCodecs()).parquet }
   engine = createPlannerEngine({ fabric: rig.fabric, tables: [docs, noteDocs], lake, clock })
@@ -152,6 +151,24 @@ describe('hot and cold', () => {
     expect([past.rows, past.stats.shards]).toEqual([[['a'], ['b']], 0])
     await flush('docs')
     expect((await ask('select id from docs order by id', { asOf: { timestampMs: then } })).rows).toEqual([['a'], ['b']])
+  })
+
+  it('show columns that the lake alone has, null in rows that changed since', async () => {
+    await rig.putAll(['a', 'b'])
+    await flush('docs')
+    const name = tableName('shop', 'docs')
+    const [info] = await (await rig.shards()).ask<CollectionInfo[]>(0, 'describe', null)
+    const { metadata } = await rig.catalog.loadTable(name)
+    const columns = [...(info as CollectionInfo).columns, { name: 'extra', type: 'long' as const, required: false }]
+    const request = evolveMirror(metadata, { ...(info as CollectionInfo), columns })
+    await rig.catalog.commitTable(name, request as NonNullable<typeof request>)
+    await rig.putAll(['b'])
+    expect((await ask('select * from docs order by id')).rows.map((row) => row.length)).toEqual([5, 5])
+    expect((await ask('select extra, count(*) from docs group by extra')).rows).toEqual([[null, 2]])
+    expect((await ask('select id, extra from docs order by extra, id limit 2')).rows).toEqual([
+      ['a', null],
+      ['b', null],
+    ])
   })
 
   it('tell changes once, whether they are in the log or in the table', async () => {

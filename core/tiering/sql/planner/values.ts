@@ -1,6 +1,6 @@
 /** Values of SQL, their types and their order.
  *
- *  1. Types are Iceberg's names. `int` and `long` are numbers within 2^53 and bigints past it, never both for one value.
+ *  1. Types are Iceberg's names. An `int` or `long` is a number within 2^53 and a bigint past it.
  *  2. Order is DuckDB's: text by code points, NaN above every number and equal to itself, one zero.
  *  3. What is no relation type (`date`, `decimal(9,2)`, structs) is carried, counted and asked for null, no more. */
 import { Failure } from '../../../errors.ts'
