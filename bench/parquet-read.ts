@@ -1,8 +1,8 @@
 /** Bench `parquet-read`: what reading a million rows costs, in bytes and in CPU, and what finding one key costs.
  *
- *  Goals (issue 3): 1 % of the time over 10 row groups reads at most 11 MB; a lookup by id through bloom filters at most
- *  12 MB; in 100 files of 100,000 rows a key lookup opens at most 3 files: it reads pages of no more. That keys are in
- *  no order is the worst case; then footers and bloom filters are read of all files, once, and kept.
+ *  Goals (issue 3): 1 % of the time over 10 row groups reads at most 11 MB; a lookup by id through bloom filters reads
+ *  at most 12 MB; in 100 files of 100,000 rows a key lookup opens at most 3 files: it reads pages of no more. That keys
+ *  are in no order is the worst case; then footers and bloom filters are read of all files, once, and kept.
  *
  *  The peer is hyparquet on the same bytes with the same zstd: columns for the scan, its filters, page index and bloom
  *  filters for the rest. Times are CPU times of the process, the file is in memory. */

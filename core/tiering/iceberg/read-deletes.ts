@@ -1,4 +1,4 @@
-/** Applies deletes while a table is read: by position, by vector and by value. What delete files say is read once a plan.
+/** Applies deletes while a table is read: by position, by vector and by value. Delete files are read once a plan.
  *
  *  1. A delete by value deletes every row whose named columns are equal to its own; null is equal to null.
  *  @source https://iceberg.apache.org/spec/ (v3), "Delete Formats" */

@@ -145,9 +145,29 @@ describe('a table', () => {
       for await (const { file } of batches) seen.push(file.path)
       expect(seen).toEqual(tasks.map(({ file }) => file.path))
     }
-    for await (const batch of readTable(lake.files, table, { codecs })) {
-      expect(batch.rows).toBe(10)
-      break
+    for (const filesAhead of [1, 3]) {
+      const counts = readCounts()
+      for await (const batch of readTable(lake.files, table, { codecs, counts, filesAhead })) {
+        expect(batch.rows).toBe(10)
+        break
+      }
+      expect(counts.filesRead).toBe(filesAhead)
+    }
+  })
+
+  it('comes in batches of a size, and its footers are kept when there is a cache', async () => {
+    const lake = await lakeOf()
+    await lake.append(rows(0, 20_000))
+    const table = await lake.load()
+    const cache = new ParquetCache()
+    for (const bytesCached of [0, cache]) {
+      const counts = readCounts()
+      const sizes: number[] = []
+      const options = { codecs, cache, counts, batchBytes: 10_000 }
+      for await (const batch of readTable(lake.files, table, options)) sizes.push(batch.rows)
+      expect(sizes.length).toBeGreaterThan(3)
+      expect(sizes.reduce((sum, rows) => sum + rows)).toBe(20_000)
+      expect(counts.bytesCached).toBe(bytesCached === 0 ? 0 : cache.sizeBytes)
     }
   })
 

@@ -95,7 +95,8 @@ function* pieces(pages: readonly PlacedPage[], ranges: Ranges) {
 function flat(leaf: LeafPages, ranges: Ranges): Cell[] {
   const values = new Values(leaf)
   const max = leaf.wanted.leaf.maxDefinition
-  const column: Cell[] = []
+  const column: Cell[] = new Array(countRows(ranges))
+  let filled = 0
   for (const { page, wanted } of pieces(leaf.pages, ranges)) {
     const value = values.of(page, countRows(wanted) / page.rows)
     const { definitions } = page
@@ -104,14 +105,14 @@ function flat(leaf: LeafPages, ranges: Ranges): Cell[] {
     let place = 0
     for (const [from, to] of wanted) {
       if (definitions === undefined) {
-        for (let at = from; at < to; at++) column.push(value(at))
+        for (let at = from; at < to; at++) column[filled++] = value(at)
         continue
       }
       for (; entry < from; entry++) if (definitions[entry] === max) place++
-      for (; entry < to; entry++) column.push(definitions[entry] === max ? value(place++) : null)
+      for (; entry < to; entry++) column[filled++] = definitions[entry] === max ? value(place++) : null
     }
   }
-  if (column.length !== countRows(ranges)) throw corruptParquet(`column ${leaf.wanted.leaf.name} lacks rows`)
+  if (filled !== column.length) throw corruptParquet(`column ${leaf.wanted.leaf.name} lacks rows`)
   return column
 }
 

@@ -10,20 +10,44 @@ export interface Cursor {
   at: number
 }
 
-/** Read up to 32 bits, the lowest first; bits past the end are 0. */
-function bitsAt(bytes: Uint8Array, bit: number, width: number): number {
-  const at = Math.floor(bit / 8)
-  const shift = bit % 8
-  const low =
-    ((bytes[at] as number) |
-      ((bytes[at + 1] as number) << 8) |
-      ((bytes[at + 2] as number) << 16) |
-      ((bytes[at + 3] as number) << 24)) >>>
-    shift
+/** Read up to 32 bits, the lowest first; bits past the end are 0.
+ *  @param shift of the first bit in its byte, 0 to 7 */
+function bitsAt(bytes: Uint8Array, at: number, shift: number, width: number): number {
+  const low = wordAt(bytes, at) >>> shift
   const rest = shift + width - 32
   const all = rest <= 0 ? low : low + ((bytes[at + 4] as number) & ((1 << rest) - 1)) * 2 ** (32 - shift)
-  return width === 32 ? all : (all & (2 ** width - 1)) >>> 0
+  return width === 32 ? all : (all & ((1 << width) - 1)) >>> 0
 }
+
+/** Values of a miniblock: writers have 32, sometimes 256. */
+const miniMax = 65_536
+
+/** Read 32 bits, bytes past the end as 0. */
+function wordAt(bytes: Uint8Array, at: number): number {
+  return (
+    (bytes[at] as number) |
+    ((bytes[at + 1] as number) << 8) |
+    ((bytes[at + 2] as number) << 16) |
+    ((bytes[at + 3] as number) << 24)
+  )
+}
+
+/** Read packed values `from` up to `to`, which stand from byte `start` on. */
+function unpack(bytes: Uint8Array, start: number, width: number, into: Integers, from: number, to: number): void {
+  let at = start
+  let shift = 0
+  // A word has the bits of a value wherever they begin.
+  const isNarrow = width <= 25
+  const mask = isNarrow ? (1 << width) - 1 : 0
+  for (let index = from; index < to; index++) {
+    into[index] = isNarrow ? (wordAt(bytes, at) >>> shift) & mask : wideBitsAt(bytes, at, shift, width)
+    shift += width
+    at += shift >>> 3
+    shift &= 7
+  }
+}
+
+type Integers = Uint8Array | Int32Array | Float64Array
 
 /** Read a LEB128 varint below 2^53. */
 export function readVarint(cursor: Cursor): number {
@@ -59,7 +83,7 @@ export function readHybrid(cursor: Cursor, width: number, into: Uint8Array | Int
     if (header % 2 === 0) {
       const size = Math.ceil(width / 8)
       if (groups === 0 || cursor.at + size > bytes.length) throw corruptParquet('a run ends early')
-      const value = bitsAt(bytes, cursor.at * 8, width)
+      const value = bitsAt(bytes, cursor.at, 0, width)
       cursor.at += size
       const end = Math.min(into.length, seen + groups)
       into.fill(value, seen, end)
@@ -68,7 +92,8 @@ export function readHybrid(cursor: Cursor, width: number, into: Uint8Array | Int
       const end = Math.min(into.length, seen + groups * 8)
       const last = cursor.at * 8 + (end - seen) * width
       if (groups === 0 || last > bytes.length * 8) throw corruptParquet('packed bits end early')
-      for (let bit = cursor.at * 8; seen < end; bit += width) into[seen++] = bitsAt(bytes, bit, width)
+      unpack(bytes, cursor.at, width, into, seen, end)
+      seen = end
       // The last group may be cut off after the bits that count.
       cursor.at = Math.min(bytes.length, cursor.at + groups * width)
     }
@@ -98,11 +123,13 @@ function readDeltaFast(cursor: Cursor, count: number, is32: boolean): number[] |
   const blockValues = readVarint(cursor)
   const minis = readVarint(cursor)
   const perMini = blockValues / minis
-  if (!(perMini >= 8 && Number.isInteger(perMini / 8))) throw corruptParquet(`blocks of ${blockValues} in ${minis}`)
+  if (!(perMini >= 8 && perMini <= miniMax && Number.isInteger(perMini / 8)))
+    throw corruptParquet(`blocks of ${blockValues} in ${minis}`)
   if (readVarint(cursor) < count) throw corruptParquet('fewer differences than values')
   let value = Number(readZigzag(cursor))
   if (!Number.isSafeInteger(value)) return undefined
   const values: number[] = []
+  const packed = new Float64Array(perMini)
   if (count > 0) values.push(value)
   while (values.length < count) {
     const least = Number(readZigzag(cursor))
@@ -117,8 +144,9 @@ function readDeltaFast(cursor: Cursor, count: number, is32: boolean): number[] |
       if (cursor.at * 8 + width * (end - values.length) > bytes.length * 8) {
         throw corruptParquet('differences end early')
       }
-      for (let bit = cursor.at * 8; values.length < end; bit += width) {
-        value += least + wideBitsAt(bytes, bit, width)
+      if (width > 0) unpack(bytes, cursor.at, width, packed, 0, end - values.length)
+      for (let at = 0; values.length < end; at++) {
+        value += width > 0 ? least + (packed[at] as number) : least
         if (is32) value |= 0
         else if (!Number.isSafeInteger(value)) return undefined
         values.push(value)
@@ -129,8 +157,7 @@ function readDeltaFast(cursor: Cursor, count: number, is32: boolean): number[] |
   return values
 }
 
-function wideBitsAt(bytes: Uint8Array, bit: number, width: number): number {
-  if (width === 0) return 0
-  if (width <= 32) return bitsAt(bytes, bit, width)
-  return bitsAt(bytes, bit, 32) + bitsAt(bytes, bit + 32, width - 32) * 2 ** 32
+function wideBitsAt(bytes: Uint8Array, at: number, shift: number, width: number): number {
+  if (width <= 32) return bitsAt(bytes, at, shift, width)
+  return bitsAt(bytes, at, shift, 32) + bitsAt(bytes, at + 4, shift, width - 32) * 2 ** 32
 }

@@ -273,7 +273,7 @@ function readChunk(plan: ChunkPlan, { fetched, context, wanted, ranges }: ChunkB
   return { wanted, dictionary, pages: placed }
 }
 
-/** Read a chunk from its first page on; pages that nobody wants are not unpacked where their headers tell their rows. */
+/** Read a chunk from its first page on; pages that nobody wants are left packed where their headers tell their rows. */
 function readWhole(
   bytes: Uint8Array,
   { context, wanted, ranges }: Omit<ChunkBytes, 'fetched'>,

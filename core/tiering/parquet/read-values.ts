@@ -166,7 +166,9 @@ export function readPlain(
   if (size * count > bytes.length) throw corruptParquet(`${count} values in ${bytes.length} bytes`)
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   const numbers = (read: (at: number) => Long | boolean): Stored => {
-    return { kind: 'numbers', numbers: Array.from({ length: count }, (_, at) => read(at * size)) }
+    const list: (Long | boolean)[] = new Array(count)
+    for (let at = 0; at < count; at++) list[at] = read(at * size)
+    return { kind: 'numbers', numbers: list }
   }
   switch (physical) {
     case 'boolean':
@@ -223,10 +225,11 @@ export function lengthBytes(bytes: Uint8Array, lengths: readonly Long[], from: n
   const starts = new Int32Array(lengths.length)
   const ends = new Int32Array(lengths.length)
   let at = from
-  for (const [index, length] of lengths.entries()) {
+  for (let index = 0; index < lengths.length; index++) {
+    const length = Number(lengths[index])
     starts[index] = at
-    at += Number(length)
-    if (Number(length) < 0 || at > bytes.length) throw corruptParquet('a value ends early')
+    at += length
+    if (length < 0 || at > bytes.length) throw corruptParquet('a value ends early')
     ends[index] = at
   }
   return { kind: 'bytes', bytes, starts, ends }

@@ -2,8 +2,8 @@
  *
  *  1. Columns are found by field id, values come in the forms of iceberg/values.ts, nested ones as arrays, objects and
  *     Maps; so they can be written again as they are.
- *  2. Row groups and pages that cannot meet the predicate are not read; the rows that come may still fail it. A `filter`
- *     is exact: its columns are read first, the others only where rows are left.
+ *  2. Row groups and pages that cannot meet the predicate are not read; the rows that come may still fail it. A
+ *     `filter` is exact: its columns are read first, the others only where rows are left.
  *  3. One row group is in memory at a time, or a part of one when it is large. */
 import { assert } from '../../errors.ts'
 import { PARQUET_BATCH_BYTES } from '../../limits.ts'
@@ -30,7 +30,7 @@ export interface RowFilter {
 export interface ColumnsOptions {
   /** The columns, as the table has them today. */
   readonly fields: readonly Field[]
-  /** Leaves out what cannot meet it. Fields it names are among `fields` or the filter's, or nothing is known of them. */
+  /** Leaves out what cannot meet it. Of fields that are neither among `fields` nor the filter's nothing is known. */
   readonly where?: BoundPredicate | undefined
   readonly filter?: RowFilter | undefined
   /** Rows of the file, ascending; all when left out. */
