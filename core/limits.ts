@@ -316,10 +316,8 @@ export const TIER_RETRY_FIRST_MS = 1_000
 export const TIER_RETRY_MS_MAX = 300_000
 /** Shards of a database that write files at once. */
 export const TIER_FLUSHES_MAX = 4
-/** Milliseconds after a relocation before the key index is rewritten: queries that loaded the table before end first. */
-export const TIER_RELOCATION_GRACE_MS = 10 * 60_000
-/** Milliseconds that a shard keeps a relocation: index rows of slots on their way may still name the old file. */
-export const TIER_RELOCATION_KEPT_MS = 7 * 86_400_000
+/** Rows of the key index that get another place in one turn of a shard, when files are rewritten. */
+export const TIER_RELOCATED_PER_TURN = 500
 /** Milliseconds that snapshots of the lake's tables are kept, unless the service is told otherwise. */
 export const TIER_SNAPSHOT_AGE_MS = 3_600_000
 /** Snapshots of the lake's tables that are kept in any case: half a day of them when one is made each quarter of an

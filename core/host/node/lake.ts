@@ -47,7 +47,6 @@ type Rhythm =
   | 'smallFilesMax'
   | 'cleanEveryMs'
   | 'commitsPerExpiry'
-  | 'relocationGraceMs'
 
 /** A fabric with its lake and SQL. */
 export interface NodeLake {

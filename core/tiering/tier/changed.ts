@@ -10,8 +10,7 @@ import type { Entry } from '../../shard/log.ts'
 import type { Position, Tx, View } from '../../shard/program.ts'
 import type { Row, Table } from '../../shard/table.ts'
 import type { ShardTx } from '../../shard/tx.ts'
-import { place } from './moves.ts'
-import type { Place } from './relocation.ts'
+import { type Places, placesOf } from './places.ts'
 import { keyBytes, slotOf } from './tables.ts'
 
 /** A row that changed, as it is now. */
@@ -24,8 +23,8 @@ export interface ChangedRow {
   readonly at: number
   /** Null when it is gone. */
   readonly row: Row | null
-  /** Of a cold row, where its payload is; null when nobody knows. */
-  readonly cold?: Place | null
+  /** Of a cold row, where its payload is; none when nobody knows. */
+  readonly cold?: Places
 }
 
 /** A truncate: every row that agrees with `where` has changed. */
@@ -160,7 +159,13 @@ export function changedRow(
   const slot = slotOf(table, key)
   const common = { key: packed, slot, id: table.documentId(key), seq: view.position.seq, at: view.nowMs, row }
   if (row === null || table.relation?.payload?.isCold(row) !== true) return common
-  return { ...common, cold: place(view, table.collection, { slot, key: packed }) ?? null }
+  return { ...common, cold: payloadPlaces(view, table.collection, { slot, key: packed }) }
+}
+
+/** Find where a row's payload is: a row that is cold has not been written anew, so its place of before is as good. */
+export function payloadPlaces(view: View, collection: string, row: { slot: number; key: Bin }): Places {
+  const indexed = placesOf(view, collection, row)
+  return indexed.length > 0 ? indexed : placesOf(view, collection, { ...row, overlay: true })
 }
 
 /** Estimate the bytes of a row in memory. */

@@ -21,7 +21,7 @@ import type { Change } from '../iceberg/work.ts'
 import type { ParquetCodecs } from '../parquet/read-page.ts'
 import type { Compressor } from '../zstd.ts'
 import type { DeletesCursor } from './flush-calls.ts'
-import { syncMoves } from './move-sync.ts'
+import type { Places } from './places.ts'
 import { fileIdOf, toDataFile } from './plain.ts'
 import {
   formatPositions,
@@ -85,8 +85,6 @@ export async function commitTable(tools: CommitterTools, table: TierTable): Prom
 async function commitOnce(tools: CommitterTools, table: TierTable): Promise<CommitReport> {
   const said = await gather(table)
   const loaded = await tools.catalog.loadTable(table.name)
-  const reports = said.map(({ report }) => report)
-  await syncMoves(table, reports, { files: tools.files, metadata: loaded.metadata })
   for (const { shard, report } of said) if (report.settling !== undefined) await settle(table, shard, report.settling)
   const positions = await readPositions(tools.files, loaded.metadata)
   const { ready, committed, restored } = await sort(table, said, positions)
@@ -276,12 +274,14 @@ async function gatherDeletes(
   let after: DeletesCursor | undefined
   do {
     const args = { table, receipt: receipt.id, after, limit: TIER_DELETES_PER_TURN }
-    const piece = await shards.ask<{ deletes: [number, number[]][]; after?: DeletesCursor }>(shard, 'deletes', args)
-    for (const [file, positions] of piece.deletes) {
+    const piece = await shards.ask<{ deletes: Places[]; gone?: true; after?: DeletesCursor }>(shard, 'deletes', args)
+    const byId = piece.deletes.length === 0 ? new Map() : (await live()).byId
+    for (const one of piece.deletes) {
+      // Of two places, at most one is in the table: before a rewrite, or after it.
+      const at = one.find(({ file }) => own.has(file) || (byId.has(file) && !receipt.resync))
       // Of a shard that was restored, the table itself tells what is there.
-      if (receipt.resync && !own.has(file)) continue
-      if (!own.has(file) && !(await live()).byId.has(file)) return undefined
-      addAll(places, file, new Set(positions))
+      if (at === undefined && !receipt.resync && !piece.gone) return undefined
+      if (at !== undefined) addAll(places, at.file, new Set([at.pos]))
     }
     after = piece.after
   } while (after !== undefined)

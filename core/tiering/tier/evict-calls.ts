@@ -10,9 +10,8 @@ import { murmur3 } from '../../shard/hash.ts'
 import type { Tx, View } from '../../shard/program.ts'
 import type { SqlValue } from '../../shard/sql.ts'
 import type { Row } from '../../shard/table.ts'
-import { entriesAfter, logFloor, tableOf } from './changed.ts'
-import { place } from './moves.ts'
-import type { Place } from './relocation.ts'
+import { entriesAfter, logFloor, payloadPlaces, tableOf } from './changed.ts'
+import { haveCommon, type Places } from './places.ts'
 import { changeState, readState } from './state.ts'
 import { keyBytes, keyRow, slotOf } from './tables.ts'
 
@@ -26,7 +25,7 @@ export interface EvictCursor {
 /** A row's key and where its payload is. */
 export interface Located {
   readonly key: Bin
-  readonly place: Place
+  readonly places: Places
 }
 
 /** Arguments by call name; the answers are named beside them. */
@@ -47,11 +46,10 @@ export interface EvictCalls {
   count: { collection: string; after?: { readonly slot: number; readonly key: Bin } | undefined; limit: number }
   /** Keep what was counted, for `status`. Answers null. */
   counted: { collection: string; hotRows: number; hotBytes: number; coldRows: number }
-  /** Say where the payloads of rows are. Answers `(Place | null)[]`; a table's name tells it from others of a
-   *  collection. */
+  /** Say where the payloads of rows are. Answers Places[]: none of one that is in no mirror. */
   locate: { collection: string; keys: readonly Row[] }
   /** Put payloads back that were found at a place. Answers how many were. */
-  thaw: { collection: string; rows: readonly { key: Row; place: Place; payload: SqlValue }[] }
+  thaw: { collection: string; rows: readonly { key: Row; places: Places; payload: SqlValue }[] }
   /** Know rows as whole that are: after a crash some payloads are back by themselves. Answers null. */
   warm: { collection: string; keys: readonly Bin[] }
   /** List cold rows, for bringing all payloads back. Answers Located[]. */
@@ -66,18 +64,17 @@ export const evictCalls: { [Name in keyof EvictCalls]: (tx: Tx, args: EvictCalls
     changeState(tx, collection, { counts })
     return null
   },
-  locate(tx, { collection, keys }): (Place | null)[] {
+  locate(tx, { collection, keys }): Places[] {
     const table = tableOf(tx, collection)
-    return keys.map((key) => place(tx, collection, { slot: slotOf(table, key), key: keyBytes(table, key) }) ?? null)
+    return keys.map((key) => payloadPlaces(tx, collection, { slot: slotOf(table, key), key: keyBytes(table, key) }))
   },
   thaw(tx, { collection, rows }): number {
     const table = tableOf(tx, collection)
     let thawed = 0
-    for (const { key, place: from, payload } of rows) {
+    for (const { key, places, payload } of rows) {
       const at = { slot: slotOf(table, key), key: keyBytes(table, key) }
-      const now = place(tx, collection, at)
       // It was written anew and left again: what was fetched is its payload of before.
-      if (now?.file !== from.file || now.pos !== from.pos || !tx.restore(table, key, payload)) continue
+      if (!haveCommon(payloadPlaces(tx, collection, at), places) || !tx.restore(table, key, payload)) continue
       thawed++
       setCold(tx, collection, at, 0)
     }
@@ -94,10 +91,9 @@ export const evictCalls: { [Name in keyof EvictCalls]: (tx: Tx, args: EvictCalls
   },
   cold(tx, { collection, limit }): Located[] {
     const statement = 'select slot, key from tier_index where collection = ? and cold = 1 limit ?'
-    return tx.raw(statement, collection, limit).flatMap(([slot, key]) => {
+    return tx.raw(statement, collection, limit).map(([slot, key]) => {
       const packed = toBin(key as Uint8Array)
-      const found = place(tx, collection, { slot: Number(slot), key: packed })
-      return found === undefined ? [] : [{ key: packed, place: found }]
+      return { key: packed, places: payloadPlaces(tx, collection, { slot: Number(slot), key: packed }) }
     })
   },
 }

@@ -20,8 +20,7 @@ import {
   scanRows,
   tableOf,
 } from './changed.ts'
-import { placeNow } from './moves.ts'
-import type { Place } from './relocation.ts'
+import { type Places, placeColumns, placesIn } from './places.ts'
 import {
   changeState,
   checkBuilding,
@@ -86,7 +85,8 @@ export interface FlushCalls {
   stage: { table: string; receipt: KeptReceipt }
   /** Answers the table's KeptReceipt, or null. */
   receipt: { table: string }
-  /** Tell a piece of a receipt's deleted positions. Answers `{ deletes, after? }`. */
+  /** Tell a piece of a receipt's deleted rows. Answers `{ deletes: Places[], after? }`; those that are `gone` may be
+   *  told twice, once by each file that a rewrite knows, of which the table has one. */
   deletes: { table: string; receipt: string; after?: DeletesCursor | undefined; limit: number }
   /** A receipt is committed: bring the index to it, a slice at a time. Answers `{ more }`. */
   settle: { table: string; receipt: string; limit: number }
@@ -179,8 +179,8 @@ const insertGone = `insert into tier_gone (collection, file, pos, own) values (?
   on conflict (collection, file, pos) do nothing`
 const upsertPending = `insert into tier_pending (collection, key, slot, file, pos, seq, at, bytes, cold)
   values (?, ?, ?, ?, ?, ?, ?, ?, ?) on conflict (collection, key) do update set slot = excluded.slot,
-  file = excluded.file, pos = excluded.pos, seq = excluded.seq, at = excluded.at, bytes = excluded.bytes,
-  cold = excluded.cold`
+  file = excluded.file, pos = excluded.pos, alt_file = null, alt_pos = null, seq = excluded.seq, at = excluded.at,
+  bytes = excluded.bytes, cold = excluded.cold`
 
 /** Keep dead letters until they are written, the newest ones first to go when nobody writes them. */
 export function putDead(tx: Tx, dead: readonly DeadLetter[]): void {
@@ -240,37 +240,28 @@ function deletes(tx: Tx, { table, receipt, after, limit }: FlushCalls['deletes']
   const isPending = readPending(tx, table)?.id === receipt
   if (!isPending) throw new Failure('conflict', `the receipt ${receipt} of ${table} is not pending here`)
   const cursor: DeletesCursor = after ?? { phase: 'pending', key: '' }
-  const places = new Map<number, number[]>()
-  const add = ({ file, pos }: Place) => {
-    const known = places.get(file)
-    if (known === undefined) places.set(file, [pos])
-    else known.push(pos)
-  }
-  let next: DeletesCursor | undefined
   if (cursor.phase === 'pending') {
     const found = tx.raw(pageOfDeletes, table, fromBin(cursor.key), limit)
-    for (const [, file, pos] of found) {
-      const now = file == null ? undefined : placeNow(tx, table, { file: Number(file), pos: Number(pos) })
-      if (now !== undefined) add(now)
-    }
+    const deleted = found.map(([, ...places]) => placesIn(places)).filter((places) => places.length > 0)
     const last = found.at(-1)
-    next =
+    const next: DeletesCursor =
       found.length === limit && last
         ? { phase: 'pending', key: toBin(last[0] as Uint8Array) }
         : { phase: 'gone', file: -1, pos: -1 }
-  } else {
-    const found = tx.raw(pageOfGone, table, cursor.file, cursor.pos, limit)
-    for (const [file, pos] of found) {
-      const now = placeNow(tx, table, { file: Number(file), pos: Number(pos) })
-      if (now !== undefined) add(now)
-    }
-    const last = found.at(-1)
-    if (found.length === limit && last) next = { phase: 'gone', file: Number(last[0]), pos: Number(last[1]) }
+    return { deletes: deleted, after: next }
   }
-  return { deletes: [...places], after: next }
+  const found = tx.raw(pageOfGone, table, cursor.file, cursor.pos, limit)
+  const deleted = found.map(([file, pos]): Places => [{ file: Number(file), pos: Number(pos) }])
+  const last = found.at(-1)
+  const isEnd = found.length < limit || last === undefined
+  return {
+    deletes: deleted,
+    gone: true,
+    after: isEnd ? undefined : { phase: 'gone', file: Number(last[0]), pos: Number(last[1]) },
+  }
 }
 
-const pageOfDeletes = `select p.key, i.file, i.pos from tier_pending p left join tier_index i
+const pageOfDeletes = `select p.key, i.file, i.pos, i.alt_file, i.alt_pos from tier_pending p left join tier_index i
   on i.slot = p.slot and i.collection = p.collection and i.key = p.key
   where p.collection = ? and p.key > ? order by p.key limit ?`
 const pageOfGone = `select file, pos from tier_gone where collection = ? and (file, pos) > (?, ?)
@@ -309,10 +300,15 @@ function settleRows(tx: Tx, table: string, limit: number): boolean {
   const left = slotsLeft(tx, table)
   if (left !== undefined) {
     const moved = JSON.stringify(left)
-    const gone = `insert into tier_gone (collection, file, pos, own) select collection, file, pos, 0 from tier_pending
-      where collection = ? and key <= ? and file is not null and slot in (select value from json_each(?))
-      on conflict (collection, file, pos) do nothing`
-    tx.write(gone, table, last, moved)
+    for (const [file, pos] of [
+      ['file', 'pos'],
+      ['alt_file', 'alt_pos'],
+    ] as const) {
+      const gone = `insert into tier_gone (collection, file, pos, own) select collection, ${file}, ${pos}, 0
+        from tier_pending where collection = ? and key <= ? and ${file} is not null and ${pos} >= 0
+        and slot in (select value from json_each(?)) on conflict (collection, file, pos) do nothing`
+      tx.write(gone, table, last, moved)
+    }
     const drop = `delete from tier_pending where collection = ? and key <= ?
       and slot in (select value from json_each(?))`
     tx.write(drop, table, last, moved)
@@ -324,11 +320,11 @@ function settleRows(tx: Tx, table: string, limit: number): boolean {
     last,
   )
   tx.write(
-    `insert into tier_index (slot, collection, key, file, pos, seq, at, bytes, cold)
-      select slot, collection, key, file, pos, seq, at, bytes, cold from tier_pending
+    `insert into tier_index (slot, collection, key, ${placeColumns}, seq, at, bytes, cold)
+      select slot, collection, key, ${placeColumns}, seq, at, bytes, cold from tier_pending
       where collection = ? and key <= ? and file is not null
-      on conflict (slot, collection, key) do update set file = excluded.file, pos = excluded.pos, seq = excluded.seq,
-      at = excluded.at, bytes = excluded.bytes, cold = excluded.cold`,
+      on conflict (slot, collection, key) do update set file = excluded.file, pos = excluded.pos,
+      alt_file = excluded.alt_file, alt_pos = excluded.alt_pos, seq = excluded.seq, at = excluded.at, bytes = excluded.bytes, cold = excluded.cold`,
     table,
     last,
   )

@@ -16,7 +16,6 @@ import { DataOutput } from './data-output.ts'
 import type { FlushPlan, FlushTools } from './flush.ts'
 import type { Begun, DeadLetter, MatchCursor, PutRow } from './flush-calls.ts'
 import { MirrorRows } from './mirror-rows.ts'
-import { placeText } from './payloads.ts'
 import { fileIdText, toPlain } from './plain.ts'
 import type { KeptReceipt } from './state.ts'
 
@@ -178,13 +177,17 @@ class MirrorFlush {
   private async whole(changed: readonly ChangedRow[]): Promise<ChangedRow[]> {
     const cold = changed.filter((row) => row.cold !== undefined)
     if (cold.length === 0) return [...changed]
-    const places = cold.flatMap(({ cold: place }) => place ?? [])
-    const found = await this.tools.payloads.read(this.shard.database, this.table, places)
+    const payloads = await this.tools.payloads.read(
+      this.shard.database,
+      this.table,
+      cold.map(({ cold: places }) => places ?? []),
+    )
+    const column = this.table.relation?.payload?.column
+    const found = new Map(cold.map((row, at) => [row, payloads[at]]))
     return changed.flatMap((row) => {
-      if (row.cold === undefined) return [row]
-      const payload = row.cold === null ? undefined : found.get(placeText(row.cold))
-      const column = this.table.relation?.payload?.column
-      if (payload !== undefined && column !== undefined) return [{ ...row, row: { ...row.row, [column]: payload } }]
+      if (row.cold === undefined || column === undefined) return [row]
+      const payload = found.get(row)
+      if (payload !== undefined) return [{ ...row, row: { ...row.row, [column]: payload } }]
       this.letter(row, 'its payload left for the lake, and is not found there')
       return []
     })

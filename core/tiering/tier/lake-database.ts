@@ -226,7 +226,7 @@ export class DatabaseLake {
     const { clock, commitEveryMs = TIER_COMMIT_EVERY_MS } = this.options
     const nowMs = clock.nowMs()
     const reports = (await this.reports([table])).map(([report]) => report as TableReport)
-    const isWaiting = reports.some(({ pending, settling, proposed }) => pending || settling || proposed)
+    const isWaiting = reports.some(({ pending, settling }) => pending !== undefined || settling !== undefined)
     if (!isWaiting) return undefined
     if (!force && nowMs - (this.committedAtMs.get(table.table) ?? Number.NEGATIVE_INFINITY) < commitEveryMs) {
       return undefined

@@ -26,8 +26,6 @@ export interface LakeOptions extends CommitterTools {
   readonly cleanEveryMs?: number
   /** Commits between looks for expired snapshots. */
   readonly commitsPerExpiry?: number
-  /** Milliseconds before key indexes are rewritten after a rewrite of files. */
-  readonly relocationGraceMs?: number
   /** Shards of a database that write files at once. */
   readonly flushesMax?: number
   readonly rewrite?: RewriteOptions

@@ -4,14 +4,13 @@ import * as fc from 'fast-check'
 import { expect, it } from 'vitest'
 import { planResize } from '../../shard/map.ts'
 import { Lake } from './lake.ts'
-import { rewriteIndexes } from './move-sync.ts'
 import { Rig } from './testing.ts'
 
 type Step =
   | { readonly do: 'put'; readonly key: number; readonly body: number }
   | { readonly do: 'remove' | 'rank' | 'read'; readonly key: number }
   | { readonly do: 'bulk'; readonly from: number }
-  | { readonly do: 'clear' | 'flush' | 'round' | 'evict' | 'compact' | 'rewrite' | 'move' | 'restart' | 'crash' }
+  | { readonly do: 'clear' | 'flush' | 'round' | 'evict' | 'compact' | 'move' | 'restart' | 'crash' }
 
 const key = fc.nat(24)
 const step: fc.Arbitrary<Step> = fc.oneof(
@@ -30,7 +29,6 @@ const step: fc.Arbitrary<Step> = fc.oneof(
         'round' as const,
         'evict' as const,
         'compact' as const,
-        'rewrite' as const,
         'move' as const,
         'restart' as const,
         'crash' as const,
@@ -97,8 +95,6 @@ class World {
       case 'move':
         this.count = this.count === 2 ? 3 : 2
         return rig.fabric.move('shop', (map) => planResize(map, this.count))
-      case 'rewrite':
-        return rewriteIndexes({ table: 'docs', shards: await rig.shards() }, 0)
       case 'restart':
       case 'crash':
         rig.restart({ crash: one.do === 'crash' })

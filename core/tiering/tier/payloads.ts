@@ -13,8 +13,8 @@ import type { ParquetCache } from '../parquet/read-cache.ts'
 import { openParquet } from '../parquet/read-file.ts'
 import type { ParquetCodecs } from '../parquet/read-page.ts'
 import { objectSource } from '../parquet/read-source.ts'
+import type { Places } from './places.ts'
 import { fileIdOf } from './plain.ts'
-import type { Place } from './relocation.ts'
 
 /** Where payloads are read from. */
 export interface PayloadTools {
@@ -28,11 +28,6 @@ export interface PayloadTools {
 /** Name a table of a database's lake. */
 export function tableName(database: string, table: string): TableName {
   return { namespace: [database], name: table }
-}
-
-/** Name a place in a map. */
-export function placeText({ file, pos }: Place): string {
-  return `${file}:${pos}`
 }
 
 interface Known {
@@ -53,57 +48,83 @@ export class Payloads {
   }
 
   /** Read the payloads of rows.
-   *  @returns them by `placeText`; places that are not in the lake any more have none
+   *  @returns them in the order of the rows; undefined for one that is at none of its places any more
    *  @cost one file opened for each that is named, and the pages of those rows */
-  async read(database: string, table: Table, places: readonly Place[]): Promise<Map<string, SqlValue>> {
-    const byFile = new Map<number, number[]>()
-    for (const { file, pos } of places) byFile.set(file, [...(byFile.get(file) ?? []), pos])
-    const found = new Map<string, SqlValue>()
-    for (const [file, positions] of byFile) {
-      const known = await this.find(database, table.collection, file)
-      const path = known?.paths.get(file)
-      if (known === undefined || path === undefined) continue
-      await this.readFile(known.metadata, { path, file, table, positions, found })
+  async read(database: string, table: Table, rows: readonly Places[]): Promise<(SqlValue | undefined)[]> {
+    const found: (SqlValue | undefined)[] = rows.map(() => undefined)
+    // What is known of the files may be older than the files: then it is read anew, once.
+    for (const isSecond of [false, true]) {
+      const missing = rows.flatMap((_, at) => (found[at] === undefined ? [at] : []))
+      if (missing.length === 0) break
+      if (isSecond) this.known.delete(`${database}/${table.collection}`)
+      await this.readRows({ database, table, rows, found }, missing)
     }
     return found
   }
 
-  private async readFile(metadata: TableMetadata, { path, file, table, positions, found }: Reading): Promise<void> {
+  private async readRows({ database, table, rows, found }: ReadingRows, missing: readonly number[]): Promise<void> {
+    const byFile = new Map<string, { readonly known: Known; readonly at: Map<number, number[]> }>()
+    for (const at of missing) {
+      const place = await this.find(database, table.collection, rows[at] ?? [])
+      if (place === undefined) continue
+      const { path, known, pos } = place
+      const file = byFile.get(path) ?? { known, at: new Map<number, number[]>() }
+      byFile.set(path, file)
+      file.at.set(pos, [...(file.at.get(pos) ?? []), at])
+    }
+    for (const [path, { known, at }] of byFile) {
+      for (const [pos, payload] of await this.readFile(known.metadata, { path, table, positions: [...at.keys()] })) {
+        for (const row of at.get(pos) ?? []) found[row] = payload
+      }
+    }
+  }
+
+  /** @returns payloads by position; none when the file is gone */
+  private async readFile(metadata: TableMetadata, { path, table, positions }: Reading): Promise<Map<number, SqlValue>> {
     const { files, codecs, cache } = this.tools
-    const relation = table.relation
+    const { relation } = table
     const { payload } = relation ?? {}
     if (relation === undefined || payload === undefined) {
       throw new Failure('internal', `rows of ${table.collection} have no payload`)
     }
     const names = new Set(relation.columns.map(({ name }) => name))
     const fields = schemaOf(metadata).fields.filter(({ name }) => names.has(name))
+    const wanted = positions.toSorted((a, b) => a - b)
     const { store, key } = files.placeOf(path)
-    const reader = await openParquet(objectSource(store, key, path), { codecs, cache })
-    const wanted = [...new Set(positions)].sort((a, b) => a - b)
-    for await (const batch of readColumns(reader, { fields, positions: wanted })) {
-      for (let at = 0; at < batch.rows; at++) {
-        const values = batch.columns.map((column) => column[at] ?? null) as RelationValue[]
-        const row = Object.fromEntries(fields.map(({ name }, index) => [name, values[index] ?? null]))
-        const pos = batch.positions?.[at] ?? batch.firstRow + at
-        found.set(placeText({ file, pos }), payload.fromLake(row) as SqlValue)
+    const found = new Map<number, SqlValue>()
+    try {
+      const reader = await openParquet(objectSource(store, key, path), { codecs, cache })
+      for await (const batch of readColumns(reader, { fields, positions: wanted })) {
+        for (let at = 0; at < batch.rows; at++) {
+          const values = batch.columns.map((column) => column[at] ?? null) as RelationValue[]
+          const row = Object.fromEntries(fields.map(({ name }, index) => [name, values[index] ?? null]))
+          found.set(batch.positions?.[at] ?? batch.firstRow + at, payload.fromLake(row) as SqlValue)
+        }
       }
+    } catch (error) {
+      if (!(error instanceof Failure) || error.code !== 'not_found') throw error
     }
+    return found
   }
 
-  /** Find the path of a file: in the newest snapshot, else in those before it. */
-  private async find(database: string, collection: string, file: number): Promise<Known | undefined> {
+  /** Find the file of a row: in the newest snapshot, else in those before it. */
+  private async find(database: string, collection: string, places: Places): Promise<Found | undefined> {
     const name = `${database}/${collection}`
     const known = this.known.get(name)
-    if (known?.paths.has(file)) return known
+    const found = known && among(known, places)
+    if (found !== undefined) return found
     const { metadata } = await this.tools.catalog.loadTable(tableName(database, collection))
     const isSame = known?.metadata['last-sequence-number'] === metadata['last-sequence-number']
-    if (isSame && known?.isWhole === true) return known
-    const newest = await this.pathsOf(metadata, metadata.refs.main?.['snapshot-id'])
-    const made = newest.has(file)
-      ? { metadata, paths: newest, isWhole: false }
-      : { metadata, paths: await this.pathsOf(metadata), isWhole: true }
+    if (isSame && known?.isWhole === true) return undefined
+    const newest = {
+      metadata,
+      paths: await this.pathsOf(metadata, metadata.refs.main?.['snapshot-id']),
+      isWhole: false,
+    }
+    const there = among(newest, places)
+    const made = there !== undefined ? newest : { metadata, paths: await this.pathsOf(metadata), isWhole: true }
     this.known.set(name, made)
-    return made
+    return there ?? among(made, places)
   }
 
   /** List data files of one snapshot, or of all. */
@@ -129,8 +150,28 @@ export class Payloads {
 
 interface Reading {
   readonly path: string
-  readonly file: number
   readonly table: Table
   readonly positions: readonly number[]
-  readonly found: Map<string, SqlValue>
+}
+
+interface ReadingRows {
+  readonly database: string
+  readonly table: Table
+  readonly rows: readonly Places[]
+  readonly found: (SqlValue | undefined)[]
+}
+
+interface Found {
+  readonly path: string
+  readonly known: Known
+  readonly pos: number
+}
+
+/** Find the first of a row's places whose file is known. */
+function among(known: Known, places: Places): Found | undefined {
+  for (const { file, pos } of places) {
+    const path = known.paths.get(file)
+    if (path !== undefined) return { path, known, pos }
+  }
+  return undefined
 }

@@ -5,7 +5,7 @@ import type { Call, Program, Tx, View } from '../../shard/program.ts'
 import { logFloor, tableOf } from './changed.ts'
 import { type EvictCalls, evictCalls } from './evict-calls.ts'
 import { deadTable, type FlushCalls, flushCalls } from './flush-calls.ts'
-import { type MoveCalls, moveCalls } from './moves.ts'
+import { type PlaceCalls, placeCalls } from './places.ts'
 import { type ShardTierStatus, type SinceRequest, TIER } from './port.ts'
 import type { CollectionInfo } from './schemas.ts'
 import { since } from './since-calls.ts'
@@ -13,14 +13,10 @@ import { readPending, readState, type TableState } from './state.ts'
 import { tierTables } from './tables.ts'
 
 /** How far a shard's table has come, and what its committer wants to know besides. */
-export type TableReport = Omit<ShardTierStatus, 'shard'> &
-  Pick<TableState, 'relocated' | 'settling'> & {
-    /** A rewrite has been proposed, and nobody has said what became of it. */
-    readonly proposed: boolean
-  }
+export type TableReport = Omit<ShardTierStatus, 'shard'> & Pick<TableState, 'settling'>
 
 /** Arguments by call name; the answers are named beside them. */
-export interface TierCalls extends FlushCalls, EvictCalls, MoveCalls {
+export interface TierCalls extends FlushCalls, EvictCalls, PlaceCalls {
   /** List the collections that can be tiered. Answers CollectionInfo[]. */
   describe: null
   /** Answers the declared Table of a collection: for jobs, which run where the shard does. */
@@ -45,7 +41,6 @@ const reads: ReadonlySet<string> = new Set<keyof TierCalls>([
   'count',
   'locate',
   'cold',
-  'moves',
 ])
 
 type Handlers = { [Name in keyof TierCalls]: (tx: Tx, args: TierCalls[Name]) => unknown }
@@ -53,7 +48,7 @@ type Handlers = { [Name in keyof TierCalls]: (tx: Tx, args: TierCalls[Name]) => 
 const handlers: Handlers = {
   ...flushCalls,
   ...evictCalls,
-  ...moveCalls,
+  ...placeCalls,
   describe: (tx) => describe(tx),
   table: (tx, { collection }) => tableOf(tx, collection),
   status: (tx, { tables }) => tables.map((table) => report(tx, table)),
@@ -86,7 +81,7 @@ function describe(view: View): CollectionInfo[] {
 }
 
 function report(view: View, table: string): TableReport {
-  const { watermark, relocated, settling, counts } = readState(view, table)
+  const { watermark, settling, counts } = readState(view, table)
   const isDead = table === deadTable
   const newest = isDead ? { ...view.position, seq: newestDead(view) } : view.position
   const isOurs = watermark?.incarnation === newest.incarnation
@@ -104,13 +99,9 @@ function report(view: View, table: string): TableReport {
     hotRows: counts?.hotRows ?? 0,
     hotBytes: counts?.hotBytes ?? 0,
     coldRows: counts?.coldRows ?? 0,
-    proposed: view.raw(findProposed, table).length > 0,
-    ...(relocated !== undefined && { relocated }),
     ...(settling !== undefined && { settling }),
   }
 }
-
-const findProposed = 'select 1 from tier_moves where collection = ? and state = 0 limit 1'
 
 /** How much log there is after a seq, and when it begins. */
 function lagOf(view: View, seq: number): { bytes: number; oldestMs: number | undefined } {

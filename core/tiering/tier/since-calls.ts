@@ -13,10 +13,9 @@ import type { Position, Tx } from '../../shard/program.ts'
 import type { RelationColumn, RelationValue } from '../../shard/relation.ts'
 import type { Row, Table } from '../../shard/table.ts'
 import { type ChangedRow, changedRows, logFloor, type ScanCursor, scanRows, tableOf } from './changed.ts'
-import { placesOf } from './moves.ts'
+import { type Places, placeColumns, placesIn, placesOf } from './places.ts'
 import type { SinceReply, SinceRequest } from './port.ts'
 import { samePosition } from './positions.ts'
-import type { Place } from './relocation.ts'
 import { readPending, readState } from './state.ts'
 import { agrees, keyRow } from './tables.ts'
 
@@ -116,12 +115,12 @@ class Rows {
     } else if (told) this.gone.push(id)
   }
 
-  /** Tell that a place is not so any more, under every name that it has. */
-  remove(file: number, pos: number): void {
-    for (const place of placesOf(this.tx, this.table.collection, { file, pos })) {
-      const known = this.places.get(place.file)
-      if (known === undefined) this.places.set(place.file, new Set([place.pos]))
-      else known.add(place.pos)
+  /** Tell that a row is not so any more, wherever a reader may have it. */
+  remove(places: Places): void {
+    for (const { file, pos } of places) {
+      const known = this.places.get(file)
+      if (known === undefined) this.places.set(file, new Set([pos]))
+      else known.add(pos)
     }
   }
 
@@ -184,7 +183,7 @@ function gone(tx: Tx, rows: Rows, cursor: Extract<Cursor, { phase: 'gone' }>): S
   const statement = `select file, pos from tier_gone where collection = ? and own = 0 and (file, pos) > (?, ?)
     order by file, pos limit ?`
   const found = tx.raw(statement, rows.table.collection, cursor.file, cursor.pos, TIER_DELETES_PER_TURN)
-  for (const [file, pos] of found) rows.remove(Number(file), Number(pos))
+  for (const [file, pos] of found) rows.remove([{ file: Number(file), pos: Number(pos) }])
   const last = found.at(-1)
   const isEnd = found.length < TIER_DELETES_PER_TURN || last === undefined
   if (!isEnd) return rows.reply({ ...cursor, file: Number(last[0]), pos: Number(last[1]) })
@@ -201,10 +200,9 @@ function index(
   const { table, tests } = { table: rows.table, tests: where }
   const from = [table.collection, cursor.slot, fromBin(cursor.key), TIER_DELETES_PER_TURN] as const
   const found = tx.raw(phase === 'index' ? pageOfIndex : pageOfPending, ...from)
-  for (const [, bytes, file, pos] of found) {
-    if (file === null) continue
+  for (const [, bytes, ...places] of found) {
     const key = keyRow(table, toBin(bytes as Uint8Array))
-    if (tests.some((one) => agrees(key, one))) rows.remove(Number(file), Number(pos))
+    if (tests.some((one) => agrees(key, one))) rows.remove(placesIn(places))
   }
   const last = found.at(-1)
   if (found.length === TIER_DELETES_PER_TURN && last !== undefined) {
@@ -214,9 +212,9 @@ function index(
   return rows.reply({ began, told, ...follows })
 }
 
-const pageOfIndex = `select slot, key, file, pos from tier_index where collection = ? and (slot, key) > (?, ?)
+const pageOfIndex = `select slot, key, ${placeColumns} from tier_index where collection = ? and (slot, key) > (?, ?)
   order by slot, key limit ?`
-const pageOfPending = `select slot, key, file, pos from tier_pending where collection = ? and (slot, key) > (?, ?)
+const pageOfPending = `select slot, key, ${placeColumns} from tier_pending where collection = ? and (slot, key) > (?, ?)
   order by slot, key limit ?`
 
 function scan(tx: Tx, rows: Rows, cursor: Extract<Cursor, { phase: 'scan' }>): SinceReply {
@@ -248,29 +246,13 @@ function log(
     return known === undefined ? rows.stale(readState(tx, table.collection).watermark ?? undefined) : rows.restart()
   }
   for (const row of whole(tx, table, changed.rows)) {
-    const place = indexed(tx, table, { ...row, overlay })
-    if (place !== undefined) rows.remove(place.file, place.pos)
+    rows.remove(placesOf(tx, table.collection, { ...row, overlay }))
     rows.add(row, told)
   }
   const next: Cursor = { began, told: true, phase: 'log', seq: changed.next }
   if (truncates.length === 0) return rows.reply(changed.done ? undefined : next, told)
   const where = truncates.map((one) => one.where)
   return rows.reply({ ...next, phase: 'index', where, slot: -2, key: '', follows: next }, told)
-}
-
-const findIndexed = 'select file, pos from tier_index where slot = ? and collection = ? and key = ?'
-const findPending = 'select file, pos from tier_pending where collection = ? and key = ?'
-
-/** Find where the snapshot has a row. */
-function indexed(
-  tx: Tx,
-  { collection }: Table,
-  { key, slot, overlay }: { key: Bin; slot: number; overlay: boolean },
-): Place | undefined {
-  const packed = fromBin(key)
-  const pending = overlay ? tx.raw(findPending, collection, packed)[0] : undefined
-  const [file, pos] = pending ?? tx.raw(findIndexed, slot, collection, packed)[0] ?? []
-  return file == null ? undefined : { file: Number(file), pos: Number(pos) }
 }
 
 /** Have the payloads of rows fetched that are to be told and are cold. */

@@ -20,8 +20,6 @@ export interface TableState {
   readonly watermark: Position | null
   readonly building?: string
   readonly settling?: string
-  /** The commit of the newest rewrite whose relocations are known here. */
-  readonly relocated?: string
   /** As they were counted last. */
   readonly counts?: { readonly hotRows: number; readonly hotBytes: number; readonly coldRows: number }
 }

@@ -20,7 +20,7 @@ export async function statusOf({ catalog }: LakeOptions, lake: DatabaseLake): Pr
 }
 
 function shardStatus(shard: number, report: TableReport): ShardTierStatus {
-  const { relocated: _, settling: __, proposed: ___, ...status } = report
+  const { settling: _, ...status } = report
   return { shard, ...status }
 }
 

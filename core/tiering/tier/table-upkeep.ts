@@ -9,7 +9,6 @@ import type { LoadedTable } from '../iceberg/catalog.ts'
 import type { PlannedTable } from './lake-database.ts'
 import type { LakeOptions } from './lake-options.ts'
 import { loadIfThere } from './lake-table.ts'
-import { rewriteIndexes } from './move-sync.ts'
 import type { TierEvent } from './port.ts'
 import { archive, cleanTable, compact, expireTable, type Kept, smallFiles } from './upkeep.ts'
 
@@ -42,9 +41,6 @@ export class TableUpkeep {
       this.expiredAt = sequence
     }
     if (await this.wantsCompaction(loaded, nowMs)) await this.compact(table)
-    if (table.info !== undefined && sequence !== this.countedAt) {
-      await rewriteIndexes(table, options.relocationGraceMs)
-    }
     this.countedAt = sequence
     await this.archiveDue(table, nowMs)
     if (nowMs - this.cleanedAtMs >= (options.cleanEveryMs ?? TIER_CLEAN_EVERY_MS)) await this.clean(table)

@@ -5,7 +5,7 @@
  *     stay when slots move: what they say is then settled as `tier_gone`.
  *  3. `tier_gone` has positions that the next commit deletes and that belong to no row here: rows of slots that have
  *     moved, and (`own`) rows of the receipt's own files that changed again while these were written.
- *  4. `tier_moves` has rewrites: where the rows of old files are. */
+ *     A position may be there twice, once by each of the files that have its row (places.ts). */
 import { type Bin, ByteReader, ByteWriter, fromBin, toBin } from '../../bytes.ts'
 import { readColumns, shapeOf, type TableShape, writeColumns } from '../../shard/row-codec.ts'
 import { internalTable, type Row, type Table } from '../../shard/table.ts'
@@ -19,6 +19,9 @@ export type IndexRow = {
   key: Bin
   file: number
   pos: number
+  /** Where a rewrite puts the row, if it is committed; -1 for a position when it puts it nowhere. */
+  alt_file: number | null
+  alt_pos: number | null
   /** Of the change that made the row as it is, as far as known, and when that was. */
   seq: number
   at: number
@@ -37,6 +40,8 @@ export const tierIndex = internalTable<IndexRow>({
     key: 'bin',
     file: 'integer',
     pos: 'integer',
+    alt_file: 'integer?',
+    alt_pos: 'integer?',
     seq: 'integer',
     at: 'integer',
     bytes: 'integer',
@@ -48,6 +53,7 @@ export const tierIndex = internalTable<IndexRow>({
     hot: '(collection, at) where cold = 0 and bytes > 0',
     cold: '(collection) where cold = 1',
     file: '(collection, file)',
+    alt: '(collection, alt_file) where alt_file is not null',
   },
 })
 
@@ -60,6 +66,8 @@ export const tierPending = internalTable<Omit<IndexRow, 'file'> & { file: number
     slot: 'integer',
     file: 'integer?',
     pos: 'integer',
+    alt_file: 'integer?',
+    alt_pos: 'integer?',
     seq: 'integer',
     at: 'integer',
     bytes: 'integer',
@@ -70,39 +78,17 @@ export const tierPending = internalTable<Omit<IndexRow, 'file'> & { file: number
 })
 
 /** Positions that the next commit deletes and that are no row's here. */
-export const tierGone = internalTable<{ collection: string; file: number; pos: number; own: number }>({
-  name: 'tier_gone',
-  columns: { collection: 'text', file: 'integer', pos: 'integer', own: 'integer' },
-  primaryKey: ['collection', 'file', 'pos'],
-  withoutRowid: true,
-})
-
-/** Rewrites. `without` has positions (encodePositions), cut into parts; `state` 0: proposed, 1: committed, 2: the
- *  index has been rewritten. */
-export const tierMoves = internalTable<{
+export const tierGone = internalTable<{
   collection: string
   file: number
-  target: number
-  offset: number
-  part: number
-  without: Uint8Array
-  commit_id: string
-  state: number
-  at: number
+  pos: number
+  own: number
+  moved_to: number | null
 }>({
-  name: 'tier_moves',
-  columns: {
-    collection: 'text',
-    file: 'integer',
-    target: 'integer',
-    offset: 'integer',
-    part: 'integer',
-    without: 'blob',
-    commit_id: 'text',
-    state: 'integer',
-    at: 'integer',
-  },
-  primaryKey: ['collection', 'file', 'commit_id', 'part'],
+  name: 'tier_gone',
+  columns: { collection: 'text', file: 'integer', pos: 'integer', own: 'integer', moved_to: 'integer?' },
+  primaryKey: ['collection', 'file', 'pos'],
+  withoutRowid: true,
 })
 
 /** State and receipts, as JSON by name. */
@@ -139,7 +125,7 @@ export type DeadRow = {
 }
 
 /** All of them. */
-export const tierTables: readonly Table[] = [tierIndex, tierPending, tierGone, tierMoves, tierState, tierDead]
+export const tierTables: readonly Table[] = [tierIndex, tierPending, tierGone, tierState, tierDead]
 
 const shapes = new WeakMap<Table, TableShape>()
 

@@ -5,8 +5,8 @@ import type { JobShard } from '../../shard/job.ts'
 import type { Row, Table } from '../../shard/table.ts'
 import { ask } from './calls.ts'
 import type { Located } from './evict-calls.ts'
-import { type Payloads, placeText } from './payloads.ts'
-import type { Place } from './relocation.ts'
+import type { Payloads } from './payloads.ts'
+import type { Places } from './places.ts'
 import { keyRow } from './tables.ts'
 
 /** Fetch the payloads of cold rows and put them back.
@@ -21,9 +21,8 @@ export async function fetchCold(
   for (const { table, key } of cold) byTable.set(table, [...(byTable.get(table) ?? []), key])
   for (const [table, keys] of byTable) {
     const { collection } = table
-    const located = await ask<(Place | null)[]>(shard, 'locate', { collection, keys })
-    const rows = located.flatMap((place, at) => (place === null ? [] : [{ key: keys[at] as Row, place }]))
-    if (rows.length < keys.length) throw lost(shard, collection, keys.length - rows.length)
+    const located = await ask<Places[]>(shard, 'locate', { collection, keys })
+    const rows = keys.map((key, at) => ({ key, places: located[at] ?? [] }))
     const missing = await thawRows(payloads, shard, { table, rows })
     if (missing > 0) throw lost(shard, collection, missing)
   }
@@ -36,7 +35,7 @@ function lost({ database, index }: JobShard, collection: string, rows: number): 
 
 interface Thawing {
   readonly table: Table
-  readonly rows: readonly { readonly key: Row; readonly place: Place }[]
+  readonly rows: readonly { readonly key: Row; readonly places: Places }[]
 }
 
 /** @returns how many payloads are not in the lake */
@@ -44,11 +43,11 @@ async function thawRows(payloads: Payloads, shard: JobShard, { table, rows }: Th
   const found = await payloads.read(
     shard.database,
     table,
-    rows.map(({ place }) => place),
+    rows.map(({ places }) => places),
   )
-  const there = rows.flatMap(({ key, place }) => {
-    const payload = found.get(placeText(place))
-    return payload === undefined ? [] : [{ key, place, payload }]
+  const there = rows.flatMap(({ key, places }, at) => {
+    const payload = found[at]
+    return payload === undefined ? [] : [{ key, places, payload }]
   })
   // A row that was changed meanwhile is not cold any more, or is somewhere else: its call is run again and sees.
   await ask(shard, 'thaw', { collection: table.collection, rows: there })
@@ -63,7 +62,7 @@ export async function thawAll(payloads: Payloads, shard: JobShard, collection: s
   for (;;) {
     const cold = await ask<Located[]>(shard, 'cold', { collection, limit: TIER_ROWS_PER_TURN })
     if (cold.length === 0) return thawed
-    const rows = cold.map(({ key, place }) => ({ key: keyRow(table, key), place }))
+    const rows = cold.map(({ key, places }) => ({ key: keyRow(table, key), places }))
     const missing = await thawRows(payloads, shard, { table, rows })
     if (missing > 0) throw lost(shard, collection, missing)
     // Rows that are whole already, after a crash, only have to be known as such.

@@ -1,13 +1,11 @@
 /** Keeps the tables of the lake in shape: few snapshots, few files, nothing that nobody needs. */
-import { TIER_SMALL_FILE_BYTES } from '../../limits.ts'
+import { TIER_RELOCATED_PER_TURN, TIER_SMALL_FILE_BYTES } from '../../limits.ts'
 import { archiveFiles } from '../iceberg/archive.ts'
 import type { LoadedTable } from '../iceberg/catalog.ts'
 import { compactTable } from '../iceberg/compact.ts'
 import { ancestorsOf } from '../iceberg/history.ts'
 import { expireSnapshots, findOrphans, removeOldMetadata } from '../iceberg/maintain.ts'
 import { type CommitterTools, commitTable, liveFiles, type TierTable } from './committer.ts'
-import { confirmMoves, dropMoves, proposeMoves } from './move-sync.ts'
-import { fileIdText } from './plain.ts'
 import type { Relocation } from './port.ts'
 import { positionFiles } from './positions.ts'
 import type { KeptReceipt } from './state.ts'
@@ -48,13 +46,6 @@ export async function compact(
 ): Promise<Kept> {
   // What is committed is settled first: shards then name files as the table has them.
   await commitTable(tools, table)
-  let commit: string | undefined
-  const propose = async (moves: readonly Relocation[]) => {
-    if (!isMirror || moves.length === 0) return
-    if (commit !== undefined) await dropMoves(table, commit)
-    commit = fileIdText(tools.clock.random())
-    await proposeMoves(table, commit, moves)
-  }
   const { compressor, codecs } = tools
   const wanted = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined))
   const done = await compactTable(tools, table.name, {
@@ -62,11 +53,24 @@ export async function compact(
     codecs,
     relocations: isMirror,
     ...wanted,
-    beforeCommit: propose,
+    beforeCommit: (moves: readonly Relocation[]) => tellMoves(table, moves),
   })
-  if (commit !== undefined && done.committed !== undefined) await confirmMoves(table, commit)
-  else if (commit !== undefined) await dropMoves(table, commit)
   return { files: done.removedFiles, rows: done.rows, bytes: done.bytes }
+}
+
+/** Tell every shard where a rewrite is about to put its rows. */
+async function tellMoves({ table, shards }: TierTable, moves: readonly Relocation[]): Promise<void> {
+  await shards.each(async (shard) => {
+    for (const move of moves) {
+      const { from, to } = move
+      const args = { table, from, to, limit: TIER_RELOCATED_PER_TURN }
+      let said: { more?: boolean; tell?: boolean }
+      do {
+        said = await shards.ask(shard, 'relocate', args)
+        if (said.tell) said = await shards.ask(shard, 'relocate', { ...args, move })
+      } while (said.more)
+    }
+  })
 }
 
 /** Move files that are old enough to another store. */

@@ -1,13 +1,12 @@
 /** Random work on documents, the lake and queries: hot and cold together are what a map says, at every step. */
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
-import { rewriteIndexes } from '../../../tiering/tier/move-sync.ts'
 import { SqlRig } from './testing.ts'
 
 type Step =
   | { readonly kind: 'put'; readonly picks: readonly number[]; readonly rank: number }
   | { readonly kind: 'remove'; readonly pick: number }
-  | { readonly kind: 'clear' | 'tier' | 'compact' | 'settle' | 'restart' }
+  | { readonly kind: 'clear' | 'tier' | 'compact' | 'restart' }
   | { readonly kind: 'query'; readonly what: 'all' | 'narrow' | 'some' | 'one'; readonly pick: number }
 
 const pick = fc.nat(30)
@@ -22,7 +21,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant('remove' as const), pick }) },
   { weight: 3, arbitrary: fc.constant({ kind: 'tier' } as const) },
-  { weight: 2, arbitrary: fc.constantFrom({ kind: 'compact' } as const, { kind: 'settle' } as const) },
+  { weight: 2, arbitrary: fc.constant({ kind: 'compact' } as const) },
   { weight: 1, arbitrary: fc.constantFrom({ kind: 'clear' } as const, { kind: 'restart' } as const) },
   {
     weight: 5,
@@ -92,8 +91,6 @@ async function runStep(sql: SqlRig, model: Model, step: Step, at: number): Promi
     case 'compact':
       await sql.tier('docs')
       return sql.compact('docs')
-    case 'settle':
-      return rewriteIndexes({ table: 'docs', shards: await rig.shards() }, 0)
     case 'restart':
       return rig.restart()
     case 'query':
