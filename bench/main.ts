@@ -6,13 +6,24 @@ import { Command } from 'commander'
 import { type Bench, jsonOf, keep, tableOf } from './bench.ts'
 import { coldOpen } from './cold-open.ts'
 import { groupCommit } from './group-commit.ts'
+import { lakeCommits } from './lake-commits.ts'
 import { logOverhead } from './log-overhead.ts'
 import { parquet } from './parquet.ts'
+import { parquetReading } from './parquet-read.ts'
 import { redis } from './redis.ts'
 import { routing } from './routing.ts'
 
 /** Every bench, in the order they are listed. Add yours here. */
-export const benches: readonly Bench[] = [routing, groupCommit, logOverhead, redis, coldOpen, parquet]
+export const benches: readonly Bench[] = [
+  routing,
+  groupCommit,
+  logOverhead,
+  redis,
+  coldOpen,
+  parquet,
+  parquetReading,
+  lakeCommits,
+]
 
 interface Flags {
   json?: boolean

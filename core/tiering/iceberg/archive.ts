@@ -2,7 +2,7 @@
  *
  *  1. A file is copied first and named by the table then: a crash in between leaves copies that `removeOrphans` finds.
  *     A copy gets a folder of its own, so that no run ever uses what another left.
- *  2. The file's name, its rows, their age and their ids stay. Whoever knows the file by the end of its name still does.
+ *  2. The file's name, its rows, their age and their ids stay. Who knows the file by the end of its name still does.
  *  3. Deletes by position name the file by its path, so they are written anew in the same commit.
  *  4. The old object goes when the last snapshot that names it expires. */
 import { Failure } from '../../errors.ts'

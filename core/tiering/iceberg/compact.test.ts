@@ -240,6 +240,18 @@ describe('what is compacted', () => {
     expect(await check(lake)).toEqual([])
   })
 
+  it('is told of before it is committed', async () => {
+    const lake = await lakeOf()
+    for (const from of [0, 5]) await lake.append(rows(from, 5))
+    const told: unknown[] = []
+    const beforeCommit = async (relocations: readonly Relocation[]) => {
+      told.push(relocations, (await filesOf(lake)).length)
+    }
+    const { relocations } = await compact(lake, { beforeCommit })
+    expect(told).toEqual([relocations, 2])
+    expect(relocations).toHaveLength(2)
+  })
+
   it('reports progress, and relocations only when wanted', async () => {
     const lake = await lakeOf()
     for (const ns of ['a', 'a', 'b', 'b']) await lake.append(rows(0, 5, ns))

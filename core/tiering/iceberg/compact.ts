@@ -55,7 +55,7 @@ export interface CompactOptions {
   /** Columns to make bloom filters for; those that any of the old files has one for when left out. */
   readonly bloom?: readonly string[]
   readonly rowGroupRows?: number
-  /** Told where rows go before that is committed, anew for every attempt: who knows rows by place hears of it in time. */
+  /** Told where rows go before that is committed, anew for every attempt: who knows rows by place hears it in time. */
   readonly beforeCommit?: (relocations: readonly Relocation[]) => Promise<void>
   /** Told after each new file. */
   readonly onProgress?: (progress: CompactProgress) => void

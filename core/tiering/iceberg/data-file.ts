@@ -32,8 +32,8 @@ export interface DataFile {
   readonly sortOrderId?: number | undefined
   /** The one data file that all deletes of the file are of. */
   readonly referencedDataFile?: string | undefined
-  /** v3: the id of the file's first row; the others follow. Undefined for deletes, until the snapshot that adds the file
-   *  is committed, and in snapshots from before v3. */
+  /** v3: the id of the file's first row; the others follow. Undefined for deletes, until the snapshot that adds the
+   *  file is committed, and in snapshots from before v3. */
   readonly firstRowId?: number | undefined
   /** Where in a Puffin file a deletion vector is. */
   readonly contentOffset?: number | undefined

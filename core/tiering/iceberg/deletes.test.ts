@@ -30,6 +30,7 @@ async function idsOf(lake: TestLake, snapshotId?: number): Promise<number[]> {
 }
 const check = async (lake: TestLake) =>
   checkTable(lake.files, await lake.catalog.loadTable(lake.name), { readRows: readExactly })
+const options = { compressor: uncompressed, codecs: {} }
 const stale = { code: 'conflict', detail: { reason: 'stale' } }
 
 describe.each([2, 3])('deletes by position in format v%s', (version) => {
@@ -146,7 +147,7 @@ describe('format v3', () => {
     const lake = await lakeOf(3)
     const [file, other] = [await lake.append(rows(0, 5)), await lake.append(rows(5, 5))]
     const plan = async (path: string, position: number) =>
-      writeDeletes(lake.files, await lake.load(), new Map([[path, [position]]]), { compressor: uncompressed, codecs: {} })
+      writeDeletes(lake.files, await lake.load(), new Map([[path, [position]]]), options)
     const [one, two, elsewhere] = [await plan(file.path, 0), await plan(file.path, 1), await plan(other.path, 2)]
     await lake.commit(one)
     await expect(lake.commit(two)).rejects.toMatchObject(stale)

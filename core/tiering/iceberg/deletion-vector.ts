@@ -1,6 +1,6 @@
 /** Deletion vectors: which rows of one data file are deleted, as a blob of a Puffin file. Format v3.
  *
- *    size of what is between (4, big endian) | D1 D3 39 64 | Roaring bitmap | CRC-32 of magic and bitmap (4, big endian)
+ *    size of the next two (4, big endian) | D1 D3 39 64 | Roaring bitmap | CRC-32 of those two (4, big endian)
  *
  *  1. A data file has one vector at most: it holds everything that was ever deleted from the file.
  *  @source https://iceberg.apache.org/puffin-spec/, "deletion-vector-v1 blob type" */

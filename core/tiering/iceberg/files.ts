@@ -185,6 +185,11 @@ export class LakeFiles {
     return this.cache(location, async () => readManifestList(await this.read(location), this.codecs))
   }
 
+  /** Keep a manifest list that was just written: the next commit begins with it. */
+  keepManifestList(location: string, manifests: readonly ManifestFile[]): void {
+    this.keep(location, manifests)
+  }
+
   /** Read a manifest. */
   manifest(file: ManifestFile, table: TableMetadata): Promise<readonly ManifestEntry[]> {
     const context = { specs: table['partition-specs'], typeOf: columnTypes(table), codecs: this.codecs }
@@ -196,15 +201,19 @@ export class LakeFiles {
   private async cache<T>(path: string, load: () => Promise<readonly T[]>): Promise<readonly T[]> {
     const known = this.cached.get(path)
     const entries = known === undefined ? await load() : (known as readonly T[])
+    this.keep(path, entries)
+    return entries
+  }
+
+  private keep(path: string, entries: readonly unknown[]): void {
     this.forget(path)
-    if (entries.length > ICEBERG_CACHED_ENTRIES_MAX) return entries
+    if (entries.length > ICEBERG_CACHED_ENTRIES_MAX) return
     this.cached.set(path, entries)
     this.cachedEntries += entries.length + 1
     for (const oldest of this.cached.keys()) {
       if (this.cachedEntries <= ICEBERG_CACHED_ENTRIES_MAX) break
       this.forget(oldest)
     }
-    return entries
   }
 
   private forget(path: string): void {

@@ -1,12 +1,13 @@
 import { describe, expect, it } from 'vitest'
 import { Failure } from '../../errors.ts'
 import { readContainer, writeContainer } from '../avro/container.ts'
+import { counted } from '../objects/counted.ts'
 import { listAll } from './catalog-keys.ts'
 import { checkMetadata, checkTable } from './check.ts'
 import { commitUpdates } from './commit.ts'
 import type { DataFile } from './data-file.ts'
-import { createRef } from './history.ts'
-import { expireSnapshots, removeOldMetadata, removeOrphans } from './maintain.ts'
+import { createRef, rollback } from './history.ts'
+import { expireSnapshots, findOrphans, removeOldMetadata, removeOrphans } from './maintain.ts'
 import type { TableMetadata } from './metadata.ts'
 import { makeSchema } from './schema.ts'
 import { readExactly, TestLake } from './testing.ts'
@@ -47,6 +48,63 @@ describe('maintenance', () => {
       snapshotIds: [],
       deleted: [],
     })
+  })
+
+  it('costs what has changed, not what there is', async () => {
+    const lake = new TestLake()
+    await lake.create({ schema, properties: { 'commit.manifest-merge.enabled': 'false' } })
+    const files: DataFile[] = []
+    for (let id = 0; id < 40; id++) files.push(await lake.append([{ id }]))
+    await expireSnapshots(lake.committer, lake.name, { maxSnapshotAgeMs: 0 })
+    const store = counted(lake.store)
+    const fresh = new TestLake(store, 2)
+    fresh.clock.nowMsIs = lake.clock.nowMsIs + 1_000
+    await fresh.commit({ removeData: files.slice(3, 5) })
+    await fresh.append([{ id: 50 }])
+    await fresh.append([{ id: 51 }])
+    const before = store.counts.get
+    const { deleted, snapshotIds } = await expireSnapshots(fresh.committer, lake.name, { maxSnapshotAgeMs: 0 })
+    expect(store.counts.get - before).toBeLessThan(10)
+    expect(snapshotIds).toHaveLength(3)
+    expect(deleted.filter((path) => path.includes('/data/')).sort()).toEqual(files.slice(3, 5).map(({ path }) => path))
+    const { metadata } = await lake.catalog.loadTable(lake.name)
+    expect(metadata.snapshots).toHaveLength(1)
+    expect(await checkTable(lake.files, { metadata }, { readRows: readExactly })).toEqual([])
+    lake.clock.nowMsIs += 9 * dayMs
+    expect(await findOrphans(lake.committer, lake.name)).toEqual([])
+  })
+
+  it('keeps a file of vectors until the last of them is gone', async () => {
+    const lake = new TestLake()
+    await lake.create({ schema, formatVersion: 3 })
+    const [one, two] = [await lake.append([{ id: 1 }, { id: 2 }]), await lake.append([{ id: 3 }, { id: 4 }])]
+    await lake.delete([one, [0]], [two, [1]])
+    const expired = async () => {
+      const { deleted } = await expireSnapshots(lake.committer, lake.name, { maxSnapshotAgeMs: 0 })
+      expect(await checkTable(lake.files, await lake.catalog.loadTable(lake.name), { readRows: readExactly })).toEqual(
+        [],
+      )
+      return deleted.filter((path) => path.endsWith('.puffin')).length
+    }
+    await lake.commit({ removeData: [one] })
+    expect(await expired()).toBe(0)
+    await lake.append([{ id: 5 }])
+    expect(await expired()).toBe(0)
+    await lake.commit({ removeData: [two] })
+    expect(await expired()).toBe(1)
+  })
+
+  it('compares all manifests where history is no single line', async () => {
+    const lake = await lakeOf()
+    const first = await lake.append([{ id: 1 }])
+    const base = (await lake.load())['current-snapshot-id'] as number
+    const lost = await lake.append([{ id: 2 }])
+    await commitUpdates(lake.committer, lake.name, (table) => rollback(table, base))
+    await lake.append([{ id: 3 }])
+    const { deleted } = await expireSnapshots(lake.committer, lake.name, { maxSnapshotAgeMs: 0 })
+    expect(deleted.filter((path) => path.includes('/data/'))).toEqual([lost.path])
+    expect((await lake.rows()).map((row) => row.id)).toEqual([3n, 1n])
+    expect(first.recordCount).toBe(1)
   })
 
   it('finds orphans once they are old, and only orphans', async () => {

@@ -9,8 +9,9 @@ import type { Long } from '../avro/binary.ts'
 import { formatTableName, type LoadedTable, type TableName } from './catalog.ts'
 import { listAll } from './catalog-keys.ts'
 import { type Committer, commitUpdates } from './commit.ts'
+import { type DataFile, isVector } from './data-file.ts'
 import { canonicalLocation, type LakeFiles } from './files.ts'
-import { type ExpireOptions, expire } from './history.ts'
+import { ancestorsOf, type ExpireOptions, expire } from './history.ts'
 import type { ManifestFile } from './manifest-list.ts'
 import type { Snapshot, TableMetadata } from './metadata.ts'
 
@@ -49,8 +50,60 @@ interface Split {
   readonly kept: readonly Snapshot[]
 }
 
-/** Find the files that snapshots which are gone named, and none that is kept does. */
-async function unreferenced(files: LakeFiles, table: TableMetadata, { gone, kept }: Split): Promise<string[]> {
+/** Find the files that snapshots which are gone named, and none that is kept does.
+ *  @cost of the oldest snapshots of one line: what they and the one after them changed; else every manifest */
+async function unreferenced(files: LakeFiles, table: TableMetadata, split: Split): Promise<string[]> {
+  const next = oldestOfLine(table, split)
+  return next === undefined ? compareAll(files, table, split) : followLine(files, table, { ...split, next })
+}
+
+/** Find the snapshot after those that are gone, when they are the oldest of the one line that there is. */
+function oldestOfLine(table: TableMetadata, { gone }: Split): Snapshot | undefined {
+  const line = ancestorsOf(table, table['current-snapshot-id'])
+  const old = new Set(line.slice(-gone.length))
+  const isLine = line.length === table.snapshots.length && gone.every((snapshot) => old.has(snapshot))
+  return isLine ? line.at(-gone.length - 1) : undefined
+}
+
+/** In one line, a manifest that the next snapshot has not is in none after it, and a file goes for good with the
+ *  snapshot that removes it. */
+async function followLine(
+  files: LakeFiles,
+  table: TableMetadata,
+  { gone, next }: Split & { readonly next: Snapshot },
+): Promise<string[]> {
+  const kept = await manifestsOf(files, [next])
+  const only = [...(await manifestsOf(files, gone)).values()].filter(({ path }) => !kept.has(path))
+  const removed = new Map<string, DataFile>()
+  for (const snapshot of [...gone, next]) {
+    const id = snapshot['snapshot-id']
+    for (const manifest of await files.manifestList(snapshot['manifest-list'])) {
+      if (manifest.addedSnapshotId !== id || manifest.deletedFiles === 0) continue
+      for (const { status, snapshotId, file } of await files.manifest(manifest, table)) {
+        if (status === 'deleted' && snapshotId === id) removed.set(file.path, file)
+      }
+    }
+  }
+  // Several deletion vectors share a file, which goes with the last of them.
+  const shared = [...removed.values()].some(isVector) ? await liveDeletes(files, table, kept.values()) : new Set()
+  const gonePaths = [...removed.keys()].filter((path) => !shared.has(path))
+  return [...gonePaths, ...only.map(({ path }) => path), ...gone.map((snapshot) => snapshot['manifest-list'])]
+}
+
+async function liveDeletes(
+  files: LakeFiles,
+  table: TableMetadata,
+  manifests: Iterable<ManifestFile>,
+): Promise<Set<string>> {
+  const live = new Set<string>()
+  for (const manifest of manifests) {
+    if (manifest.content !== 'deletes') continue
+    for (const { status, file } of await files.manifest(manifest, table)) if (status !== 'deleted') live.add(file.path)
+  }
+  return live
+}
+
+async function compareAll(files: LakeFiles, table: TableMetadata, { gone, kept }: Split): Promise<string[]> {
   const keptManifests = await manifestsOf(files, kept)
   const goneManifests = await manifestsOf(files, gone)
   const onlyGone = [...goneManifests.values()].filter(({ path }) => !keptManifests.has(path))

@@ -99,6 +99,54 @@ export function writeMetadata(metadata: TableMetadata): string {
   return stringifyJson(metadata)
 }
 
+const utf8 = new TextEncoder()
+/** JSON of what is in lists: snapshots and their like are the same objects from one state to the next. */
+const encoded = new WeakMap<object, Uint8Array>()
+
+/** Write metadata as the bytes of its file.
+ *  @cost what is new since the last time; of the rest, a copy */
+export function encodeMetadata(metadata: TableMetadata): Uint8Array {
+  const parts: Uint8Array[] = []
+  let sizeBytes = 0
+  const add = (part: Uint8Array) => {
+    parts.push(part)
+    sizeBytes += part.length
+  }
+  let text = '{'
+  for (const [key, value] of Object.entries(metadata)) {
+    if (value === undefined) continue
+    text += `${text === '{' ? '' : ','}${JSON.stringify(key)}:`
+    if (!(Array.isArray(value) && value.every((one) => typeof one === 'object' && one !== null))) {
+      text += stringifyJson(value)
+      continue
+    }
+    add(utf8.encode(`${text}[`))
+    for (const [at, one] of value.entries()) {
+      if (at > 0) add(comma)
+      add(encodePart(one))
+    }
+    text = ']'
+  }
+  add(utf8.encode(`${text}}`))
+  const bytes = new Uint8Array(sizeBytes)
+  let at = 0
+  for (const part of parts) {
+    bytes.set(part, at)
+    at += part.length
+  }
+  return bytes
+}
+
+const comma = utf8.encode(',')
+
+function encodePart(part: object): Uint8Array {
+  const known = encoded.get(part)
+  if (known !== undefined) return known
+  const made = utf8.encode(stringifyJson(part))
+  encoded.set(part, made)
+  return made
+}
+
 /** Read metadata.
  *  @throws invalid for what is no metadata, unsupported for a format newer than v3 */
 export function readMetadata(text: string): TableMetadata {

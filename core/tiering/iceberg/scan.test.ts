@@ -70,9 +70,9 @@ describe('deletes by value, of other writers', () => {
     await lake.commit({ addDeletes: [equalityDelete('eq-all', { specId: 0, partition: [] })] })
     await lake.append([{ id: 2, ns: 'a' }])
     expect(await deletesOf(lake)).toEqual({
-      '1-0.parquet': ['eq-all', 'eq-a'],
-      '1-1.parquet': ['eq-all'],
-      '1-2.parquet': [],
+      '1-000000000000.parquet': ['eq-all', 'eq-a'],
+      '1-000000000001.parquet': ['eq-all'],
+      '1-000000000002.parquet': [],
     })
   })
 
@@ -98,9 +98,9 @@ describe('deletes by value, of other writers', () => {
       ]),
     }
     await lake.commit({ addDeletes: [equalityDelete('eq', other)] })
-    expect(await deletesOf(lake, { op: 'eq', column: 'id', value: 9 })).toEqual({ '1-0.parquet': [] })
-    expect(await deletesOf(lake, { op: 'lt', column: 'id', value: 3 })).toEqual({ '1-0.parquet': ['eq'] })
-    expect(await deletesOf(lake, { op: 'eq', column: 'ns', value: 'a' })).toEqual({ '1-0.parquet': ['eq'] })
+    expect(await deletesOf(lake, { op: 'eq', column: 'id', value: 9 })).toEqual({ '1-000000000000.parquet': [] })
+    expect(await deletesOf(lake, { op: 'lt', column: 'id', value: 3 })).toEqual({ '1-000000000000.parquet': ['eq'] })
+    expect(await deletesOf(lake, { op: 'eq', column: 'ns', value: 'a' })).toEqual({ '1-000000000000.parquet': ['eq'] })
   })
 })
 

@@ -59,6 +59,7 @@ export async function produceSnapshot(work: Work, table: TableMetadata, nowMs: n
   const bytes = writeManifestList(manifests, list)
   work.written.add(path)
   await files.write(path, bytes)
+  files.keepManifestList(path, manifests)
   const added = [...(change.addData ?? []), ...(change.addDeletes ?? [])]
   const delta = { added, removed: removal.removed, partitions: countPartitions(table, [...added, ...removal.removed]) }
   // A rewrite changes no rows: how far shards have come stays known when the snapshots before it expire.

@@ -4,7 +4,7 @@ import { commitUpdates } from './commit.ts'
 import type { SchemaChange } from './evolve.ts'
 import { evolveSchema } from './evolve.ts'
 import { createRef, expire, requireRef, rollback, snapshotAsOf } from './history.ts'
-import { columnsInUse, readMetadata, schemaOf, type TableMetadata, writeMetadata } from './metadata.ts'
+import { columnsInUse, encodeMetadata, readMetadata, schemaOf, type TableMetadata, writeMetadata } from './metadata.ts'
 import { makeSpec } from './partition.ts'
 import { planScan } from './scan.ts'
 import { getField, makeSchema } from './schema.ts'
@@ -73,6 +73,16 @@ describe('a table', () => {
       'v2.metadata.json',
     ])
     expect(readMetadata(writeMetadata(metadata))).toEqual(metadata)
+    const bytes = () => new TextDecoder().decode(encodeMetadata(metadata))
+    expect([bytes(), bytes()]).toEqual([writeMetadata(metadata), writeMetadata(metadata)])
+    const odd = {
+      ...metadata,
+      snapshots: [],
+      odd: [1, 'ü', null, { x: 2n ** 60n }],
+      gone: undefined,
+      schemas: [{ a: 'ü' }],
+    }
+    expect(new TextDecoder().decode(encodeMetadata(odd as never))).toBe(writeMetadata(odd as never))
   })
 
   it('loses rows by position, in files of one and of many', async () => {
@@ -323,5 +333,26 @@ describe('manifests', () => {
       Array.from({ length: 13 }, (_, at) => at + 1),
     )
     expect(requireRef(table, 'main')).toHaveLength(2)
+  })
+
+  it('are of few sizes: a line is written again some times, however many commits there are', async () => {
+    const lake = new TestLake()
+    const properties = { 'commit.manifest.min-count-to-merge': '4', 'commit.manifest.target-size-bytes': '40000' }
+    await lake.create({ schema, properties })
+    const file = await lake.dataFile([row(1)])
+    let written = 0
+    let longest = 0
+    for (let commit = 0; commit < 120; commit++) {
+      const addData = [0, 1, 2].map((at) => ({ ...file, path: `${file.path}.${commit}.${at}` }))
+      const { snapshot } = await lake.commit({ addData })
+      const manifests = await lake.files.manifestList(snapshot['manifest-list'])
+      const own = manifests.filter((one) => one.addedSnapshotId === snapshot['snapshot-id'])
+      written += own.reduce((sum, one) => sum + one.addedFiles + one.existingFiles, 0)
+      longest = Math.max(longest, manifests.length)
+      expect(manifests.every((one) => one.sizeBytes <= 40_000)).toBe(true)
+      expect(manifests.reduce((sum, one) => sum + one.addedFiles + one.existingFiles, 0)).toBe(3 * (commit + 1))
+    }
+    expect(written).toBeLessThan(4 * 360)
+    expect(longest).toBeLessThan(12)
   })
 })
