@@ -2,8 +2,8 @@
  *
  *  1. What is kept of a shard is its answer as of a position, past what the snapshot holds. A query asks only for what
  *     is newer, and rows leave when a snapshot has taken them over.
- *  2. What cannot be continued is fetched anew: after a restore, when rows were truncated, when a rewrite has moved
- *     rows that were told as deleted.
+ *  2. What cannot be continued is fetched anew: after a restore, when rows were truncated or slots have moved, when a
+ *     rewrite has moved rows that were told as deleted.
  *  3. All of a refresh is one transaction: queries under way see what they began with. */
 import type { DuckDBConnection } from '@duckdb/node-api'
 import { SQL_SHARDS_AT_ONCE } from '../../../limits.ts'
@@ -25,6 +25,8 @@ export interface HotColumn {
 export interface RefreshRequest {
   readonly reader: HotReader
   readonly shards: number
+  /** Of the map of slots: when it changes, rows have left shards that do not tell which. */
+  readonly epoch: number
   /** Where the snapshot stands, by shard. */
   readonly positions: ReadonlyMap<number, Position>
   /** The snapshot's data files. */
@@ -71,6 +73,7 @@ export class HotTable {
   private columns: readonly HotColumn[] = []
   private shards = new Map<number, ShardState>()
   private files: ReadonlySet<number> = new Set()
+  private epoch = 0
   private isMade = false
   /** An estimate. */
   bytes = 0
@@ -125,11 +128,13 @@ export class HotTable {
     const { shards: states, bytes } = this
     await run(this.connection, 'begin transaction')
     try {
+      if (this.epoch !== request.epoch) await this.leaveAll()
       await this.leaveMovedFiles(request)
       const fetched = await this.fetchAll(request)
       const counted = await this.count()
       await run(this.connection, 'commit')
       this.files = request.files
+      this.epoch = request.epoch
       this.rows = counted.rows
       return { fetched, ...counted }
     } catch (error) {
@@ -164,6 +169,12 @@ export class HotTable {
     const moved = new Set(left)
     const told = await rowsOf(this.connection, `select distinct shard, file from ${this.deletesName}`)
     for (const [shard, file] of told) if (moved.has(Number(file))) await this.leave(Number(shard))
+  }
+
+  private async leaveAll(): Promise<void> {
+    const known = [...this.shards.keys()]
+    this.shards = new Map(this.shards)
+    for (const shard of known) await this.leave(shard)
   }
 
   /** Forget a shard's rows. */

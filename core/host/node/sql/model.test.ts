@@ -1,12 +1,13 @@
 /** Random work on documents, the lake and queries: hot and cold together are what a map says, at every step. */
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
+import { planResize } from '../../../shard/map.ts'
 import { SqlRig } from './testing.ts'
 
 type Step =
   | { readonly kind: 'put'; readonly picks: readonly number[]; readonly rank: number }
   | { readonly kind: 'remove'; readonly pick: number }
-  | { readonly kind: 'clear' | 'tier' | 'compact' | 'restart' }
+  | { readonly kind: 'clear' | 'tier' | 'compact' | 'grow' | 'restart' }
   | { readonly kind: 'query'; readonly what: 'all' | 'narrow' | 'some' | 'one'; readonly pick: number }
 
 const pick = fc.nat(30)
@@ -22,7 +23,10 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 2, arbitrary: fc.record({ kind: fc.constant('remove' as const), pick }) },
   { weight: 3, arbitrary: fc.constant({ kind: 'tier' } as const) },
   { weight: 2, arbitrary: fc.constant({ kind: 'compact' } as const) },
-  { weight: 1, arbitrary: fc.constantFrom({ kind: 'clear' } as const, { kind: 'restart' } as const) },
+  {
+    weight: 1,
+    arbitrary: fc.constantFrom({ kind: 'clear' } as const, { kind: 'restart' } as const, { kind: 'grow' } as const),
+  },
   {
     weight: 5,
     arbitrary: fc.record({
@@ -91,6 +95,8 @@ async function runStep(sql: SqlRig, model: Model, step: Step, at: number): Promi
     case 'compact':
       await sql.tier('docs')
       return sql.compact('docs')
+    case 'grow':
+      return rig.fabric.move('shop', (map) => planResize(map, map.count + 1))
     case 'restart':
       return rig.restart()
     case 'query':

@@ -107,14 +107,15 @@ export async function fetchHot(tools: ViewTools, refs: readonly ResolvedTable[])
   const where = refs.length > 1 ? [] : toWhere(first.conditions, columns)
   const reader = await readerOf(tools, found, database)
   const name = cacheName(found)
+  const { epoch, count: shards } = database.map
   const request = {
     reader,
-    shards: database.map.count,
+    shards,
+    epoch,
     positions,
     files: plan?.whole.ids ?? new Set<number>(),
     columns,
   }
-  const { epoch } = database.map
   const read = async (held: HeldTable, more: Partial<Parameters<HeldTable['table']['refresh']>[0]>) => {
     try {
       const { fetched, rows, deletedFiles } = await held.table.refresh({ ...request, ...more })
