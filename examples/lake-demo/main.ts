@@ -23,7 +23,7 @@ import { type Commit, type Result, summary } from './report.ts'
 
 const DATABASE = 'flights'
 const SHARDS = 4
-const STEPS = 40
+const STEPS = 24
 const BACK_READS = 50
 
 const flightRows = "from keys where key like '%:flight:%'"

@@ -21,7 +21,7 @@ import { type NodeFabric, type NodeFabricOptions, openFabric } from './fabric.ts
 import { openLakeCodecs } from './lake-codecs.ts'
 import { type Sql, sqlOver } from './lake-query.ts'
 import { type LakePlace, type OpenLake, openLakeStores } from './lake-stores.ts'
-import { openSqlEngine } from './sql/engine.ts'
+import { type NodeSqlEngine, openSqlEngine } from './sql/engine.ts'
 import type { Durability } from './store.ts'
 import { serveThread, threadExtra } from './threads.ts'
 import { openZstd } from './zstd.ts'
@@ -142,37 +142,57 @@ export async function openLake(options: NodeLakeOptions): Promise<NodeLake> {
   const opened = place && (await openLakeWork(place, { durability }))
   const fabric = await openFabricOver(opened, place, { ...rest, programs })
   const listener = onTier?.bind(options)
-  const { stores } = opened ?? {}
-  const tier =
-    opened && new Lake({ ...opened.tools, ...rhythm, fabric, ...(stores && { stores }), ...(listener && { listener }) })
-  const engine = openSqlEngine({
+  const close = async () => {
+    await fabric.close()
+    opened?.close()
+  }
+  try {
+    const engine = engineOver(fabric, opened, { programs, data, memoryBytes: sqlMemoryBytes, threads: sqlThreads })
+    const { stores } = opened ?? {}
+    const more = { ...rhythm, ...(stores && { stores }), ...(listener && { listener }) }
+    const tier = opened && new Lake({ ...opened.tools, ...more, fabric })
+    tier?.start()
+    return {
+      fabric,
+      tier,
+      catalog: opened?.catalog,
+      engine,
+      sql: sqlOver(engine),
+      storeCounts: () => opened?.counts() ?? {},
+      async close() {
+        await engine.close()
+        await stopTiering(tier)
+        await close()
+      },
+    }
+  } catch (error) {
+    await close()
+    throw error
+  }
+}
+
+interface EngineParts {
+  readonly programs: readonly Program[]
+  readonly data: string
+  readonly memoryBytes: number | undefined
+  readonly threads: number | undefined
+}
+
+/** @throws invalid for options that cannot be honoured */
+function engineOver(fabric: NodeFabric, opened: LakeWork | undefined, parts: EngineParts): NodeSqlEngine {
+  const { programs, data, memoryBytes, threads } = parts
+  const lake = opened && {
+    catalog: opened.catalog,
+    files: opened.files,
+    changesOf: (database: string) => changesOf(fabric, database),
+  }
+  return openSqlEngine({
     fabric,
     programs,
     clock: nodeClock,
     cacheFolder: join(data, 'cache', 'sql'),
-    ...(opened && {
-      lake: {
-        catalog: opened.catalog,
-        files: opened.files,
-        changesOf: (database: string) => changesOf(fabric, database),
-      },
-    }),
-    ...(sqlMemoryBytes !== undefined && { memoryBytes: sqlMemoryBytes }),
-    ...(sqlThreads !== undefined && { threads: sqlThreads }),
+    ...(lake && { lake }),
+    ...(memoryBytes !== undefined && { memoryBytes }),
+    ...(threads !== undefined && { threads }),
   })
-  tier?.start()
-  return {
-    fabric,
-    tier,
-    catalog: opened?.catalog,
-    engine,
-    sql: sqlOver(engine),
-    storeCounts: () => opened?.counts() ?? {},
-    async close() {
-      await engine.close()
-      await stopTiering(tier)
-      await fabric.close()
-      opened?.close()
-    },
-  }
 }
