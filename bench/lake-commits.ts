@@ -2,8 +2,8 @@
  *
  *  Goal (issue 3): the last commit costs at most 1.5 times the 10th. A commit adds the files of 8 shards and says how
  *  far 16 shards have come; snapshots expire every 20 commits, by the retention of the lake's own tables. A commit to
- *  an old table and one to a young table alternate, so that both meet the same noise: single ones, from the 1,000th and from
- *  around the 10th on, and a hundred together, which have the merging of manifests and expiry in them. CPU times. */
+ *  an old table and one to a young table alternate, so that both meet the same noise: single ones, from the 1,000th and
+ *  from around the 10th on, and a hundred together, which have merging of manifests and expiry in them. CPU times. */
 import { nodeClock, openDiskObjects } from '@dotdo/core/host/node'
 import { TIER_COMMITS_PER_EXPIRY, TIER_SNAPSHOT_AGE_MS, TIER_SNAPSHOTS_MIN } from '@dotdo/core/limits'
 import { counted, memoryObjects, type ObjectStore, type StoreCounts } from '@dotdo/core/tiering'
