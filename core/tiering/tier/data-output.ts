@@ -12,6 +12,7 @@ export interface OutputTools {
   readonly files: LakeFiles
   readonly compressor: Compressor
   readonly rowGroupRows?: number | undefined
+  readonly rowGroupBytes?: number | undefined
   /** Lets others run, between pages. */
   readonly pause: () => Promise<void>
 }
@@ -83,11 +84,17 @@ export class DataOutput {
   private readonly writer: ParquetWriter
   private readonly sent: Promise<unknown>
 
-  constructor({ files, compressor, rowGroupRows, pause }: OutputTools, { path, schema, bloom }: OutputPlan) {
+  constructor(tools: OutputTools, { path, schema, bloom }: OutputPlan) {
+    const { files, compressor, rowGroupRows, rowGroupBytes, pause } = tools
     this.path = path
     const common = { schema, sink: this.pipe, compressor, pause, bloom }
     const metadata = { 'iceberg.schema': JSON.stringify(schema) }
-    this.writer = createParquetWriter({ ...common, metadata, ...(rowGroupRows !== undefined && { rowGroupRows }) })
+    this.writer = createParquetWriter({
+      ...common,
+      metadata,
+      ...(rowGroupRows !== undefined && { rowGroupRows }),
+      ...(rowGroupBytes !== undefined && { rowGroupBytes }),
+    })
     this.sent = files.writeParts(path, this.pipe)
     // Its failure is thrown where it is awaited, and by the pipe until then.
     this.sent.catch((error) => this.pipe.fail(error))

@@ -31,7 +31,7 @@ import {
   writePending,
   writeValue,
 } from './state.ts'
-import { agrees, type DeadRow, keyRow } from './tables.ts'
+import { agrees, type DeadRow, homeOf, keyRow } from './tables.ts'
 
 /** A row that a flush has written; `file` is null for one that has gone. */
 export interface PutRow {
@@ -72,8 +72,8 @@ export interface FlushCalls {
   matching: {
     collection: string
     where: Row
-    /** Only those that are not there any more. */
-    goneOnly?: boolean
+    /** Only those that are not there any more, or that came with their slots and were not written here yet. */
+    only?: 'gone' | 'foreign'
     after?: MatchCursor | undefined
     limit: number
   }
@@ -209,7 +209,7 @@ const text = new TextDecoder()
 /** Replace lone surrogates, which no file takes. */
 const wellFormed = (value: string) => (value.isWellFormed() ? value : text.decode(utf8.encode(value)))
 
-function matching(tx: Tx, { collection, where, goneOnly = false, after, limit }: FlushCalls['matching']) {
+function matching(tx: Tx, { collection, where, only, after, limit }: FlushCalls['matching']) {
   const table = tableOf(tx, collection)
   const cursor = after ?? { phase: 'index', slot: -2, key: '' }
   const found =
@@ -218,19 +218,21 @@ function matching(tx: Tx, { collection, where, goneOnly = false, after, limit }:
       : tx.raw(pageOfPending, collection, fromBin(cursor.key), limit)
   const rows: ChangedRow[] = []
   let last = cursor
-  for (const [slot, bytes] of found) {
+  const home = homeOf(tx.position)
+  for (const [slot, bytes, from] of found) {
     const packed = toBin(bytes as Uint8Array)
     last = { phase: cursor.phase, slot: Number(slot), key: packed }
     const key = keyRow(table, packed)
-    if (!agrees(key, where)) continue
+    if (!agrees(key, where) || (only === 'foreign' && from === home)) continue
     const row = rowNow(tx, table, { packed, key })
-    if (row.row === null || !goneOnly) rows.push(row)
+    if (row.row === null || only !== 'gone') rows.push(row)
   }
   if (found.length === limit) return { rows, after: last }
-  return { rows, after: cursor.phase === 'index' ? { phase: 'pending', slot: 0, key: '' } : undefined }
+  const isEnd = cursor.phase === 'pending' || only === 'foreign'
+  return { rows, after: isEnd ? undefined : { phase: 'pending', slot: 0, key: '' } }
 }
 
-const pageOfIndex = `select slot, key from tier_index where collection = ? and (slot, key) > (?, ?)
+const pageOfIndex = `select slot, key, home from tier_index where collection = ? and (slot, key) > (?, ?)
   order by slot, key limit ?`
 const pageOfPending = 'select slot, key from tier_pending where collection = ? and key > ? order by key limit ?'
 
@@ -320,11 +322,12 @@ function settleRows(tx: Tx, table: string, limit: number): boolean {
     last,
   )
   tx.write(
-    `insert into tier_index (slot, collection, key, ${placeColumns}, seq, at, bytes, cold)
-      select slot, collection, key, ${placeColumns}, seq, at, bytes, cold from tier_pending
+    `insert into tier_index (slot, collection, key, ${placeColumns}, seq, at, bytes, cold, home)
+      select slot, collection, key, ${placeColumns}, seq, at, bytes, cold, ? from tier_pending
       where collection = ? and key <= ? and file is not null
       on conflict (slot, collection, key) do update set file = excluded.file, pos = excluded.pos,
-      alt_file = excluded.alt_file, alt_pos = excluded.alt_pos, seq = excluded.seq, at = excluded.at, bytes = excluded.bytes, cold = excluded.cold`,
+      alt_file = excluded.alt_file, alt_pos = excluded.alt_pos, seq = excluded.seq, at = excluded.at, bytes = excluded.bytes, cold = excluded.cold, home = excluded.home`,
+    homeOf(tx.position),
     table,
     last,
   )

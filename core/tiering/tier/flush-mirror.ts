@@ -69,7 +69,13 @@ class MirrorFlush {
     const isWhole =
       plan.whole === true || from === null || from.incarnation !== position.incarnation || from.seq < floor
     if (isWhole) await this.scan()
-    const to = await this.follow(isWhole ? position.seq : from.seq)
+    else if (from.epoch !== position.epoch) await this.matching({}, 'foreign')
+    let to = await this.follow(isWhole ? position.seq : from.seq)
+    for (let { epoch } = position; to.epoch !== epoch; epoch = to.epoch) {
+      // Slots have come while this went on, and with them rows that no change here speaks of.
+      await this.matching({}, 'foreign')
+      to = await this.follow(to.seq)
+    }
     await this.finishFile()
     const receipt: KeptReceipt = {
       id: this.receipt,
@@ -101,7 +107,7 @@ class MirrorFlush {
       await this.write(rows)
       cursor = next
     } while (cursor !== undefined)
-    await this.matching({}, true)
+    await this.matching({}, 'gone')
   }
 
   private get limit(): number {
@@ -117,7 +123,7 @@ class MirrorFlush {
       const [, piece] = await askAll(this.shard, this.takePut(), ['read', args])
       const { rows, truncates, next, done, position } = piece as Changed
       await this.write(rows)
-      for (const { where } of truncates) await this.matching(where, false)
+      for (const { where } of truncates) await this.matching(where)
       // What matched a truncate was read in later turns: the state is that of the next turn that ends the log.
       if (done && truncates.length === 0) return position
       after = next
@@ -125,10 +131,10 @@ class MirrorFlush {
     throw new Failure('unavailable', `${collection} changes faster than it can be written; it is tried again later`)
   }
 
-  private async matching(where: Row, goneOnly: boolean): Promise<void> {
+  private async matching(where: Row, only?: 'gone' | 'foreign'): Promise<void> {
     let after: MatchCursor | undefined
     do {
-      const args = { collection: this.plan.table, where, goneOnly, after, limit: this.limit }
+      const args = { collection: this.plan.table, where, ...(only && { only }), after, limit: this.limit }
       const [, piece] = await askAll(this.shard, this.takePut(), ['matching', args])
       const { rows, after: next } = piece as { rows: ChangedRow[]; after: MatchCursor | undefined }
       await this.write(rows)

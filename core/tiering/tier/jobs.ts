@@ -26,6 +26,8 @@ export interface TierJobTools {
   readonly codecs: ParquetCodecs
   /** Rows of a row group; the writer's own when left out. */
   readonly rowGroupRows?: number
+  /** Bytes of values in a row group at the most; the writer's own when left out. */
+  readonly rowGroupBytes?: number
   /** For footers of files with payloads; one of its own when left out. */
   readonly cache?: ParquetCache
 }

@@ -143,7 +143,9 @@ export class DatabaseLake {
     const committed = new Map<string, CommitReport>()
     const reports = await this.reports(tables)
     for (const [at, table] of tables.entries()) {
-      const said = reports.map((one) => one[at] as TableReport)
+      // What the others could not write is there when they have written.
+      const asked = table.table === deadLettersTable ? await this.reports([table]) : reports
+      const said = asked.map((one) => (asked === reports ? one[at] : one[0]) as TableReport)
       await attempt(table.table, () => this.flushDue(table, said, { force }))
       await attempt(table.table, async () => {
         const report = await this.commitDue(table, { force })
@@ -320,12 +322,15 @@ function baseOf(reached: Reached | null | undefined): NonNullable<FlushPlan['bas
 
 /** Whether a shard should write a table's changes now. */
 function isDue(
-  { flushEveryMs, flushBytes, table }: PlannedTable,
+  { flushEveryMs, flushBytes, table, info }: PlannedTable,
   { pending, lagChanges, lagBytes, oldestMs, newest, watermark }: TableReport,
   { nowMs, force }: { nowMs: number; force: boolean },
 ): boolean {
   if (pending !== undefined || newest.seq === 0) return false
-  if (watermark?.incarnation === newest.incarnation && lagChanges === 0) return false
+  const isOurs = watermark?.incarnation === newest.incarnation
+  // Slots have moved: what came with them is asked of the key index by every query until it is written.
+  if (isOurs && watermark.epoch !== newest.epoch && info !== undefined) return true
+  if (isOurs && lagChanges === 0) return false
   if (force || lagBytes >= flushBytes) return true
   // What is there from before comes into the lake at once.
   if (watermark === undefined && table !== deadLettersTable) return true

@@ -8,6 +8,8 @@ import type { RewriteOptions } from './upkeep.ts'
 /** What a lake is made of. */
 export interface LakeOptions extends CommitterTools {
   readonly fabric: Fabric
+  /** Look after this database alone, in hosts that have a service for each; all when left out. */
+  readonly database?: string
   /** Told of what is done, and of failures. */
   readonly listener?: (event: TierEvent) => void
   /** Stores that `cold` may name, and the roots at which they are mounted in `files`. */

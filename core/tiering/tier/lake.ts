@@ -227,9 +227,11 @@ export class Lake implements LakeControl {
   }
 
   async databases(): Promise<string[]> {
+    const { fabric, database } = this.options
+    if (database !== undefined) return (await fabric.policies(database)) === null ? [] : [database]
     const names: string[] = []
     for (let after = ''; ; ) {
-      const page = await this.options.fabric.withPolicies(after, DATABASES_PER_PAGE_MAX)
+      const page = await fabric.withPolicies(after, DATABASES_PER_PAGE_MAX)
       names.push(...page.map(({ name }) => name))
       if (page.length < DATABASES_PER_PAGE_MAX) return names
       after = names.at(-1) as string

@@ -105,9 +105,14 @@ function report(view: View, table: string): TableReport {
 
 /** How much log there is after a seq, and when it begins. */
 function lagOf(view: View, seq: number): { bytes: number; oldestMs: number | undefined } {
+  // By `first`, which is the key: looking at every `last` would be a look at the whole log.
+  const from = Math.max(seq, logFloor(view)) + 1
   const [oldest] = view.raw(
-    'select at, total, length(bytes) from dotdo_log where last > ? order by first limit 1',
-    Math.max(seq, logFloor(view)),
+    `select at, total, length(bytes) from dotdo_log where first >=
+      coalesce((select first from dotdo_log where first <= ? order by first desc limit 1), 0) and last >= ?
+      order by first limit 1`,
+    from,
+    from,
   )
   const [newest] = view.raw('select total from dotdo_log order by first desc limit 1')
   if (oldest === undefined || newest === undefined) return { bytes: 0, oldestMs: view.nowMs }

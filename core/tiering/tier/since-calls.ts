@@ -17,7 +17,7 @@ import { type Places, placeColumns, placesIn, placesOf } from './places.ts'
 import type { SinceReply, SinceRequest } from './port.ts'
 import { samePosition } from './positions.ts'
 import { readPending, readState } from './state.ts'
-import { agrees, keyRow } from './tables.ts'
+import { agrees, homeOf, keyRow } from './tables.ts'
 
 /** Where an answer goes on. */
 type Cursor = {
@@ -31,6 +31,8 @@ type Cursor = {
       readonly phase: 'index' | 'pending'
       /** Places of rows whose keys agree with one of these. */
       readonly where: readonly Row[]
+      /** Only of those that came with their slots and were not written here yet. */
+      readonly foreign?: boolean
       readonly slot: number
       readonly key: Bin
       readonly follows: Next
@@ -40,7 +42,10 @@ type Cursor = {
 )
 
 /** What follows on deleted places. */
-type Next = { readonly phase: 'scan' } | { readonly phase: 'log'; readonly seq: number }
+type Next =
+  | { readonly phase: 'scan' }
+  | { readonly phase: 'log'; readonly seq: number }
+  | { readonly phase: 'gone'; readonly file: number; readonly pos: number; readonly follows: Next }
 
 /** Answer a piece of what is newer than a snapshot.
  *  @throws not_found for the collection or a column */
@@ -69,7 +74,8 @@ export function since(tx: Tx, request: SinceRequest): SinceReply {
 
 /** Whether the log leads from an earlier answer of the same snapshot to now. */
 function continues(tx: Tx, { known, after }: SinceRequest): boolean {
-  if (known === undefined || known.incarnation !== tx.position.incarnation) return false
+  // With slots that came, rows came that the log does not speak of.
+  if (known?.incarnation !== tx.position.incarnation || known.epoch !== tx.position.epoch) return false
   const from = after?.incarnation === known.incarnation ? after.seq : 0
   return known.seq >= Math.max(from, logFloor(tx)) && known.seq <= tx.position.seq
 }
@@ -79,7 +85,11 @@ function begin(tx: Tx, { known, after }: SinceRequest): Cursor {
   if (known !== undefined) return { began, told: true, phase: 'log', seq: known.seq }
   const start = { began, told: false }
   const reaches = after?.incarnation === tx.position.incarnation && after.seq >= logFloor(tx)
-  if (reaches) return { ...start, phase: 'gone', file: -1, pos: -1, follows: { phase: 'log', seq: after.seq } }
+  if (reaches) {
+    const gone = { phase: 'gone', file: -1, pos: -1, follows: { phase: 'log', seq: after.seq } } as const
+    if (after.epoch === tx.position.epoch) return { ...start, ...gone }
+    return { ...start, phase: 'index', where: [{}], foreign: true, slot: -2, key: '', follows: gone }
+  }
   // Also of a shard that the snapshot does not know: rows may have come here from another, with their index.
   return { ...start, phase: 'index', where: [{}], slot: -2, key: '', follows: { phase: 'scan' } }
 }
@@ -200,7 +210,9 @@ function index(
   const { table, tests } = { table: rows.table, tests: where }
   const from = [table.collection, cursor.slot, fromBin(cursor.key), TIER_DELETES_PER_TURN] as const
   const found = tx.raw(phase === 'index' ? pageOfIndex : pageOfPending, ...from)
-  for (const [, bytes, ...places] of found) {
+  const home = homeOf(tx.position)
+  for (const [, bytes, from, ...places] of found) {
+    if (cursor.foreign && from === home) continue
     const key = keyRow(table, toBin(bytes as Uint8Array))
     if (tests.some((one) => agrees(key, one))) rows.remove(placesIn(places))
   }
@@ -208,13 +220,14 @@ function index(
   if (found.length === TIER_DELETES_PER_TURN && last !== undefined) {
     return rows.reply({ ...cursor, slot: Number(last[0]), key: toBin(last[1] as Uint8Array) })
   }
-  if (phase === 'index' && overlay) return rows.reply({ ...cursor, phase: 'pending', slot: -2, key: '' })
+  if (phase === 'index' && overlay && !cursor.foreign)
+    return rows.reply({ ...cursor, phase: 'pending', slot: -2, key: '' })
   return rows.reply({ began, told, ...follows })
 }
 
-const pageOfIndex = `select slot, key, ${placeColumns} from tier_index where collection = ? and (slot, key) > (?, ?)
+const pageOfIndex = `select slot, key, home, ${placeColumns} from tier_index where collection = ? and (slot, key) > (?, ?)
   order by slot, key limit ?`
-const pageOfPending = `select slot, key, ${placeColumns} from tier_pending where collection = ? and (slot, key) > (?, ?)
+const pageOfPending = `select slot, key, null, ${placeColumns} from tier_pending where collection = ? and (slot, key) > (?, ?)
   order by slot, key limit ?`
 
 function scan(tx: Tx, rows: Rows, cursor: Extract<Cursor, { phase: 'scan' }>): SinceReply {

@@ -48,7 +48,8 @@ export const docs = table<DocRow>({
       { name: 'id', type: 'string', required: true, value: ({ id }) => id },
       { name: 'title', type: 'string', value: ({ title }) => title },
       { name: 'body', type: 'string', value: ({ body }) => body },
-      { name: 'rank', type: 'long', required: true, value: ({ rank }) => rank },
+      // Below 0 it is something that no file takes.
+      { name: 'rank', type: 'long', required: true, value: ({ rank }) => (rank < 0 ? Number.NaN : rank) },
     ],
     payload: {
       column: 'body',
