@@ -220,7 +220,7 @@ export class ChangeLog {
       trimmed++
     }
     if (trimmed === 0) return
-    this.sql.raw('delete from dotdo_log where last <= ?', floor)
+    this.sql.raw('delete from dotdo_log where first <= ?', floor)
     this.floor = floor
   }
 
@@ -242,8 +242,7 @@ export class ChangeLog {
     this.check(seq)
     const segments: Segment[] = []
     let bytesRead = 0
-    const statement = 'select first, last, at, epoch, bytes from dotdo_log where last > ? order by first'
-    for (const { first, last, at, epoch, bytes } of this.sql.iterate(statement, seq)) {
+    for (const { first, last, at, epoch, bytes } of this.sql.iterate(selectAfter, seq + 1, seq)) {
       const segment = { first: Number(first), last: Number(last), atMs: Number(at), epoch: Number(epoch) }
       segments.push({ ...segment, bytes: bytes as Uint8Array })
       bytesRead += (bytes as Uint8Array).length
@@ -315,5 +314,8 @@ export class ChangeLog {
   }
 }
 
+// By `first`, which is the key: looking at every `last` would be a look at the whole log.
+const selectAfter = `select first, last, at, epoch, bytes from dotdo_log where first >=
+  coalesce((select first from dotdo_log where first <= ? order by first desc limit 1), 0) and last > ? order by first`
 const insertLog = 'insert into dotdo_log (first, last, at, epoch, total, bytes) values (?, ?, ?, ?, ?, ?)'
 const insertRedo = 'insert into dotdo_redo (first, bytes) values (?, ?)'
