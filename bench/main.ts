@@ -7,6 +7,7 @@ import { type Bench, jsonOf, keep, tableOf } from './bench.ts'
 import { coldOpen } from './cold-open.ts'
 import { groupCommit } from './group-commit.ts'
 import { lakeCommits } from './lake-commits.ts'
+import { lakeFlush } from './lake-flush.ts'
 import { logOverhead } from './log-overhead.ts'
 import { parquet } from './parquet.ts'
 import { parquetReading } from './parquet-read.ts'
@@ -23,6 +24,7 @@ export const benches: readonly Bench[] = [
   parquet,
   parquetReading,
   lakeCommits,
+  lakeFlush,
 ]
 
 interface Flags {
