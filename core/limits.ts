@@ -156,6 +156,15 @@ export const WORKERS_RPC_BYTES = 8 * 1024 * 1024
 export const WORKERS_CALL_BYTES_MAX = 30 * 1024 * 1024
 /** Milliseconds an alarm comes after its time: timers in memory come first, so alarms cost a write a second at most. */
 export const WORKERS_ALARM_LATE_MS = 1_000
+/** Bytes of values that a row group gathers in a Durable Object: beside it are its compressed form, a part of the file
+ *  that is being sent, the next one, and the shard. */
+export const WORKERS_PARQUET_GROUP_BYTES = 16 * 1024 * 1024
+/** Bytes of footers that a Durable Object keeps for fetching payloads. */
+export const WORKERS_PARQUET_CACHE_BYTES = 4 * 1024 * 1024
+/** Requests to R2 under way at once: a request in Workers has 6 connections. */
+export const WORKERS_OBJECT_REQUESTS_MAX = 6
+/** Milliseconds between looks at a database's shards in Workers: each look wakes all of them, and is billed. */
+export const WORKERS_TIER_POLL_MS = 60_000
 /** Bytes a tunnel sends ahead of what the other end has taken: hides a round trip of 100 ms at 10 MB/s. */
 export const TUNNEL_WINDOW_BYTES = 1024 * 1024
 /** Bytes of one WebSocket frame of a tunnel: small against the window, large against the cost of a frame. */
@@ -178,6 +187,8 @@ export const OBJECT_KEY_BYTES_MAX = 1_024
 export const OBJECT_PART_BYTES_MIN = 5 * 1024 * 1024
 /** Bytes of a part when the caller does not choose: 10,000 of them make 78 GiB, and one is held in memory. */
 export const OBJECT_PART_BYTES = 8 * 1024 * 1024
+/** Bytes of memory with which the writing of an object of unknown size begins: files of small tables fit. */
+export const OBJECT_WRITE_BUFFER_BYTES = 64 * 1024
 /** Parts of one multipart upload: S3's and R2's own bound. */
 export const OBJECT_PARTS_MAX = 10_000
 /** Objects and prefixes of one page of a list: S3's and R2's own bound. */
@@ -361,7 +372,8 @@ export const QUERY_PARTIAL_ROWS_MAX = 20_000
 export const QUERY_BATCH_ROWS = 2_000
 /** Rows of one piece of what a shard has that is newer than a snapshot. */
 export const TIER_SINCE_ROWS_MAX = 5_000
-/** Tables that one description of all databases lists: a completion wants no more, and each may be a read of the lake. */
+/** Tables that one description of all databases lists: completion wants no more, and each may be a read of the lake.
+ * */
 export const SQL_DESCRIBED_TABLES_MAX = 2_000
 /** Snapshots whose files an SQL engine remembers: sets of ids, some MB each at the most. */
 export const SQL_SNAPSHOTS_KNOWN_MAX = 32

@@ -3,19 +3,31 @@
  *
  *      /tunnel/redis     worker/tunnels.ts
  *      everything else   http/app.ts */
-import { shardObject, workersClock } from '@dotdo/core/host/workers'
+import { lakeObject, shardObject, workersClock } from '@dotdo/core/host/workers'
 import { catalogProgram } from '@dotdo/core/shard'
 import { createApp } from './http/app.ts'
 import manifest from './package.json' with { type: 'json' }
-import { programs } from './programs.ts'
 import { authenticateOf, defaultsOf, type Environment, fabricOf, logBug } from './worker/environment.ts'
+import { lakeOf, lakeParts, logTier, serviceOf, tieredPrograms } from './worker/lake.ts'
 import { workerMetrics } from './worker/metrics.ts'
 import { tunnelRoutes } from './worker/tunnels.ts'
+import { isOfLake, withoutLakeRoutes } from './worker/without-lake.ts'
 
 export { GatewayObject } from './worker/gateway.ts'
 
 /** The class of shards. */
-export class ShardObject extends shardObject({ programs, onBug: logBug }) {}
+export class ShardObject extends shardObject({
+  programs: tieredPrograms,
+  work: (environment) => lakeOf(environment as Environment)?.work ?? {},
+  onBug: logBug,
+}) {}
+
+/** The class of databases' lakes. */
+export class LakeObject extends lakeObject({
+  open: (environment) => serviceOf(environment as Environment),
+  onTier: logTier,
+  onBug: logBug,
+}) {}
 
 /** The class of the catalog. */
 export class CatalogObject extends shardObject({ programs: [catalogProgram], onBug: logBug }) {}
@@ -41,7 +53,12 @@ function serveTunnels(request: Request, environment: Environment): Response | Pr
 function serveApp(request: Request, environment: Environment): Response | Promise<Response> {
   const authenticate = authenticateOf(environment)
   const fabric = fabricOf(environment)
+  const parts = lakeParts(environment, fabric)
+  if (parts.lake === undefined && isOfLake(new URL(request.url).pathname)) {
+    return withoutLakeRoutes(authenticate).fetch(request)
+  }
   const app = createApp({
+    ...parts,
     fabric,
     clock: workersClock,
     version,

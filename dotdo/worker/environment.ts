@@ -1,7 +1,7 @@
 /** What a Worker of dotdo is given: the bindings of wrangler.jsonc, and what it makes of them. */
 
 import { Failure } from '@dotdo/core/errors'
-import { createWorkersFabric, type ObjectNamespace, type ShardBindings } from '@dotdo/core/host/workers'
+import { createWorkersFabric, type ObjectNamespace, type R2Binding, type ShardBindings } from '@dotdo/core/host/workers'
 import { SHARD_COUNT_MAX } from '@dotdo/core/limits'
 import type { Fabric, ShardOptions } from '@dotdo/core/shard'
 import { checkPassword } from '../serve/credentials.ts'
@@ -10,6 +10,21 @@ import { checkPassword } from '../serve/credentials.ts'
 export interface Environment extends ShardBindings {
   /** One object a tunnel. */
   readonly GATEWAYS: ObjectNamespace
+  /** The bucket of the lake; without it there is none. */
+  readonly LAKE?: R2Binding
+  /** One object a database that has a lake. */
+  readonly LAKE_SERVICE?: ObjectNamespace
+  /** Another bucket, which policies name as `archive` in `cold`. */
+  readonly LAKE_ARCHIVE?: R2Binding
+  /** Where other readers of the tables find the bucket: s3://bucket, or s3://bucket/prefix to use a part of it. Default
+   *  s3://dotdo-lake. Metadata names files by it, so it stays what it was. */
+  readonly DOTDO_LAKE?: string
+  /** The same of the other bucket. Default s3://dotdo-archive. */
+  readonly DOTDO_LAKE_ARCHIVE?: string
+  /** The S3 endpoint that clients of /iceberg are told of: https://<account>.r2.cloudflarestorage.com */
+  readonly DOTDO_LAKE_ENDPOINT?: string
+  /** How often a database's shards are looked at, such as 30s. Default 1m. */
+  readonly DOTDO_LAKE_POLL?: string
   /** A secret: the password of the user `default`. Without it only requests to a loopback name are served. */
   readonly DOTDO_PASSWORD?: string
   /** Shards of a database that is first met in use. Default 1. */

@@ -17,6 +17,7 @@ interface WranglerConfig {
   readonly vars: Record<string, unknown>
   readonly durable_objects: { readonly bindings: { readonly name: string; readonly class_name: string }[] }
   readonly migrations: { readonly new_sqlite_classes: string[] }[]
+  readonly r2_buckets: { readonly binding: string; readonly bucket_name: string }[]
 }
 
 function readConfig(): WranglerConfig {
@@ -30,6 +31,8 @@ export interface WorkerdOptions {
   readonly folder: string
   /** Variables and secrets. */
   readonly bindings?: Record<string, unknown>
+  /** Whether the buckets of wrangler.jsonc are bound. Default true. */
+  readonly isBucketBound?: boolean
   /** A second Worker, with the same objects bound: its script, and the path under which it is called. */
   readonly beside?: string
 }
@@ -59,8 +62,11 @@ const children = () => {
   }
 }
 
-function workersOf({ bindings, beside }: WorkerdOptions): WorkerOptions[] {
-  const { main, compatibility_date, compatibility_flags, vars, durable_objects, migrations } = readConfig()
+function workersOf({ bindings, beside, isBucketBound = true }: WorkerdOptions): WorkerOptions[] {
+  const config = readConfig()
+  const { main, compatibility_date, compatibility_flags, vars, durable_objects, migrations } = config
+  const buckets = isBucketBound ? config.r2_buckets : []
+  const r2Buckets = Object.fromEntries(buckets.map((bucket) => [bucket.binding, bucket.bucket_name]))
   const shared = { compatibilityDate: compatibility_date, compatibilityFlags: compatibility_flags }
   const sqlite = new Set(migrations.flatMap((migration) => migration.new_sqlite_classes))
   const own = durable_objects.bindings.map(({ name, class_name: className }) => {
@@ -72,6 +78,7 @@ function workersOf({ bindings, beside }: WorkerdOptions): WorkerOptions[] {
     modules: [{ type: 'ESModule', path: path(main), contents: readFileSync(path(main), 'utf8') }],
     bindings: { ...vars, ...bindings } as never,
     durableObjects: Object.fromEntries(own),
+    r2Buckets,
   }
   if (beside === undefined) return [dotdo]
   const theirs = own.map(([name, binding]) => [name, { ...binding, scriptName: 'dotdo' }])
@@ -80,6 +87,7 @@ function workersOf({ bindings, beside }: WorkerdOptions): WorkerOptions[] {
     name: 'beside',
     modules: [{ type: 'ESModule', path: 'beside.mjs', contents: beside }],
     durableObjects: Object.fromEntries(theirs),
+    r2Buckets,
   }
   return [dotdo, second]
 }
@@ -91,6 +99,7 @@ export async function startWorkerd(options: WorkerdOptions): Promise<Workerd> {
   const miniflare = new Miniflare({
     workers: workersOf(options),
     durableObjectsPersist: options.folder,
+    r2Persist: join(options.folder, 'r2'),
     handleRuntimeStdio(out: Readable, err: Readable) {
       for (const stream of [out, err]) stream.on('data', (bytes) => (output += bytes))
     },

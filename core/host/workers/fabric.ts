@@ -7,7 +7,7 @@ import { CATALOG_DATABASE, Fabric, type Placement } from '../../shard/fabric.ts'
 import type { ShardClient } from '../../shard/router.ts'
 import type { CustomRoutes, ShardOptions } from '../../shard/strategy.ts'
 import { workersClock } from './clock.ts'
-import { lost, type ShardRpc, submitOver } from './wire.ts'
+import { answered, lost, type ShardRpc, submitOver } from './wire.ts'
 
 /** What is used of a binding of Durable Objects. */
 export interface ObjectNamespace {
@@ -47,15 +47,7 @@ function clientOf(take: () => ShardRpc): ShardClient {
         })
       if (failure !== null) throw fromWire(failure)
     },
-    async job(name, args) {
-      const answer = await take()
-        .job(name, args)
-        .catch((error: unknown) => {
-          throw lost(error)
-        })
-      if ('failure' in answer) throw fromWire(answer)
-      return answer.value
-    },
+    job: (name, args) => answered(take().job(name, args)),
   }
 }
 

@@ -8,7 +8,16 @@ export {
   type ShardBindings,
   type WorkersFabricOptions,
 } from './fabric.ts'
+export {
+  changedCollections,
+  type LakeBucket,
+  openWorkersLake,
+  type WorkersLake,
+  type WorkersLakeOptions,
+} from './lake.ts'
+export { catalogOver, type LakeRpc, lakeControlOver } from './lake-client.ts'
 export { workersLakeCodecs } from './lake-codecs.ts'
+export { type LakeObjectClass, type LakeObjectOptions, type LakeService, lakeObject } from './lake-object.ts'
 export { type R2Binding, r2Objects } from './r2-objects.ts'
 export { type ShardObjectClass, type ShardObjectOptions, shardObject, workersLimits } from './shard-object.ts'
 export { createWorkersSql } from './sql.ts'

@@ -5,7 +5,7 @@
  *  3. Evicted and started again, the object reads itself back from its storage; an alarm wakes it for active expiry.
  *  4. After a storage failure the object is reset: what SQLite then has undone, this process cannot know. */
 import { DurableObject } from 'cloudflare:workers'
-import { Failure, toFailure, toWire, type WireFailure } from '../../errors.ts'
+import { toFailure, toWire, type WireFailure } from '../../errors.ts'
 import {
   WORKERS_ALARM_LATE_MS,
   WORKERS_CACHED_BYTES_MAX,
@@ -18,9 +18,10 @@ import type { Clock } from '../../shard/clock.ts'
 import { type JobShard, runJob, type ShardWork } from '../../shard/job.ts'
 import type { Call, Program } from '../../shard/program.ts'
 import { Shard, type ShardLimits } from '../../shard/shard.ts'
+import { Alarm } from './alarm.ts'
 import { workersClock } from './clock.ts'
 import { createWorkersSql } from './sql.ts'
-import { type ShardRpc, type WireAnswer, type WireValue, wireReplies, wireValue } from './wire.ts'
+import { type ShardRpc, type WireAnswer, type WireValue, wireFailure, wireReplies, wireValue } from './wire.ts'
 
 /** What a shard keeps of itself in memory in an isolate of 128 MB. */
 export const workersLimits: Partial<ShardLimits> = {
@@ -48,45 +49,10 @@ type ObjectState = ConstructorParameters<typeof DurableObject>[0]
 /** A class for `wrangler.jsonc`, with `new_sqlite_classes`. */
 export type ShardObjectClass = new (ctx: ObjectState, env: unknown) => DurableObject<unknown> & ShardRpc
 
-/** The object's one alarm, as the wake-up call of its shard. */
-class Alarm {
-  private readonly storage: ObjectState['storage']
-  private setMs: number | null = null
-
-  constructor(storage: ObjectState['storage']) {
-    this.storage = storage
-  }
-
-  async load(): Promise<void> {
-    this.setMs = await this.storage.getAlarm()
-  }
-
-  /** The alarm has gone off; there is none now. */
-  cleared(): void {
-    this.setMs = null
-  }
-
-  /** Set it, unless it is set for that time or before: each setting is a write. */
-  set(atMs: number): void {
-    const dueMs = atMs + WORKERS_ALARM_LATE_MS
-    if (this.setMs !== null && this.setMs <= dueMs) return
-    this.setMs = dueMs
-    // The output gate waits for it, and fails with it.
-    void this.storage.setAlarm(dueMs)
-  }
-}
-
 /** Tell whose shard an object is, by the name that `createPlacement` gave it; nobody's when it has none. */
 function placeOf(name = ''): Pick<JobShard, 'database' | 'index'> {
   const at = name.lastIndexOf('/')
   return { database: name.slice(0, Math.max(0, at)), index: Number(name.slice(at + 1)) }
-}
-
-/** What a job's failure is on the wire. One of storage does not reset the object: it may be the lake's, and of its own
- *  the shard has told. */
-function jobFailed(error: unknown, onBug: ShardObjectOptions['onBug']): WireFailure {
-  if (!(error instanceof Failure)) onBug?.(error)
-  return toWire(toFailure(error))
 }
 
 /** Make the class of Durable Objects that are shards running these programs. */
@@ -101,7 +67,7 @@ export function shardObject(options: ShardObjectOptions): ShardObjectClass {
     constructor(ctx: ObjectState, env: unknown) {
       super(ctx, env)
       const wakeUp = new Alarm(ctx.storage)
-      const clock: Clock = { ...workersClock, alarm: (atMs) => wakeUp.set(atMs) }
+      const clock: Clock = { ...workersClock, alarm: (atMs) => wakeUp.set(atMs + WORKERS_ALARM_LATE_MS) }
       this.wakeUp = wakeUp
       const work = options.work?.(env) ?? {}
       this.work = work
@@ -138,7 +104,8 @@ export function shardObject(options: ShardObjectOptions): ShardObjectClass {
       try {
         return wireValue(await runJob(this.work, this.forJobs, { name, args }))
       } catch (error) {
-        return jobFailed(error, onBug)
+        // One of storage does not reset the object: it may be the lake's, and of its own the shard has told.
+        return wireFailure(error, onBug)
       }
     }
 

@@ -3,7 +3,7 @@
  *  1. A failure is plain data on the wire: RPC turns errors of ours into errors without a code.
  *  2. Replies that do not fit one RPC are handed out piece by piece; the object keeps the rest until it was fetched.
  *  3. What is too large on its own is refused with `limit`: a call before it is sent, a reply after its call ran. */
-import { Failure, fromWire, toWire, type WireFailure } from '../../errors.ts'
+import { Failure, fromWire, toFailure, toWire, type WireFailure } from '../../errors.ts'
 import { WORKERS_CALL_BYTES_MAX, WORKERS_RPC_BYTES } from '../../limits.ts'
 import type { Call } from '../../shard/program.ts'
 
@@ -140,8 +140,27 @@ function release(answer: WireAnswer | undefined): void {
   if (answer !== undefined && 'rest' in answer) (answer as Partial<Disposable>)[Symbol.dispose]?.()
 }
 
-/** Say what an RPC that met no answer means to its caller. */
-export function lost(error: unknown): Failure {
+/** Say what an RPC that met no answer means to its caller.
+ *  @param whose the object that was asked */
+export function lost(error: unknown, whose = "the shard's"): Failure {
   const message = error instanceof Error ? error.message : String(error)
-  return new Failure('unavailable', `the shard's object gave no answer: ${message}`, undefined, error)
+  return new Failure('unavailable', `${whose} object gave no answer: ${message}`, undefined, error)
+}
+
+/** Say on the wire why there is no value.
+ *  @param onBug told of what is no Failure */
+export function wireFailure(error: unknown, onBug?: (error: unknown) => void): WireFailure {
+  if (!(error instanceof Failure)) onBug?.(error)
+  return toWire(toFailure(error))
+}
+
+/** Take what was asked for out of an answer.
+ *  @throws the Failure that came in its place; unavailable when nothing came
+ *  @param whose the object that was asked */
+export async function answered(answer: Promise<WireValue | WireFailure>, whose?: string): Promise<unknown> {
+  const given = await answer.catch((error: unknown) => {
+    throw lost(error, whose)
+  })
+  if ('failure' in given) throw fromWire(given)
+  return given.value
 }
