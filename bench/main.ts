@@ -13,6 +13,7 @@ import { parquet } from './parquet.ts'
 import { parquetReading } from './parquet-read.ts'
 import { redis } from './redis.ts'
 import { routing } from './routing.ts'
+import { sql } from './sql.ts'
 
 /** Every bench, in the order they are listed. Add yours here. */
 export const benches: readonly Bench[] = [
@@ -25,6 +26,7 @@ export const benches: readonly Bench[] = [
   parquetReading,
   lakeCommits,
   lakeFlush,
+  sql,
 ]
 
 interface Flags {

@@ -42,7 +42,7 @@ export interface ColdParts {
   /** What a file's columns are called; undefined: as in the schema. */
   shapeOf(file: DataFile): FileShape | undefined
   readonly hotDeletes?: HotDeletes | undefined
-  /** Rows that deletion vectors delete, by the vector's file: `vectorRows` has their numbers by the data file's path. */
+  /** Rows that deletion vectors delete: a table with the columns `file_path` and `pos`, and the paths that it names. */
   readonly vectors?: { readonly table: string; readonly files: ReadonlySet<string> } | undefined
 }
 
@@ -132,7 +132,8 @@ export function insideOf(field: Field): string {
   if (isPrimitive(type)) return ''
   if (type.type === 'list') return `list<${type['element-id']}${insideOf({ ...field, type: type.element })}>`
   if (type.type === 'map') {
-    return `map<${type['key-id']}${insideOf({ ...field, type: type.key })},${type['value-id']}${insideOf({ ...field, type: type.value })}>`
+    const [key, value] = [type.key, type.value].map((one) => insideOf({ ...field, type: one }))
+    return `map<${type['key-id']}${key},${type['value-id']}${value}>`
   }
   return `<${type.fields.map((one) => `${one.id} ${one.name}${insideOf(one)}`).join(',')}>`
 }

@@ -1,132 +1,17 @@
-/** Tables of the lake, ours and others': time travel, deletes, changed schemas, what is fetched and what is left out. */
-import { mkdirSync, readdirSync, statSync } from 'node:fs'
-import { join } from 'node:path'
 import { afterEach, describe, expect, it } from 'vitest'
-import { catalogProgram } from '../../../shard/catalog.ts'
-import { fileCatalog } from '../../../tiering/iceberg/catalog-files.ts'
-import { commitChange, commitUpdates } from '../../../tiering/iceberg/commit.ts'
-import { type DataFile, dataFile } from '../../../tiering/iceberg/data-file.ts'
+import { commitUpdates } from '../../../tiering/iceberg/commit.ts'
 import { deletionVectorFile } from '../../../tiering/iceberg/deletion-vector.ts'
-import { evolveSchema, type SchemaChange } from '../../../tiering/iceberg/evolve.ts'
-import { LakeFiles } from '../../../tiering/iceberg/files.ts'
 import { createRef } from '../../../tiering/iceberg/history.ts'
-import { schemaOf, specOf } from '../../../tiering/iceberg/metadata.ts'
 import { makeSpec } from '../../../tiering/iceberg/partition.ts'
 import { makeSchema } from '../../../tiering/iceberg/schema.ts'
-import { TestLake, type TestRow } from '../../../tiering/iceberg/testing.ts'
+import { TestLake } from '../../../tiering/iceberg/testing.ts'
 import { counted } from '../../../tiering/objects/counted.ts'
 import { memoryObjects } from '../../../tiering/objects/memory.ts'
-import { createParquetWriter } from '../../../tiering/parquet/writer.ts'
-import type { SqlRequest, SqlStats } from '../../../tiering/sql/port.ts'
-import { uncompressed } from '../../../tiering/zstd.ts'
-import { openDiskObjects } from '../disk-objects.ts'
-import { openFabric } from '../index.ts'
-import { temporaryFolder } from '../testing.ts'
-import { type NodeSqlEngine, openSqlEngine, type SqlEngineOptions } from './engine.ts'
-import { allRows } from './testing.ts'
+import type { SqlRequest } from '../../../tiering/sql/port.ts'
 
-const endings: (() => unknown)[] = []
+import { ColdRig, coldRig, endAll, row, schema, span } from './cold-testing.ts'
 
-afterEach(async () => {
-  for (const end of endings.splice(0).reverse()) await end()
-})
-
-function folder(): string {
-  const { path, remove } = temporaryFolder()
-  endings.push(remove)
-  return path
-}
-
-const schema = makeSchema([
-  { name: 'id', type: 'long', required: true },
-  { name: 'ns', type: 'string' },
-  { name: 'ts', type: 'timestamptz' },
-  { name: 'x', type: 'double' },
-])
-
-/** A lake with one table, and SQL over it. */
-class ColdRig {
-  readonly lake: TestLake
-  readonly sql: NodeSqlEngine
-
-  static async open(lake: TestLake, more: Partial<SqlEngineOptions> = {}): Promise<ColdRig> {
-    const fabric = await openFabric({ data: folder(), programs: [] })
-    const { catalog, files } = lake
-    const sql = openSqlEngine({
-      fabric,
-      programs: [catalogProgram],
-      lake: { catalog, files },
-      clock: lake.clock,
-      threads: 2,
-      ...more,
-    })
-    endings.push(
-      () => fabric.close(),
-      () => sql.close(),
-    )
-    return new ColdRig(lake, sql)
-  }
-
-  private constructor(lake: TestLake, sql: NodeSqlEngine) {
-    this.lake = lake
-    this.sql = sql
-  }
-
-  async run(text: string, more: Partial<SqlRequest> = {}): Promise<{ rows: unknown[]; stats: SqlStats }> {
-    const result = await this.sql.query({ text, database: 'db', ...more })
-    const rows = await allRows(result)
-    return { rows, stats: result.stats() }
-  }
-
-  async rows(text: string, more: Partial<SqlRequest> = {}): Promise<unknown[]> {
-    return (await this.run(text, more)).rows
-  }
-
-  /** Change the table's schema. */
-  async evolve(...changes: SchemaChange[]): Promise<void> {
-    const { committer, name } = this.lake
-    await commitUpdates(committer, name, (metadata) => {
-      const evolved = evolveSchema({ schema: schemaOf(metadata), lastColumnId: metadata['last-column-id'] }, changes)
-      return {
-        requirements: [],
-        updates: [
-          { action: 'add-schema', schema: evolved.schema, 'last-column-id': evolved.lastColumnId },
-          { action: 'set-current-schema', 'schema-id': -1 },
-        ],
-      }
-    })
-  }
-
-  /** Commit delete files. */
-  async delete(...addDeletes: DataFile[]): Promise<void> {
-    const baseSnapshotId = (await this.lake.load())['current-snapshot-id'] ?? null
-    await this.lake.commit({ addDeletes, baseSnapshotId })
-  }
-
-  /** Write a file of deletes by value. */
-  async equalityDelete(names: readonly string[], rows: readonly TestRow[]): Promise<DataFile> {
-    const metadata = await this.lake.load()
-    const whole = schemaOf(metadata)
-    const fields = whole.fields.filter(({ name }) => names.includes(name))
-    const parts: Uint8Array[] = []
-    const sink = { write: (bytes: Uint8Array) => void parts.push(bytes) }
-    const writer = createParquetWriter({ schema: { type: 'struct', fields }, sink, compressor: uncompressed })
-    await writer.writeRows(rows)
-    const path = `${metadata.location}/data/eq-${rows.length}-${names.join('-')}.parquet`
-    const summary = await writer.finish()
-    await this.lake.files.write(path, new Uint8Array(Buffer.concat(parts)))
-    const file = dataFile(summary, { path, spec: specOf(metadata), partition: [] })
-    return { ...file, content: 'equality-deletes', equalityIds: fields.map(({ id }) => id) }
-  }
-}
-
-async function coldRig(more: Partial<SqlEngineOptions> = {}, lake = new TestLake()): Promise<ColdRig> {
-  await lake.create({ schema })
-  return ColdRig.open(lake, more)
-}
-
-const row = (id: number, ns: string | null = 'a') => ({ id, ns, ts: id * 1_000_000, x: id / 2 })
-const span = (from: number, to: number, ns?: string) => Array.from({ length: to - from }, (_, at) => row(from + at, ns))
+afterEach(endAll)
 
 describe('time travel', () => {
   it('reads snapshots, times, tags and branches, in the statement and for all of it', async () => {
@@ -154,7 +39,8 @@ describe('time travel', () => {
     expect(await count('', { asOf: { timestampMs: atMs + 1 } })).toEqual([[10]])
     expect(await count('', { asOf: { ref: 'v1' } })).toEqual([[10]])
     expect(await count("at (version => 'main')", { asOf: { ref: 'v1' } })).toEqual([[15]])
-    const both = `select count(*) from db.events now left join db.events old at (version => ${id}) on old.id = now.id where old.id is null`
+    const joined = `db.events now left join db.events old at (version => ${id}) on old.id = now.id`
+    const both = `select count(*) from ${joined} where old.id is null`
     expect(await rig.rows(both)).toEqual([[5]])
   })
 
@@ -402,103 +288,5 @@ describe('what is left out', () => {
     const same = await rig.rows('select sum(x) from events where id < 5', { explain: true })
     expect(same).toEqual(rows)
     expect((await rig.rows('explain analyze select count(*) from events')).flat().join('\n')).toMatch(/Total Time/)
-  })
-})
-
-describe('files of a store elsewhere', () => {
-  /** A table with one large file and a small one. */
-  async function large(more: Partial<SqlEngineOptions> = {}) {
-    const store = counted(memoryObjects(new TestLake().clock))
-    const rig = await coldRig(more, new TestLake(store))
-    const noise = (id: number) =>
-      `${Math.imul(id + 1, 0x9e3779b1) >>> 0}-${Math.imul(id + 7, 0x85ebca6b) >>> 0}`.repeat(4)
-    const file = await rig.lake.append(Array.from({ length: 60_000 }, (_, id) => row(id, noise(id))))
-    await rig.lake.append(span(60_000, 60_010))
-    expect(file.sizeBytes).toBeGreaterThan(4 * 1024 * 1024)
-    return { rig, store, file }
-  }
-
-  it('are fetched once: of large ones the columns that are read', async () => {
-    const cacheFolder = folder()
-    const { rig, store, file } = await large({ cacheFolder })
-    const sum = 'select sum(id), count(*) from events'
-    const first = await rig.run(sum)
-    expect(first.rows).toEqual([[(60_010 * 60_009) / 2, 60_010]])
-    expect(first.stats.bytesRead).toBeLessThan(file.sizeBytes / 3)
-    expect(first.stats.bytesCached).toBe(0)
-    const gets = store.counts.get
-    const again = await rig.run(sum)
-    expect(again.rows).toEqual(first.rows)
-    expect(again.stats.bytesRead).toBe(0)
-    expect(again.stats.bytesCached).toBeGreaterThan(0)
-    const more = await rig.run('select max(ns), sum(x) from events')
-    expect(more.stats.bytesRead).toBeGreaterThan(file.sizeBytes / 3)
-    expect(await rig.rows('select count(*) from events where ns is not null and x >= 0 and ts is not null')).toEqual([
-      [60_010],
-    ])
-    expect((await rig.run('select * from events where id = 5')).stats.bytesRead).toBe(0)
-    expect(store.counts.get).toBeGreaterThan(gets)
-  })
-
-  it('are kept within a bound, but for those in use', async () => {
-    const cacheFolder = folder()
-    const { rig } = await large({ cacheFolder, cacheBytes: 1024 * 1024 })
-    const files = join(cacheFolder, 'files')
-    const result = await rig.sql.query({ text: 'select * from events', database: 'db' })
-    const taken = result.batches[Symbol.asyncIterator]()
-    await taken.next()
-    expect(readdirSync(files)).toHaveLength(2)
-    await result.close()
-    const bytes = readdirSync(files).reduce((sum, name) => sum + statSync(join(files, name)).blocks * 512, 0)
-    expect(bytes).toBeLessThanOrEqual(1024 * 1024)
-    expect(await rig.rows('select count(*), max(ns) is not null from events')).toEqual([[60_010, true]])
-  })
-
-  it('outlive the engine when they are whole', async () => {
-    const cacheFolder = folder()
-    const store = counted(memoryObjects(new TestLake().clock))
-    const rig = await coldRig({ cacheFolder }, new TestLake(store))
-    await rig.lake.append(span(0, 100))
-    expect((await rig.run('select count(id) from events where x >= 0')).stats.bytesRead).toBeGreaterThan(0)
-    await rig.sql.close()
-    const next = await ColdRig.open(rig.lake, { cacheFolder })
-    const { rows, stats } = await next.run('select count(id) from events where x >= 0')
-    expect(rows).toEqual([[100]])
-    expect(stats.bytesRead).toBe(0)
-    expect(stats.bytesCached).toBeGreaterThan(0)
-  })
-
-  it('that are gone, or damaged, are told of', async () => {
-    const rig = await coldRig()
-    const file = await rig.lake.append(span(0, 10))
-    await rig.lake.store.put(rig.lake.files.keyOf(file.path), new Uint8Array(10))
-    await expect(rig.rows('select * from events')).rejects.toMatchObject({ code: 'storage' })
-    await rig.lake.store.delete([rig.lake.files.keyOf(file.path)])
-    await expect(rig.rows('select * from events')).rejects.toMatchObject({ code: 'unavailable', message: /is gone/ })
-  })
-})
-
-describe('files on this disk', () => {
-  it('are read where they are', async () => {
-    const path = join(folder(), "it's a lake")
-    mkdirSync(path)
-    const clock = new TestLake().clock
-    const store = await openDiskObjects(path, { durability: 'normal' })
-    endings.push(() => store.close())
-    const files = new LakeFiles({ store, root: `file://${path}`, chance: clock })
-    const lake = new TestLake(store)
-    Object.assign(lake, { files, catalog: fileCatalog({ files, clock }) })
-    Object.assign(lake, { committer: { catalog: lake.catalog, files, clock } })
-    await lake.create({ schema })
-    const file = await lake.dataFile(span(0, 100))
-    await commitChange(lake.committer, lake.name, { addData: [file] }, 'one')
-    const cacheFolder = folder()
-    const rig = await ColdRig.open(lake, { cacheFolder })
-    const { rows, stats } = await rig.run('select sum(id) from events')
-    expect(rows).toEqual([[4950]])
-    expect(stats.bytesRead).toBe(file.columnSizes?.get(1))
-    expect(readdirSync(join(cacheFolder, 'files'))).toEqual([])
-    const plan = await rig.rows('explain select sum(id) from events where x > 1')
-    expect(plan.flat().join('\n')).toMatch(/READ_PARQUET/)
   })
 })

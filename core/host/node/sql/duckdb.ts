@@ -1,7 +1,7 @@
 /** DuckDB, brought in when it is first needed and shut off from everything but the files it is handed. Node only.
  *
- *  1. SQL comes from outside. What it may name is checked before DuckDB sees it (ast.ts, allowed.ts); this is the second
- *     wall: no files but those of the given folders, no extensions, no network, and no setting can be changed.
+ *  1. SQL comes from outside. What it may name is checked before DuckDB sees it (ast.ts, allowed.ts); this is the
+ *     second wall: no files but those of the given folders, no extensions, no network, and no setting can be changed.
  *  2. Errors come with their places, as JSON. */
 import type { DuckDBConnection, DuckDBInstance } from '@duckdb/node-api'
 import { Failure } from '../../../errors.ts'

@@ -1,7 +1,7 @@
 /** SQL over hot and cold in Node: DuckDB reads Parquet files and rows of shards as one table. Node only.
  *
- *  1. Text from outside is parsed by DuckDB's own parser; every table in it is replaced by a view of ours, every function
- *     is checked. What is not a select is refused.
+ *  1. Text from outside is parsed by DuckDB's own parser; every table in it is replaced by a view of ours, every
+ *     function is checked. What is not a select is refused.
  *  2. A query is of one state: a snapshot, and for each shard all rows past it. When the lake or the map of slots moves
  *     under it, it begins anew.
  *  3. Rows of shards are kept in DuckDB between queries (hot-table.ts); a query fetches what is newer. */

@@ -31,10 +31,12 @@ function explainCold({ plan, found }: ResolvedTable): string[] {
   const deletes = new Set(tasks.flatMap((task) => task.deletes.map(({ path }) => path)))
   const { manifests, manifestsPruned, filesPruned } = counts
   const inManifests = whole.files - counts.files
+  const sizes = `${figure(bytes, 'byte')} of ${whole.bytes.toLocaleString('en-US')}`
+  const unread = `${figure(inManifests, 'file')} in ${manifestsPruned} of ${figure(manifests, 'manifest')}`
   const lines = [
     `  cold: snapshot ${snapshot['snapshot-id']} of ${new Date(snapshot['timestamp-ms']).toISOString()}`,
-    `    reads ${figure(tasks.length, 'file')} of ${whole.files}, ${figure(bytes, 'byte')} of ${whole.bytes.toLocaleString('en-US')}`,
-    `    left out by the partitions of manifests: ${figure(inManifests, 'file')} in ${manifestsPruned} of ${figure(manifests, 'manifest')}`,
+    `    reads ${figure(tasks.length, 'file')} of ${whole.files}, ${sizes}`,
+    `    left out by the partitions of manifests: ${unread}`,
     `    left out by partitions and bounds of files: ${figure(filesPruned, 'file')}`,
   ]
   if (deletes.size > 0) lines.push(`    deletes in ${figure(deletes.size, 'file')}`)

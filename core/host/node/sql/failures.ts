@@ -10,8 +10,28 @@ interface DuckDBError {
 }
 
 /** Kinds of errors that are the fault of the statement. */
-const faulty =
-  /^(?:Binder|Catalog|Parser|Syntax|Conversion|Invalid Input|Invalid|Invalid Type|Mismatch Type|Out of Range|Divide by Zero|Decimal|Constraint|Parameter Not Resolved|Parameter Not Allowed|Invalid type|Expression|Sequence|Dependency|Object Size)/
+const faulty: ReadonlySet<string> = new Set([
+  'Binder',
+  'Catalog',
+  'Constraint',
+  'Conversion',
+  'Decimal',
+  'Dependency',
+  'Divide by Zero',
+  'Expression',
+  'Invalid',
+  'Invalid Input',
+  'Invalid type',
+  'Invalid Type',
+  'Mismatch Type',
+  'Object Size',
+  'Out of Range',
+  'Parameter Not Allowed',
+  'Parameter Not Resolved',
+  'Parser',
+  'Sequence',
+  'Syntax',
+])
 
 /** Turn what DuckDB threw into a failure.
  *  @param place finds places in the text that was asked */
@@ -28,7 +48,7 @@ export function duckFailure(error: unknown, place: (byte: number) => Place): Fai
     return new Failure('not_found', message, detail, error)
   }
   if (type === 'Not implemented') return new Failure('unsupported', message, detail, error)
-  if (faulty.test(type)) return new Failure('invalid', message, detail, error)
+  if (faulty.has(type)) return new Failure('invalid', message, detail, error)
   if (type === 'IO' || type === 'HTTP') return new Failure('storage', message, undefined, error)
   return new Failure('internal', `DuckDB: ${type === '' ? message : `${type}: ${message}`}`, undefined, error)
 }

@@ -3,8 +3,8 @@
  *  1. Files never change, and each location is used once: what is there is right for ever.
  *  2. Of a large file only the columns asked for are fetched, into a file of the same size with holes. All but the
  *     columns' own chunks (footer, indexes, bloom filters) is always there, so DuckDB never reads a hole.
- *  3. Files that running queries read stay; else the ones used longest ago go when the cache is full. Files with holes do
- *     not outlive the process, as nobody would know what is in them. */
+ *  3. Files that running queries read stay; else the ones used longest ago go when the cache is full. Files with holes
+ *     do not outlive the process, as nobody would know what is in them. */
 import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, readdirSync, rmSync, statSync } from 'node:fs'
 import { type FileHandle, open, rename } from 'node:fs/promises'

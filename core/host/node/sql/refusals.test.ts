@@ -201,7 +201,7 @@ describe('names', () => {
     const attempts = [
       'with duckdb_tables as (select * from duckdb_tables) select * from duckdb_tables',
       'with a as (select * from duckdb_settings), duckdb_settings as (select 1) select * from a',
-      'with recursive duckdb_views as (select * from duckdb_views union all select * from duckdb_views where false) from duckdb_views',
+      'with recursive duckdb_views as (from duckdb_views union all from duckdb_views where false) from duckdb_views',
       'select * from duckdb_tables where exists (with duckdb_tables as (select 1) from duckdb_tables)',
       '(with sqlite_master as (select 1) select 1) union all select count(*) from sqlite_master',
       'select (with duckdb_columns as (select 1) select 1), * from duckdb_columns',

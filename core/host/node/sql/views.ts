@@ -219,7 +219,8 @@ export async function makePlanView(
 
 /** The select of no rows. */
 function emptyPart(columns: readonly FoundColumn[]): string {
-  return `select ${columns.map(({ name, type }) => `null::${duckType(type)} as ${quoteName(name)}`).join(', ')} where false`
+  const selected = columns.map(({ name, type }) => `null::${duckType(type)} as ${quoteName(name)}`)
+  return `select ${selected.join(', ')} where false`
 }
 
 function hotPart(columns: readonly FoundColumn[], { held, columns: kept }: HotRows): string {
