@@ -54,6 +54,7 @@ it('rows are aligned by what is seen', () => {
 
 it.each([
   [0, '0 bytes'],
+  [1, '1 byte'],
   [999, '999 bytes'],
   [1_500, '1.5 KB'],
   [123_456_789, '123 MB'],

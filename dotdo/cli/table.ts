@@ -91,7 +91,7 @@ export function alignRows(rows: readonly (readonly string[])[], { right = [] }: 
 
 /** Write bytes for people: 12.3 MB. */
 export function showBytes(bytes: number): string {
-  const units = ['bytes', 'KB', 'MB', 'GB', 'TB']
+  const units = [bytes === 1 ? 'byte' : 'bytes', 'KB', 'MB', 'GB', 'TB']
   let value = bytes
   let unit = 0
   while (value >= 1_000 && unit < units.length - 1) {

@@ -2,10 +2,12 @@
 import type { PolicyOptions, TableStatus, TierStatus } from '@dotdo/core/tiering/tier'
 import { alignRows, showBytes, showDuration, showNumber } from './table.ts'
 
+const bounds = ['hotFor', 'maxHotRows', 'maxHotBytes', 'flushEvery', 'flushBytes'] as const
+
 function policyText(policy: PolicyOptions): string {
-  const { mirror = true, changes = true, cold, ...rest } = policy
+  const { mirror = true, changes = true, cold } = policy
   const kept = [mirror ? 'newest rows' : [], changes ? 'every change' : []].flat().join(' and ') || 'nothing'
-  const set = Object.entries(rest).map(([name, value]) => `${name} ${value}`)
+  const set = bounds.flatMap((name) => (policy[name] === undefined ? [] : `${name} ${policy[name]}`))
   if (cold !== undefined) set.push(`to ${cold.store} after ${cold.after}`)
   return [kept, ...set].join(', ')
 }

@@ -1,3 +1,4 @@
+import * as arrow from 'apache-arrow'
 import { DataType, type RecordBatch, RecordBatchReader, tableFromIPC, type Vector } from 'apache-arrow'
 import { describe, expect, it } from 'vitest'
 import { arrowWriter } from './arrow.ts'
@@ -5,7 +6,10 @@ import type { Rows } from './sql-formats.ts'
 
 /** Write batches and read them back. */
 function bytesOf(columns: readonly (readonly [name: string, type: string])[], batches: readonly Rows[]): Uint8Array {
-  const writer = arrowWriter(columns.map(([name, type]) => ({ name, type })))
+  const writer = arrowWriter(
+    arrow,
+    columns.map(([name, type]) => ({ name, type })),
+  )
   const stats = { elapsedMs: 0, rows: 0, files: 0, filesPruned: 0, bytesRead: 0, bytesCached: 0, bytesPruned: 0 }
   const pieces = [
     writer.begin(),

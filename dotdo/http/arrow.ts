@@ -10,31 +10,15 @@
  *  @source https://arrow.apache.org/docs/format/CanonicalExtensions.html#json */
 import { Failure } from '@dotdo/core/errors'
 import type { SqlColumn, SqlResultValue } from '@dotdo/core/tiering/sql'
-import {
-  AsyncByteQueue,
-  Binary,
-  Bool,
-  type Data,
-  type DataType,
-  DateDay,
-  Decimal,
-  Field,
-  Float32,
-  Float64,
-  Int32,
-  Int64,
-  makeData,
-  Null,
-  RecordBatch,
-  RecordBatchStreamWriter,
-  Schema,
-  Struct,
-  TimeMicrosecond,
-  TimestampMicrosecond,
-  Utf8,
-} from 'apache-arrow'
+import type { Data, DataType, Decimal } from 'apache-arrow'
 import type { ResultWriter, Rows } from './sql-formats.ts'
 import { distinctNames, toJsonOf } from './sql-values.ts'
+
+/** apache-arrow, handed in: loading it takes 100 ms, and few results are asked for as Arrow. */
+type Arrow = typeof import('apache-arrow')
+
+/** Makes columns from their buffers. */
+type Make = (parts: object) => Data
 
 /** The values of one column of a batch. */
 type Values = readonly SqlResultValue[]
@@ -53,25 +37,28 @@ interface Validity {
   readonly nullBitmap: Uint8Array
 }
 
-/** Gathers what the writer writes. */
-class ByteList extends AsyncByteQueue {
-  private pieces: Uint8Array[] = []
-
-  override write(piece: Uint8Array): void {
-    this.pieces.push(piece)
-  }
-
+/** What the writer has written. */
+interface ByteList {
   /** Take everything written since. */
-  take(): Uint8Array {
-    const bytes = new Uint8Array(this.pieces.reduce((sum, { length }) => sum + length, 0))
-    let at = 0
-    for (const piece of this.pieces) {
-      bytes.set(piece, at)
-      at += piece.length
+  take(): Uint8Array
+}
+
+/** Make what gathers what the writer writes. */
+function byteList({ AsyncByteQueue }: Arrow) {
+  class Gathered extends AsyncByteQueue implements ByteList {
+    private pieces: Uint8Array[] = []
+
+    override write(piece: Uint8Array): void {
+      this.pieces.push(piece)
     }
-    this.pieces = []
-    return bytes
+
+    take(): Uint8Array {
+      const bytes = Buffer.concat(this.pieces)
+      this.pieces = []
+      return bytes
+    }
   }
+  return new Gathered()
 }
 
 /** Make bits of flags, padded to eight bytes. */
@@ -93,15 +80,19 @@ function misfit(value: SqlResultValue, type: string): Failure {
   return new Failure('internal', `a result has ${String(value).slice(0, 80)} in a column of type ${type}`)
 }
 
-function numbers(type: DataType, Numbers: Float64ArrayConstructor | Float32ArrayConstructor | Int32ArrayConstructor) {
+function numbers(
+  make: Make,
+  type: DataType,
+  Numbers: Float64ArrayConstructor | Float32ArrayConstructor | Int32ArrayConstructor,
+) {
   return (values: Values, validity: Validity) => {
     const data = new Numbers(values.map((value) => (value === null ? 0 : Number(value))))
-    return makeData({ type, ...validity, data } as never)
+    return make({ type, ...validity, data })
   }
 }
 
 /** 64-bit integers of values that are numbers, bigints, or what `parse` makes of text. */
-function longs(type: DataType, name: string, parse?: (text: string) => bigint) {
+function longs(make: Make, type: DataType, { name, parse }: { name: string; parse?: (text: string) => bigint }) {
   return (values: Values, validity: Validity) => {
     const data = BigInt64Array.from(values, (value) => {
       if (value === null) return 0n
@@ -109,7 +100,7 @@ function longs(type: DataType, name: string, parse?: (text: string) => bigint) {
       if (BigInt.asIntN(64, exact) !== exact) throw misfit(exact, name)
       return exact
     })
-    return makeData({ type, ...validity, data } as never)
+    return make({ type, ...validity, data })
   }
 }
 
@@ -144,7 +135,7 @@ function unscaled(text: string, scale: number): bigint {
 }
 
 /** Decimals as 128-bit integers, lowest word first. */
-function decimals(type: Decimal) {
+function decimals(make: Make, type: Decimal) {
   return (values: Values, validity: Validity) => {
     const words = new BigInt64Array(values.length * 2)
     for (const [index, value] of values.entries()) {
@@ -153,14 +144,14 @@ function decimals(type: Decimal) {
       words[2 * index] = BigInt.asIntN(64, exact)
       words[2 * index + 1] = BigInt.asIntN(64, exact >> 64n)
     }
-    return makeData({ type, ...validity, data: new Uint32Array(words.buffer) } as never)
+    return make({ type, ...validity, data: new Uint32Array(words.buffer) })
   }
 }
 
 const encoder = new TextEncoder()
 
 /** Bytes of every value after one another, and where each begins. */
-function variable(type: DataType, bytesOf: (value: SqlResultValue) => Uint8Array) {
+function variable(make: Make, type: DataType, bytesOf: (value: SqlResultValue) => Uint8Array) {
   return (values: Values, validity: Validity) => {
     const pieces = values.map((value) => (value === null ? undefined : bytesOf(value)))
     const offsets = new Int32Array(values.length + 1)
@@ -173,13 +164,13 @@ function variable(type: DataType, bytesOf: (value: SqlResultValue) => Uint8Array
     if (size > 0x7fff_ffff) throw new Failure('limit', 'a batch of a result has more than 2 GiB in one column')
     const data = new Uint8Array(size)
     for (const [index, piece] of pieces.entries()) if (piece !== undefined) data.set(piece, offsets[index])
-    return makeData({ type, ...validity, valueOffsets: offsets, data } as never)
+    return make({ type, ...validity, valueOffsets: offsets, data })
   }
 }
 
-function booleans(type: DataType) {
+function booleans(make: Make, type: DataType) {
   return (values: Values, validity: Validity) => {
-    return makeData({ type, ...validity, data: bits(values.map((value) => value === true)) } as never)
+    return make({ type, ...validity, data: bits(values.map((value) => value === true)) })
   }
 }
 
@@ -190,59 +181,69 @@ function bytesOf(value: SqlResultValue): Uint8Array {
   throw misfit(value, 'binary')
 }
 
-/** Columns that hold JSON: text as it is, values written out. */
-function jsonColumn(name: string): ArrowColumn {
-  const type = new Utf8()
-  const encode = toJsonOf(name) ?? ((value: SqlResultValue) => value)
-  const text = (value: SqlResultValue) => (typeof value === 'string' ? value : JSON.stringify(encode(value)))
-  return { type, isJson: true, data: variable(type, (value) => encoder.encode(text(value))) }
-}
-
-const simple: Readonly<Record<string, () => ArrowColumn>> = {
-  boolean: () => made(new Bool(), booleans),
-  int: () => made(new Int32(), (type) => numbers(type, Int32Array)),
-  long: () => made(new Int64(), (type) => longs(type, 'long')),
-  float: () => made(new Float32(), (type) => numbers(type, Float32Array)),
-  double: () => made(new Float64(), (type) => numbers(type, Float64Array)),
-  string: () => made(new Utf8(), (type) => variable(type, utf8)),
-  uuid: () => made(new Utf8(), (type) => variable(type, utf8)),
-  binary: () => made(new Binary(), (type) => variable(type, bytesOf)),
-  date: () => made(new DateDay(), dates),
-  time: () => made(new TimeMicrosecond(), (type) => longs(type, 'time', microsOf)),
-  timestamp: () => made(new TimestampMicrosecond(), (type) => longs(type, 'timestamp')),
-  timestamptz: () => made(new TimestampMicrosecond('UTC'), (type) => longs(type, 'timestamptz')),
-  null: () => made(new Null(), (type) => (values) => makeData({ type, length: values.length } as never)),
-}
-
-function made<T extends DataType>(type: T, data: (type: T) => ArrowColumn['data']): ArrowColumn {
-  return { type, data: data(type) }
-}
-
-function dates(type: DataType): ArrowColumn['data'] {
+function dates(make: Make, type: DataType): ArrowColumn['data'] {
   return (values, validity) => {
     const data = Int32Array.from(values, (value) => (value === null ? 0 : daysOf(value)))
-    return makeData({ type, ...validity, data } as never)
+    return make({ type, ...validity, data })
   }
 }
 
-function columnOf(name: string): ArrowColumn {
-  const known = simple[name]
-  if (known !== undefined) return known()
+/** Columns that hold JSON: text as it is, values written out. */
+function jsonColumn(make: Make, type: DataType, name: string): ArrowColumn {
+  const encode = toJsonOf(name) ?? ((value: SqlResultValue) => value)
+  const text = (value: SqlResultValue) => (typeof value === 'string' ? value : JSON.stringify(encode(value)))
+  return { type, isJson: true, data: variable(make, type, (value) => encoder.encode(text(value))) }
+}
+
+type Maker<T extends DataType> = (make: Make, type: T) => ArrowColumn['data']
+
+function made<T extends DataType>(make: Make, type: T, data: Maker<T>): ArrowColumn {
+  return { type, data: data(make, type) }
+}
+
+/** List how columns of each simple type are made. */
+function simpleColumns(arrow: Arrow, make: Make): Readonly<Record<string, () => ArrowColumn>> {
+  const { Bool, Int32, Int64, Float32, Float64, Utf8, Binary, DateDay, TimeMicrosecond, TimestampMicrosecond } = arrow
+  const column = <T extends DataType>(type: T, data: Maker<T>) => made(make, type, data)
+  const none: Maker<DataType> = (_, type) => (values) => make({ type, length: values.length })
+  return {
+    boolean: () => column(new Bool(), booleans),
+    int: () => column(new Int32(), (to, type) => numbers(to, type, Int32Array)),
+    long: () => column(new Int64(), (to, type) => longs(to, type, { name: 'long' })),
+    float: () => column(new Float32(), (to, type) => numbers(to, type, Float32Array)),
+    double: () => column(new Float64(), (to, type) => numbers(to, type, Float64Array)),
+    string: () => column(new Utf8(), (to, type) => variable(to, type, utf8)),
+    uuid: () => column(new Utf8(), (to, type) => variable(to, type, utf8)),
+    binary: () => column(new Binary(), (to, type) => variable(to, type, bytesOf)),
+    date: () => column(new DateDay(), dates),
+    time: () => column(new TimeMicrosecond(), (to, type) => longs(to, type, { name: 'time', parse: microsOf })),
+    timestamp: () => column(new TimestampMicrosecond(), (to, type) => longs(to, type, { name: 'timestamp' })),
+    timestamptz: () => column(new TimestampMicrosecond('UTC'), (to, type) => longs(to, type, { name: 'timestamptz' })),
+    null: () => column(new arrow.Null(), none),
+  }
+}
+
+function columnOf(arrow: Arrow, name: string): ArrowColumn {
+  const make = arrow.makeData as unknown as Make
+  const simple = simpleColumns(arrow, make)
+  if (Object.hasOwn(simple, name)) return (simple[name] as () => ArrowColumn)()
   const [, precision, scale] = /^decimal\((\d+), ?(\d+)\)$/.exec(name) ?? []
-  if (precision !== undefined) return made(new Decimal(Number(scale), Number(precision), 128), decimals)
-  return /^fixed\b/.test(name) ? made(new Binary(), (type) => variable(type, bytesOf)) : jsonColumn(name)
+  if (precision !== undefined) return made(make, new arrow.Decimal(Number(scale), Number(precision), 128), decimals)
+  if (/^fixed\b/.test(name)) return made(make, new arrow.Binary(), (to, type) => variable(to, type, bytesOf))
+  return jsonColumn(make, new arrow.Utf8(), name)
 }
 
 /** Write a result as an Arrow IPC stream. Names are made distinct: Arrow lets them repeat, but its readers mix them up. */
-export function arrowWriter(columns: readonly SqlColumn[]): ResultWriter {
-  const arrows = columns.map(({ type }) => columnOf(type))
+export function arrowWriter(arrow: Arrow, columns: readonly SqlColumn[]): ResultWriter {
+  const { Field, RecordBatch, RecordBatchStreamWriter, Schema, Struct, makeData } = arrow
+  const arrows = columns.map(({ type }) => columnOf(arrow, type))
   const fields = distinctNames(columns.map(({ name }) => name)).map((name, index) => {
     const { type, isJson } = arrows[index] as ArrowColumn
     return new Field(name, type, true, isJson ? new Map([['ARROW:extension:name', 'arrow.json']]) : undefined)
   })
   const schema = new Schema(fields)
   const struct = new Struct(fields)
-  const sink = new ByteList()
+  const sink = byteList(arrow)
   const writer = new RecordBatchStreamWriter()
   const write = (batch: Rows) => {
     const children = arrows.map(({ data }, index) => {

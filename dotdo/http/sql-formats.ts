@@ -8,6 +8,7 @@
  *  1. A format is fed columns, then batches of rows, then how it ended. Where the format has no room to say that it
  *     failed, `fail` gives nothing and the answer is broken off, so that half of a result is never taken for the whole. */
 import type { SqlColumn, SqlResultValue, SqlStats } from '@dotdo/core/tiering/sql'
+import { arrowWriter } from './arrow.ts'
 import type { errorBody } from './errors.ts'
 import { distinctNames, type JsonValue, type ToJson, textOf, toJsonOf } from './sql-values.ts'
 
@@ -130,10 +131,9 @@ const csv: ResultFormat = {
   },
 }
 
-/** Loaded on first use: it is large, and few ask for it. */
 const arrow: ResultFormat = {
   contentType: 'application/vnd.apache.arrow.stream',
-  open: async (columns) => (await import('./arrow.ts')).arrowWriter(columns),
+  open: async (columns) => arrowWriter(await import('apache-arrow'), columns),
 }
 
 const formats = new Map<string, ResultFormat>([

@@ -11,6 +11,7 @@ it.each([
   [{ data: '/d' }, { location: '/d/lake', stores: {} }],
   [{ lake: 'cold' }, { location: resolve('cold'), stores: {} }],
   [{ lake: 'off' }, undefined],
+  [{ lake: 'gs://b' }, { location: 'gs://b', stores: {} }],
   [
     { lake: 's3://b/p', ...keys },
     { location: 's3://b/p', s3: { accessKeyId: 'id', secretAccessKey: 'secret' }, stores: {} },

@@ -30,7 +30,9 @@ function accessOf(store: Omit<StoreSettings, 'location'>, settings: Settings): S
 
 function storeOf(store: StoreSettings, settings: Settings): StorePlace {
   const { location, ...rest } = store
-  return isS3(location) ? { location, s3: accessOf(rest, settings) } : { location: resolve(location) }
+  if (isS3(location)) return { location, s3: accessOf(rest, settings) }
+  // What looks like an address is left to be refused, not taken for a folder.
+  return { location: /^[a-z][a-z0-9+.-]*:\/\//i.test(location) ? location : resolve(location) }
 }
 
 /** Tell where a server's lake is.
