@@ -165,6 +165,9 @@ export const WORKERS_PARQUET_CACHE_BYTES = 4 * 1024 * 1024
 export const WORKERS_OBJECT_REQUESTS_MAX = 6
 /** Milliseconds between looks at a database's shards in Workers: each look wakes all of them, and is billed. */
 export const WORKERS_TIER_POLL_MS = 60_000
+/** Milliseconds between removals of what a database's tables need no more, in Workers: an object is put out of memory
+ *  between looks, so that it does not count commits, and expires snapshots then too. */
+export const WORKERS_TIER_CLEAN_EVERY_MS = 3_600_000
 /** Bytes a tunnel sends ahead of what the other end has taken: hides a round trip of 100 ms at 10 MB/s. */
 export const TUNNEL_WINDOW_BYTES = 1024 * 1024
 /** Bytes of one WebSocket frame of a tunnel: small against the window, large against the cost of a frame. */
@@ -296,8 +299,13 @@ export const SQL_QUERY_PARAMETERS_MAX = 1_000
 export const SQL_QUERIES_MAX = 32
 /** Milliseconds after the first of a shard's changes when they are written to the lake, unless the policy says. */
 export const TIER_FLUSH_EVERY_MS = 15 * 60_000
-/** Bytes of a shard's changes at which they are written to the lake, unless the policy says: files worth reading. */
+/** Bytes of a file of a shard's changes at which it is written to the lake, unless the policy says: worth reading. */
 export const TIER_FLUSH_BYTES = 8 * 1024 * 1024
+/** Bytes of a file for each byte of log, as long as a shard has written none: documents take a quarter, so files
+ *  come a little large. */
+export const TIER_FILE_SHARE = 1 / 8
+/** Bytes of log at which a shard writes, however small its files are: the log keeps so many without anybody's hold. */
+export const TIER_WAITING_LOG_BYTES = LOG_RETAINED_BYTES
 /** Milliseconds that a policy may speak of: a hundred years. */
 export const TIER_TIME_MS_MAX = 100 * 365 * 86_400_000
 /** Rows that tiering reads, stages, settles or evicts in one turn of a shard: some milliseconds of other calls. */

@@ -31,6 +31,8 @@ export interface WorkerdOptions {
   readonly folder: string
   /** Variables and secrets. */
   readonly bindings?: Record<string, unknown>
+  /** The Worker's bundle; the built one of dotdo when left out. */
+  readonly main?: string
   /** Whether the buckets of wrangler.jsonc are bound. Default true. */
   readonly isBucketBound?: boolean
   /** A second Worker, with the same objects bound: its script, and the path under which it is called. */
@@ -62,9 +64,10 @@ const children = () => {
   }
 }
 
-function workersOf({ bindings, beside, isBucketBound = true }: WorkerdOptions): WorkerOptions[] {
+function workersOf({ bindings, beside, main, isBucketBound = true }: WorkerdOptions): WorkerOptions[] {
   const config = readConfig()
-  const { main, compatibility_date, compatibility_flags, vars, durable_objects, migrations } = config
+  const { compatibility_date, compatibility_flags, vars, durable_objects, migrations } = config
+  const script = main ?? path(config.main)
   const buckets = isBucketBound ? config.r2_buckets : []
   const r2Buckets = Object.fromEntries(buckets.map((bucket) => [bucket.binding, bucket.bucket_name]))
   const shared = { compatibilityDate: compatibility_date, compatibilityFlags: compatibility_flags }
@@ -75,7 +78,7 @@ function workersOf({ bindings, beside, isBucketBound = true }: WorkerdOptions): 
   const dotdo: WorkerOptions = {
     ...shared,
     name: 'dotdo',
-    modules: [{ type: 'ESModule', path: path(main), contents: readFileSync(path(main), 'utf8') }],
+    modules: [{ type: 'ESModule', path: script, contents: readFileSync(script, 'utf8') }],
     bindings: { ...vars, ...bindings } as never,
     durableObjects: Object.fromEntries(own),
     r2Buckets,

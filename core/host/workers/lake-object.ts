@@ -2,13 +2,13 @@
  *
  *  1. One object a database, found by its name. It tiers by alarm, as long as the database has policies; what people
  *     ask of the lake, and what other engines commit, comes by RPC, so that all of it meets in one place.
- *  2. It keeps its database's name and its alarm; everything else is in the tables, the shards and the fabric's
+ *  2. It keeps its database's name, its alarm, and when it has cleaned; everything else is in the tables, the shards and the fabric's
  *     catalog. Put out of memory, or ended in the middle of a commit, it finds out there how things stand.
  *  3. The alarm is set before a policy is, and before a round begins: an object that ends meanwhile is woken again.
  *     Alarms that fail are given up by the platform after a while, so this one does not fail: its service tells. */
 import { DurableObject } from 'cloudflare:workers'
 import { Failure, type WireFailure } from '../../errors.ts'
-import { WORKERS_TIER_POLL_MS } from '../../limits.ts'
+import { WORKERS_TIER_CLEAN_EVERY_MS, WORKERS_TIER_POLL_MS } from '../../limits.ts'
 import type { Fabric } from '../../shard/fabric.ts'
 import type { Catalog } from '../../tiering/iceberg/catalog.ts'
 import { Lake } from '../../tiering/tier/lake.ts'
@@ -63,6 +63,7 @@ interface Opened extends LakeService {
 }
 
 const nameKey = 'database'
+const cleanedKey = 'cleanedMs'
 
 /** Make the class of Durable Objects that are the lakes of databases. */
 export function lakeObject({ open, onTier, onBug }: LakeObjectOptions): LakeObjectClass {
@@ -127,6 +128,23 @@ export function lakeObject({ open, onTier, onBug }: LakeObjectOptions): LakeObje
       }
     }
 
+    /** Expire and remove what is due. The service counts in memory, which may not last till then. */
+    private async cleanDue(database: string): Promise<void> {
+      const { tier, rhythm } = this.service(database)
+      const { kv } = this.ctx.storage
+      const nowMs = workersClock.nowMs()
+      const cleanedMs = kv.get<number>(cleanedKey)
+      if (cleanedMs === undefined) kv.put(cleanedKey, nowMs)
+      if (nowMs - (cleanedMs ?? nowMs) < (rhythm?.cleanEveryMs ?? WORKERS_TIER_CLEAN_EVERY_MS)) return
+      kv.put(cleanedKey, nowMs)
+      for (const { table, snapshotId } of (await tier.status(database)).tables) {
+        if (snapshotId === undefined) continue
+        await tier.maintain(database, table).catch((error: Error) => {
+          onTier?.({ kind: 'failed', database, table, message: error.message })
+        })
+      }
+    }
+
     /** Called by the platform when the alarm goes off. */
     override async alarm(): Promise<void> {
       this.wakeUp.cleared()
@@ -137,6 +155,7 @@ export function lakeObject({ open, onTier, onBug }: LakeObjectOptions): LakeObje
         this.wakeUp.set(workersClock.nowMs() + pollMs)
         const { calls } = this
         await tier.runDue()
+        await this.cleanDue(database)
         if ((await fabric.policies(database)) === null && calls === this.calls) this.wakeUp.remove()
       } catch (error) {
         // The bucket may have been unbound; the next call for the lake sets the alarm again.
