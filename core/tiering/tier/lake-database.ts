@@ -15,6 +15,7 @@ import type { Database } from '../../shard/fabric.ts'
 import type { LoadedTable } from '../iceberg/catalog.ts'
 import { inParallel } from '../iceberg/work.ts'
 import { type CommitReport, commitTable, type TierTable } from './committer.ts'
+import { FileShares, isDue } from './due.ts'
 import type { Evicted, EvictPlan } from './evict.ts'
 import type { Flushed, FlushPlan } from './flush.ts'
 import { jobNames } from './jobs.ts'
@@ -27,6 +28,7 @@ import type { Reached } from './positions.ts'
 import type { TableReport } from './program.ts'
 import { type CollectionInfo, changesTable, deadLettersTable } from './schemas.ts'
 import { TierShards } from './shards.ts'
+import type { KeptReceipt } from './state.ts'
 
 /** A table of the database's lake, and when it is written. */
 export interface PlannedTable extends TierTable {
@@ -44,6 +46,14 @@ export interface RoundOptions {
   readonly force?: boolean
 }
 
+/** How shards write. */
+interface FlushShardsOptions {
+  /** What a shard's plan says besides. */
+  readonly more?: (shard: number) => Partial<FlushPlan>
+  /** Told of each new receipt. */
+  readonly written?: (shard: number, receipt: KeptReceipt) => void
+}
+
 /** The lake of one database. */
 export class DatabaseLake {
   readonly shards: TierShards
@@ -54,6 +64,7 @@ export class DatabaseLake {
   private prepared = 0
   private readonly committedAtMs = new Map<string, number>()
   private readonly heldFrom = new Map<number, number>()
+  private readonly shares = new FileShares()
   private evictedAtMs = Number.NEGATIVE_INFINITY
 
   constructor(options: LakeOptions, database: Database, policies: { readonly [collection: string]: PolicyOptions }) {
@@ -196,10 +207,15 @@ export class DatabaseLake {
 
   private async flushDue(table: PlannedTable, said: readonly TableReport[], { force }: { force: boolean }) {
     const nowMs = this.options.clock.nowMs()
-    const due = said.flatMap((report, shard) => (isDue(table, report, { nowMs, force }) ? [shard] : []))
+    const due = said.flatMap((report, shard) => {
+      const fileBytes = this.shares.fileBytes(table.table, shard, report.lagBytes)
+      return isDue(table, report, { nowMs, force, fileBytes }) ? [shard] : []
+    })
     if (due.length === 0) return
     const loaded = await this.load(table)
-    await this.flushShards(table, loaded, due)
+    await this.flushShards(table, loaded, due, {
+      written: (shard, receipt) => this.shares.learn(table, shard, { report: said[shard] as TableReport, receipt }),
+    })
   }
 
   /** Have shards write files. */
@@ -207,17 +223,18 @@ export class DatabaseLake {
     table: PlannedTable,
     loaded: LoadedTable,
     shards: readonly number[],
-    more: (shard: number) => Partial<FlushPlan> = () => ({}),
+    { more, written }: FlushShardsOptions = {},
   ): Promise<void> {
     const { collections } = table
     await inParallel(shards, this.options.flushesMax ?? TIER_FLUSHES_MAX, async (shard) => {
       const plan = planFlush(loaded, {
         table: table.table,
         ...(collections && { collections }),
-        ...more(shard),
+        ...more?.(shard),
       })
       const { receipt, wasPending } = await this.shards.job<Flushed>(shard, jobNames.flush, plan)
       if (wasPending) return
+      written?.(shard, receipt)
       const { rows, bytes, files } = receipt
       const message = `shard ${shard} wrote ${rows} rows in ${files.length} files`
       this.tell({ kind: 'flushed', table: table.table, message, rows, bytes, files: files.length })
@@ -260,11 +277,9 @@ export class DatabaseLake {
   private async resync(table: PlannedTable, restored: ReadonlyMap<number, Reached | null>): Promise<void> {
     const message = `shards ${[...restored.keys()].join(', ')} have been restored: they are written anew`
     this.tell({ kind: 'failed', table: table.table, message })
-    await this.flushShards(table, await this.load(table), [...restored.keys()], (shard) => ({
-      whole: true,
-      resync: true,
-      base: baseOf(restored.get(shard)),
-    }))
+    await this.flushShards(table, await this.load(table), [...restored.keys()], {
+      more: (shard) => ({ whole: true, resync: true, base: baseOf(restored.get(shard)) }),
+    })
   }
 
   /** Write every row of a mirror anew. */
@@ -272,7 +287,7 @@ export class DatabaseLake {
     // What waits is committed first: a shard has one receipt at a time.
     await this.commit(table)
     const shards = Array.from({ length: this.shards.count }, (_, shard) => shard)
-    await this.flushShards(table, await this.load(table), shards, () => ({ whole: true }))
+    await this.flushShards(table, await this.load(table), shards, { more: () => ({ whole: true }) })
     await this.commit(table)
   }
 
@@ -318,21 +333,4 @@ function baseOf(reached: Reached | null | undefined): NonNullable<FlushPlan['bas
   if (reached === null || reached === undefined) return null
   const { incarnation, epoch, seq } = reached
   return { incarnation, epoch, seq }
-}
-
-/** Whether a shard should write a table's changes now. */
-function isDue(
-  { flushEveryMs, flushBytes, table, info }: PlannedTable,
-  { pending, lagChanges, lagBytes, oldestMs, newest, watermark }: TableReport,
-  { nowMs, force }: { nowMs: number; force: boolean },
-): boolean {
-  if (pending !== undefined || newest.seq === 0) return false
-  const isOurs = watermark?.incarnation === newest.incarnation
-  // Slots have moved: what came with them is asked of the key index by every query until it is written.
-  if (isOurs && watermark.epoch !== newest.epoch && info !== undefined) return true
-  if (isOurs && lagChanges === 0) return false
-  if (force || lagBytes >= flushBytes) return true
-  // What is there from before comes into the lake at once.
-  if (watermark === undefined && table !== deadLettersTable) return true
-  return oldestMs !== undefined && nowMs - oldestMs >= flushEveryMs
 }

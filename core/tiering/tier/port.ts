@@ -20,7 +20,7 @@ export interface PolicyOptions {
   readonly maxHotBytes?: string
   /** A shard's changes are written out this long after the first of them at the latest. Default 15m. */
   readonly flushEvery?: string
-  /** A shard's changes are written out when there are so many bytes of them. Default 8mb. */
+  /** A shard's changes are written out when they make files of so many bytes. Default 8mb. */
   readonly flushBytes?: string
   /** Files this old move to another store. Default: never. */
   readonly cold?: { readonly after: string; readonly store: string }

@@ -21,7 +21,7 @@ import { testClock, testRoot } from '../iceberg/testing.ts'
 import { memoryObjects } from '../objects/memory.ts'
 import type { ObjectStore } from '../objects/port.ts'
 import type { ParquetCodecs } from '../parquet/read-page.ts'
-import { uncompressed } from '../zstd.ts'
+import { type Compressor, uncompressed } from '../zstd.ts'
 import { type TierJobs, tierJobs } from './jobs.ts'
 import { tableName } from './payloads.ts'
 import { fileIdOf } from './plain.ts'
@@ -125,6 +125,8 @@ export interface RigOptions {
   readonly seed?: number
   readonly limits?: Partial<ShardLimits>
   readonly programs?: readonly Program[]
+  /** Of new files; none when left out. */
+  readonly compressor?: Compressor
 }
 
 interface OpenShard {
@@ -141,7 +143,7 @@ export class Rig {
   readonly codecs: ParquetCodecs
   readonly jobs: TierJobs
   fabric: Fabric
-  readonly compressor = uncompressed
+  readonly compressor: Compressor
   /** Calls to jobs fail from now on when set. */
   private readonly options: RigOptions
   private readonly folder = temporaryFolder()
@@ -156,6 +158,7 @@ export class Rig {
   private constructor(options: RigOptions, codecs: ParquetCodecs) {
     this.options = options
     this.codecs = codecs
+    this.compressor = options.compressor ?? uncompressed
     const clock = testClock(options.seed ?? 1)
     this.clock = Object.assign(clock, {
       // Waiting takes parts of milliseconds; shards want whole ones.
