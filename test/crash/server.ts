@@ -27,6 +27,8 @@ export interface ServerOptions {
   readonly http?: boolean
   /** Put before `node`, such as strace with its flags. */
   readonly under?: readonly string[]
+  /** More flags. */
+  readonly args?: readonly string[]
 }
 
 /** A server that listens. */
@@ -70,7 +72,8 @@ function argumentsOf(options: ServerOptions, readyFile: string): string[] {
     'log-level': 'warn',
   }
   const main = join(root, 'dotdo/dist/main.js')
-  return [main, 'serve', ...Object.entries(flags).flatMap(([name, value]) => [`--${name}`, String(value)])]
+  const common = Object.entries(flags).flatMap(([name, value]) => [`--${name}`, String(value)])
+  return [main, 'serve', ...common, ...(options.args ?? [])]
 }
 
 /** Start a server and wait until it listens.
