@@ -11,6 +11,7 @@ import { lakeFlush } from './lake-flush.ts'
 import { logOverhead } from './log-overhead.ts'
 import { parquet } from './parquet.ts'
 import { parquetReading } from './parquet-read.ts'
+import { parquetWorkers } from './parquet-workers.ts'
 import { redis } from './redis.ts'
 import { routing } from './routing.ts'
 import { sql } from './sql.ts'
@@ -24,6 +25,7 @@ export const benches: readonly Bench[] = [
   coldOpen,
   parquet,
   parquetReading,
+  parquetWorkers,
   lakeCommits,
   lakeFlush,
   sql,

@@ -5,7 +5,14 @@ import { join } from 'node:path'
 import type { TierStatus } from '@dotdo/core/tiering/tier'
 import { Redis } from 'ioredis'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { type Connected, startConnect, startWorkerd, type Workerd, type WorkerdOptions } from './workerd.ts'
+import {
+  bundleWorker,
+  type Connected,
+  startConnect,
+  startWorkerd,
+  type Workerd,
+  type WorkerdOptions,
+} from './workerd.ts'
 
 let folder: string
 let workerd: Workerd
@@ -81,16 +88,6 @@ const coldRows = (said: TierStatus) => tableOf(said, 'keys')?.shards.reduce((sum
 const loadTable = (name: string) => ask<Loaded>('GET', `/iceberg/v1/namespaces/default/tables/${name}`)
 const keysOf = (count: number) => Array.from({ length: count }, (_, i) => `key:${i}`)
 const textOf = (i: number) => `value ${i} ${'x'.repeat(200)}`
-
-/** Bundle the Worker whose lake ends once. */
-async function crashingWorker(): Promise<string> {
-  const { bundle, root } = (await import(new URL('../../scripts/bundle.mjs', import.meta.url).href)) as {
-    root: string
-    bundle(kind: string, entries: Record<string, string>, folder: string): Promise<string[]>
-  }
-  const entries = { 'crashing-worker': 'test/workers/crashing-worker.ts' }
-  return (await bundle('worker', entries, join(root, 'node_modules/.cache/dotdo')))[0] as string
-}
 
 describe('the lake in a Worker', { timeout: 60_000 }, () => {
   test('rows flow into it, SQL sees hot and cold as one, payloads leave and come back', async () => {
@@ -189,7 +186,7 @@ describe('the lake in a Worker', { timeout: 60_000 }, () => {
   })
 
   test('an object that ends between a commit and the news of it finds it: no row is lost or doubled', async () => {
-    const main = await crashingWorker()
+    const main = await bundleWorker('crashing-worker', 'test/workers/crashing-worker.ts')
     await start({ main, bindings: { DOTDO_SHARDS: '2' } })
     const redis = await connect()
     await Promise.all(keysOf(50).map((key, i) => redis.set(key, textOf(i))))

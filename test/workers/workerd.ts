@@ -4,10 +4,11 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Readable } from 'node:stream'
-import { fileURLToPath } from 'node:url'
-import { Miniflare, type WorkerOptions } from 'miniflare'
+import { pathToFileURL } from 'node:url'
+import { Miniflare, type MiniflareOptions, type WorkerOptions } from 'miniflare'
+import { root } from '../crash/server.ts'
 
-const path = (name: string) => fileURLToPath(new URL(`../../dotdo/${name}`, import.meta.url))
+const path = (name: string) => join(root, 'dotdo', name)
 
 /** What is used of wrangler.jsonc, so that what is tested is what is deployed. */
 interface WranglerConfig {
@@ -33,6 +34,8 @@ export interface WorkerdOptions {
   readonly bindings?: Record<string, unknown>
   /** The Worker's bundle; the built one of dotdo when left out. */
   readonly main?: string
+  /** Where the isolate can be looked into; 0 for any port. */
+  readonly inspectorPort?: number
   /** Whether the buckets of wrangler.jsonc are bound. Default true. */
   readonly isBucketBound?: boolean
   /** A second Worker, with the same objects bound: its script, and the path under which it is called. */
@@ -45,6 +48,8 @@ export interface Workerd {
   readonly pid: number
   /** What it has logged. */
   output(): string
+  /** Where the isolate can be looked into, by a WebSocket, when it was asked for. */
+  inspector(): Promise<URL>
   get(path: string, init?: RequestInit): Promise<Response>
   /** Call the second Worker. */
   beside(path: string): Promise<string>
@@ -95,24 +100,41 @@ function workersOf({ bindings, beside, main, isBucketBound = true }: WorkerdOpti
   return [dotdo, second]
 }
 
+/** Bundle a Worker that is no part of dotdo's build.
+ *  @param source relative to the repository's root
+ *  @returns the path of the bundle */
+export async function bundleWorker(name: string, source: string): Promise<string> {
+  const { bundle } = (await import(pathToFileURL(join(root, 'scripts/bundle.mjs')).href)) as {
+    bundle(kind: string, entries: Record<string, string>, folder: string): Promise<string[]>
+  }
+  return (await bundle('worker', { [name]: source }, join(root, 'node_modules/.cache/dotdo')))[0] as string
+}
+
+/** Start a workerd, and tell which process it is. */
+export async function launch(options: MiniflareOptions): Promise<{ miniflare: Miniflare; url: string; pid: number }> {
+  const before = new Set(children())
+  const miniflare = new Miniflare(options)
+  const url = (await miniflare.ready).origin
+  return { miniflare, url, pid: Number(children().find((child) => !before.has(child))) }
+}
+
 /** Start the Worker. */
 export async function startWorkerd(options: WorkerdOptions): Promise<Workerd> {
-  const before = new Set(children())
   let output = ''
-  const miniflare = new Miniflare({
+  const { miniflare, url, pid } = await launch({
     workers: workersOf(options),
     durableObjectsPersist: options.folder,
     r2Persist: join(options.folder, 'r2'),
+    ...(options.inspectorPort !== undefined && { inspectorPort: options.inspectorPort }),
     handleRuntimeStdio(out: Readable, err: Readable) {
       for (const stream of [out, err]) stream.on('data', (bytes) => (output += bytes))
     },
   })
-  const url = (await miniflare.ready).origin
-  const pid = Number(children().find((child) => !before.has(child)))
   return {
     url,
     pid,
     output: () => output,
+    inspector: () => miniflare.getInspectorURL(),
     get: (at, init) => fetch(`${url}${at}`, init),
     async beside(at) {
       const { fetch } = await miniflare.getWorker('beside')
