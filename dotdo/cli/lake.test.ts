@@ -2,7 +2,7 @@
 import { spawn, spawnSync } from 'node:child_process'
 import { existsSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { temporaryFolder } from '../../core/host/node/testing.ts'
 import { startTestS3, type TestS3 } from '../../test/s3/server.ts'
 import { mainPath, runDotdo, type ServeOptions, type ServeProcess, startServe } from '../testing.ts'
@@ -31,6 +31,23 @@ async function serve(args: readonly string[] = [], options: Partial<ServeOptions
   const server = await startServe({ args: all, readyFile: path(`ready-${servers.length}.json`), ...options })
   servers.push(server)
   return server
+}
+
+/** Have one server for the tests of a group; the key `a` of its database `default` is 1. */
+function sharedServer(): () => ServeProcess {
+  let own: ReturnType<typeof temporaryFolder>
+  let server: ServeProcess
+  beforeAll(async () => {
+    own = temporaryFolder()
+    const args = ['--redis', '0', '--http', '0', '--data', join(own.path, 'data'), '--log-level', 'warn']
+    server = await startServe({ args, readyFile: join(own.path, 'ready.json') })
+    await server.redis('SET a 1\r\n')
+  })
+  afterAll(async () => {
+    await server.stop()
+    own.remove()
+  })
+  return () => server
 }
 
 const urlOf = (server: ServeProcess) => `http://127.0.0.1:${server.port('http')}`
@@ -88,6 +105,8 @@ describe.each([
 })
 
 describe('dotdo tier', () => {
+  const shared = sharedServer()
+
   it('shows what there is', async () => {
     const server = await serve()
     await server.redis('SET a 1\r\n')
@@ -144,18 +163,17 @@ describe('dotdo tier', () => {
     [['set', 'default', 'keys', '--max-hot-rows', 'few'], 2, 'dotdo: --max-hot-rows: few is not a whole number\n'],
     [['remove', 'default', 'keys'], 1, /^dotdo: .*keys.* has no policy/],
     [['polish', 'default'], 2, /unknown command 'polish'/],
-  ])('refuses %j', async (args, code, said) => {
-    const server = await serve()
-    await server.redis('SET a 1\r\n')
-    const { status, stderr } = dotdo(server, 'tier', ...args)
+  ])('refuses %j', (args, code, said) => {
+    const { status, stderr } = dotdo(shared(), 'tier', ...args)
     expect([status, stderr]).toEqual([code, typeof said === 'string' ? said : expect.stringMatching(said)])
   })
 })
 
 describe('dotdo sql', () => {
-  it('runs a query, a script, and what it is piped', async () => {
-    const server = await serve()
-    await server.redis('SET a 1\r\n')
+  const shared = sharedServer()
+
+  it('runs a query, a script, and what it is piped', () => {
+    const server = shared()
     const { status, stdout, stderr } = dotdo(server, 'sql', 'select key, value from keys')
     expect([status, stdout]).toEqual([0, ' key │ value\n─────┼───────\n a   │ 1\n'])
     expect(stderr).toMatch(/^1 row in [\d,]+ ms · 1 row from 1 shard\n$/)
@@ -173,7 +191,7 @@ describe('dotdo sql', () => {
   })
 
   it('binds parameters, explains, and looks into other databases', async () => {
-    const server = await serve()
+    const server = shared()
     await server.redis('SELECT shop\r\nSET a 1\r\n')
     expect(sql(server, 'select $1 as a, $2 as b, $3 as c', '--param', '7', 'x', '"8"')).toEqual([[7, 'x', '8']])
     expect(sql(server, 'select key from keys', '--database', 'shop')).toEqual([['a']])
@@ -187,10 +205,8 @@ describe('dotdo sql', () => {
     [['sql', ''], 2, 'dotdo: there is no SQL to run\n'],
     [['sql', '--format', 'xml', 'select 1'], 2, /^dotdo: option '--format <format>' argument 'xml' is invalid/],
     [['sql', '--as-of', '2026-13-01', 'select 1'], 2, /2026-13-01 is no time/],
-  ])('%j is refused in one line', async (args, code, said) => {
-    const server = await serve()
-    await server.redis('SET a 1\r\n')
-    const { status, stdout, stderr } = dotdo(server, ...args)
+  ])('%j is refused in one line', (args, code, said) => {
+    const { status, stdout, stderr } = dotdo(shared(), ...args)
     expect([status, stdout]).toEqual([code, ''])
     expect(stderr).toEqual(typeof said === 'string' ? said : expect.stringMatching(said))
     expect(stderr.trimEnd()).not.toContain('\n')
@@ -216,7 +232,7 @@ describe('dotdo sql', () => {
   })
 
   it('ends the query when whoever reads has enough', async () => {
-    const server = await serve()
+    const server = shared()
     const env = { ...process.env, DOTDO_URL: urlOf(server) }
     const child = spawn(process.execPath, [mainPath, 'sql', '--format', 'csv', 'select * from range(1000000000)'], {
       env,

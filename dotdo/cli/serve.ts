@@ -62,12 +62,14 @@ async function serve(settled: Settings, { version, threadEntry }: CliHost): Prom
     process.exit(1)
   })
   log.debug({ version, pid: process.pid, node: process.version }, 'starting')
+  // From before the ready file is there: whoever waits for that may send a signal at once.
+  const signalled = nextSignal()
   const server = await startServer(settled, { version, log, threadEntry })
   // However the process ends, kill -9 apart: nobody shall take it for one that listens.
   const { readyFile } = settled
   if (readyFile !== undefined) process.on('exit', () => removeReadyFile(readyFile))
   announce(server, settled, { log, pretty, version })
-  const signal = await nextSignal()
+  const signal = await signalled
   log.info({ signal }, 'stopping')
   void nextSignal().then((second) => process.exit(128 + constants.signals[second]))
   const late = setTimeout(() => {
