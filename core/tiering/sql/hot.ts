@@ -34,6 +34,8 @@ export interface HotPiece {
 
 /** Reads what a shard has. */
 export interface HotReader {
+  /** Whether rows are entries of a log: none takes another's place, whatever their ids. */
+  readonly isLog: boolean
   /** @throws Stale, Restart */
   read(shard: number, request: HotRequest): AsyncIterable<HotPiece>
   /** Whether the `_seq` of each row of an answer without `known` is exactly that of its last change: then it tells
@@ -54,6 +56,7 @@ export class Restart extends Error {
 /** Read rows of a collection. */
 export function rowsReader({ router }: Database, collection: string): HotReader {
   return {
+    isLog: false,
     async *read(shard, { after, known, columns, where = [] }) {
       let cursor: unknown
       do {
@@ -109,6 +112,7 @@ interface ChangePlace {
  *  @param collections those that are written to it; all when left out */
 export function changesReader({ name: database, router }: Database, collections?: readonly string[]): HotReader {
   return {
+    isLog: true,
     async *read(shard, { after, known, columns }) {
       const makers = columns.map((column) => changeColumns[column])
       let from: Position | 'start' = known ?? after ?? 'start'

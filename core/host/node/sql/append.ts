@@ -63,6 +63,12 @@ interface ChunkColumn {
   readonly count: number
 }
 
+/** Whether a column cannot hold a value: a row that no file takes either, and that becomes a dead letter. */
+function isMisfit(type: RelationType, value: RelationValue): boolean {
+  if (type === 'int') return (Number(value) | 0) !== value
+  return (type === 'long' || type === 'timestamptz') && !Number.isSafeInteger(value)
+}
+
 function writeColumn(
   api: DuckDBApi,
   { chunk, at, type, count }: ChunkColumn,
@@ -73,7 +79,7 @@ function writeColumn(
   let bytes = count * 8
   for (let row = 0; row < count; row++) {
     const value = values[from + row] ?? null
-    if (value === null) vector.setItem(row, null)
+    if (value === null || isMisfit(type, value)) vector.setItem(row, null)
     else if (type === 'long') vector.setItem(row, BigInt(value as number))
     else if (type === 'timestamptz') vector.setItem(row, new api.DuckDBTimestampTZValue(BigInt(value as number)))
     else if (type === 'binary') {

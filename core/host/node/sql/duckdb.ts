@@ -22,15 +22,25 @@ export interface DuckDBOptions {
 
 let loading: Promise<DuckDBApi> | undefined
 
-/** Load the module.
+/** Load the module, once.
  *  @throws unsupported when it is not installed */
 export function loadDuckDB(): Promise<DuckDBApi> {
-  loading ??= import('@duckdb/node-api').catch((error) => {
+  loading ??= importDuckDB(() => import('@duckdb/node-api')).catch((error) => {
     loading = undefined
-    const way = 'SQL needs DuckDB, which is an optional dependency: npm install @duckdb/node-api'
-    throw new Failure('unsupported', way, undefined, error)
+    throw error
   })
   return loading
+}
+
+/** Import the module.
+ *  @throws unsupported when there is none */
+export async function importDuckDB(load: () => Promise<DuckDBApi>): Promise<DuckDBApi> {
+  try {
+    return await load()
+  } catch (error) {
+    const way = 'SQL needs DuckDB, which is an optional dependency: npm install @duckdb/node-api'
+    throw new Failure('unsupported', way, undefined, error)
+  }
 }
 
 /** Open an instance in memory. */

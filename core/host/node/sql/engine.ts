@@ -146,6 +146,7 @@ class DuckDBEngine implements NodeSqlEngine {
         if (stop?.aborted) throw new Failure('unavailable', 'the query was stopped')
         return await this.run(core, { statement, request, startedMs })
       } catch (error) {
+        if (this.isClosed) throw new Failure('unavailable', 'the SQL engine is closed')
         if (isFatal(error)) await this.abandon(core)
         if (!(error instanceof Stale)) throw error
         if (attempt >= SQL_TRIES_MAX) throw new Failure('unavailable', `the tables keep changing: ${error.message}`)
@@ -194,6 +195,7 @@ class DuckDBEngine implements NodeSqlEngine {
     this.isClosed = true
     for (const result of [...this.running]) await result.close()
     const core = await this.core?.catch(() => undefined)
+    core?.cache.close()
     core?.parser.closeSync()
     core?.instance.closeSync()
     if (this.folder.isTemporary) rmSync(this.folder.path, { recursive: true, force: true })

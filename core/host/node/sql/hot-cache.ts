@@ -114,6 +114,12 @@ export class HotCache {
     return table?.isFilled ? table.state : undefined
   }
 
+  /** Let go of everything. */
+  close(): void {
+    for (const entry of this.entries.values()) entry.close()
+    this.entries.clear()
+  }
+
   /** Drop the tables used longest ago until the rest fits. */
   private async trim(): Promise<void> {
     let bytes = 0

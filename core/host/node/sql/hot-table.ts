@@ -54,10 +54,13 @@ export interface Refreshed {
   readonly deletedFiles: ReadonlySet<number>
 }
 
+/** The column that says with which piece a row came: of several rows of one id, the last coming counts. */
+const pieceName = 'dotdo piece'
 const bookkeeping: readonly HotColumn[] = [
   { name: '_shard', type: 'int' },
   { name: '_seq', type: 'long' },
   { name: '_id', type: 'string' },
+  { name: pieceName, type: 'int' },
 ]
 const isKept = ({ name }: HotColumn) => bookkeeping.some((one) => one.name === name)
 
@@ -74,6 +77,8 @@ export class HotTable {
   private shards = new Map<number, ShardState>()
   private files: ReadonlySet<number> = new Set()
   private epoch = 0
+  /** How many pieces have come. */
+  private pieces = 0
   private isMade = false
   /** An estimate. */
   bytes = 0
@@ -152,7 +157,10 @@ export class HotTable {
     const declared = [...bookkeeping, ...this.columns].map(({ name, type }) => `${quoteName(name)} ${duckType(type)}`)
     await run(this.connection, `create table ${this.rowsName} (${declared.join(', ')})`)
     await run(this.connection, `create table ${this.deletesName} (shard integer, file bigint, pos bigint, seq bigint)`)
-    await run(this.connection, `create temp table ${quoteName(this.names.ids)} (id varchar)`)
+    await run(
+      this.connection,
+      `create temp table ${quoteName(this.names.ids)} (shard integer, id varchar, piece integer)`,
+    )
     this.isMade = true
   }
 
@@ -182,6 +190,7 @@ export class HotTable {
     this.shards.delete(shard)
     await run(this.connection, `delete from ${this.rowsName} where _shard = ${shard}`)
     await run(this.connection, `delete from ${this.deletesName} where shard = ${shard}`)
+    await run(this.connection, `delete from temp.main.${quoteName(this.names.ids)} where shard = ${shard}`)
   }
 
   private async fetchAll(request: RefreshRequest): Promise<number> {
@@ -243,42 +252,60 @@ export class HotTable {
   ): Promise<void> {
     const columns = [...this.columns.map(({ name }) => name), '_seq']
     const deletes: HotPiece['deletes'][number][] = []
+    const first = this.pieces + 1
     let position: Position | undefined
+    let isAgain = known !== undefined && !reader.isLog
+    let isGone = false
     for await (const piece of reader.read(shard, { after, known, columns, ...(where && { where }) })) {
       add(piece.ids.length)
       deletes.push(...piece.deletes)
       position = piece.position ?? position
-      await turns.take(() => this.store(shard, piece, known !== undefined))
+      isAgain ||= piece.again
+      isGone ||= piece.gone.length > 0
+      await turns.take(() => this.store(shard, piece))
     }
+    if (isAgain) await turns.take(() => this.dropOlder(shard, first))
+    if (isGone) await turns.take(() => this.dropGone(shard))
     await turns.take(() => this.storeDeletes(shard, deletes, position))
     const before = known === undefined ? undefined : this.shards.get(shard)
     if (position === undefined || where !== undefined) this.shards.delete(shard)
     else this.shards.set(shard, { after, position, isExact: before?.isExact ?? (await reader.isExact(shard, after)) })
   }
 
-  private async store(shard: number, piece: HotPiece, isContinued: boolean): Promise<void> {
-    const { ids, gone, columns, again } = piece
-    const old = isContinued || again ? [...ids, ...gone] : gone
-    if (old.length > 0) await this.remove(shard, old)
+  private async store(shard: number, { ids, gone, columns }: HotPiece): Promise<void> {
+    const { api, connection, names } = this
+    const piece = ++this.pieces
+    const same = (count: number, value: number) => new Array<RelationValue>(count).fill(value)
+    if (gone.length > 0) {
+      const values = [same(gone.length, shard), gone, same(gone.length, piece)]
+      const types = ['int', 'string', 'int'] as const
+      await appendColumns(api, connection, { table: names.ids, catalog: 'temp', types, values })
+    }
     if (ids.length === 0) return
     const seqs = columns.at(-1) as readonly RelationValue[]
-    const shards = new Array<RelationValue>(ids.length).fill(shard)
-    const values = [shards, seqs, ids, ...columns.slice(0, -1)]
+    const values = [same(ids.length, shard), seqs, ids, same(ids.length, piece), ...columns.slice(0, -1)]
     const types = [...bookkeeping, ...this.columns].map(({ type }) => type)
-    this.bytes += await appendColumns(this.api, this.connection, { table: this.names.rows, types, values })
+    this.bytes += await appendColumns(api, connection, { table: names.rows, types, values })
   }
 
-  private async remove(shard: number, ids: readonly string[]): Promise<void> {
-    const table = quoteName(this.names.ids)
-    await appendColumns(this.api, this.connection, {
-      table: this.names.ids,
-      catalog: 'temp',
-      types: ['string'],
-      values: [ids],
-    })
-    const sql = `delete from ${this.rowsName} where _shard = ${shard} and _id in (select id from ${table})`
+  /** Drop rows that have come again since a piece: all at once, as each look is at every row. */
+  private async dropOlder(shard: number, first: number): Promise<void> {
+    const piece = quoteName(pieceName)
+    const newest = `select _id, max(${piece}) as piece from ${this.rowsName}
+      where _shard = ${shard} and ${piece} >= ${first} group by _id`
+    const sql = `delete from ${this.rowsName} h using (${newest}) n
+      where h._shard = ${shard} and h._id = n._id and h.${piece} < n.piece`
     await run(this.connection, sql)
-    await run(this.connection, `delete from ${table}`)
+  }
+
+  /** Drop rows that were told to be gone after they came. */
+  private async dropGone(shard: number): Promise<void> {
+    const table = `temp.main.${quoteName(this.names.ids)}`
+    const last = `select id, max(piece) as piece from ${table} where shard = ${shard} group by id`
+    const sql = `delete from ${this.rowsName} h using (${last}) n
+      where h._shard = ${shard} and h._id = n.id and h.${quoteName(pieceName)} < n.piece`
+    await run(this.connection, sql)
+    await run(this.connection, `delete from ${table} where shard = ${shard}`)
   }
 
   /** Deletes count until a snapshot has come to where they were told. */

@@ -69,6 +69,7 @@ export class Query {
       const views = await this.makeViews(statement.isDescribed ? 'nothing' : isPlan ? 'plan' : 'all')
       const { text, place } = this.replaced(views)
       this.place = place
+      this.checkStop()
       if (isPlan) return await this.explained(text)
       return await this.started(text)
     } catch (error) {
@@ -88,6 +89,10 @@ export class Query {
       return new Stale(error.message)
     }
     return duckFailure(error, this.place)
+  }
+
+  private checkStop(): void {
+    if (this.parts.request.stop?.aborted) throw new Failure('unavailable', 'the query was stopped')
   }
 
   private end(): void {
@@ -177,7 +182,8 @@ export class Query {
     const fetched = new Map<string, HotRows>()
     try {
       // In one order for all queries, as each holds what it has while it waits for the next.
-      for (const name of [...groups.keys()].sort()) fetched.set(name, await fetchHot(tools, groups.get(name) ?? []))
+      for (const name of [...groups.keys()].sort())
+        fetched.set(name, await fetchHot(tools, groups.get(name) ?? [], () => this.checkStop()))
       this.hot = [...fetched.values()]
       await pin(connection, this.hot)
     } finally {
@@ -235,7 +241,8 @@ export class Query {
     lines.push(...plan.flatMap(([, drawn]) => drawn.split('\n')))
     this.end()
     connection.closeSync()
-    const stats = this.stats()
+    // What the plan looked at, the statement has not read.
+    const stats = { ...this.stats(), bytesRead: 0, bytesCached: 0 }
     return fixedResult(
       [{ name: 'explain', type: 'string' }],
       lines.map((line) => [line]),

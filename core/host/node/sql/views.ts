@@ -98,8 +98,13 @@ export function isReadHot({ found, asOf }: Pick<ResolvedTable, 'found' | 'asOf'>
 }
 
 /** Fetch the rows of shards that some references to one table need.
+ *  @param checkStop throws when the query was stopped
  *  @throws Stale when the snapshot or the map is not the shards' any more */
-export async function fetchHot(tools: ViewTools, refs: readonly ResolvedTable[]): Promise<HotRows> {
+export async function fetchHot(
+  tools: ViewTools,
+  refs: readonly ResolvedTable[],
+  checkStop: () => void,
+): Promise<HotRows> {
   const [first] = refs as readonly [ResolvedTable]
   const { found, positions, plan } = first
   const database = await tools.tables.database(found.database)
@@ -130,13 +135,13 @@ export async function fetchHot(tools: ViewTools, refs: readonly ResolvedTable[])
   }
   if (where.length > 0 && !tools.cache.prefers(name, columns)) {
     try {
-      return await read(await tools.cache.alone(), { where, check: refuseMany })
+      return await read(await tools.cache.alone(), { where, check: refuseMany(checkStop) })
     } catch (error) {
       if (!(error instanceof TooMany)) throw error
       await tools.cache.want(name)
     }
   }
-  return read(await tools.cache.take(name), {})
+  return read(await tools.cache.take(name), { check: checkStop })
 }
 
 /** Thrown when what a query asks for is not few rows. */
@@ -144,7 +149,8 @@ class TooMany extends Error {
   override name = 'TooMany'
 }
 
-function refuseMany(rows: number): void {
+const refuseMany = (checkStop: () => void) => (rows: number) => {
+  checkStop()
   if (rows > SQL_HOT_SELECTED_ROWS_MAX) throw new TooMany()
 }
 
