@@ -66,7 +66,8 @@ function listOf(columns: readonly SqlColumn[], row: readonly string[], number: n
   const label = Math.min(most, Math.max(columnWidthMin, Math.floor((width ?? most * 2) / 3)))
   const lines = names.map((name, index) => {
     const cell = row[index] ?? ''
-    return ` ${fit(name, label)} │ ${width === undefined ? cell : cut(cell, Math.max(columnWidthMin, width - label - 4))}`
+    const shown = width === undefined ? cell : cut(cell, Math.max(columnWidthMin, width - label - 4))
+    return ` ${fit(name, label)} │ ${shown}`
   })
   return [`── row ${number} ──`, ...lines].join('\n')
 }

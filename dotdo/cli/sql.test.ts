@@ -146,7 +146,13 @@ describe('a result', () => {
 
   it('is Markdown', async () => {
     expect(await show('two', 'markdown')).toBe(
-      '| id | name | data |\n| ---: | --- | --- |\n| 1 | one \\| two | {"a":\\[1,2\\]} |\n| 22 | line\\\\nbreak \\\\u001b\\[31m |  |\n',
+      [
+        '| id | name | data |',
+        '| ---: | --- | --- |',
+        '| 1 | one \\| two | {"a":\\[1,2\\]} |',
+        '| 22 | line\\\\nbreak \\\\u001b\\[31m |  |',
+        '',
+      ].join('\n'),
     )
   })
 
@@ -154,7 +160,8 @@ describe('a result', () => {
     const stats = { elapsedMs: 12.4, rows: 1, hotRows: 1_234, shards: 4, files: 10, filesPruned: 7 }
     const bytes = { bytesRead: 1_200_000, bytesCached: 5, bytesPruned: 12_000_000 }
     expect(showStats({ ...stats, ...bytes })).toBe(
-      '1 row in 12 ms · 1,234 rows from 4 shards · 3 of 10 files read (7 pruned) · 1.2 MB fetched, 5 bytes cached, 12.0 MB pruned',
+      '1 row in 12 ms · 1,234 rows from 4 shards · 3 of 10 files read (7 pruned) · ' +
+        '1.2 MB fetched, 5 bytes cached, 12.0 MB pruned',
     )
   })
 })

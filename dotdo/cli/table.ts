@@ -11,8 +11,10 @@ export interface TableOptions {
 }
 
 /** Characters that take two cells: East Asian wide and fullwidth forms, and emoji. */
-const wide =
-  /[\u1100-\u115f\u2e80-\u303e\u3041-\u33ff\u3400-\u4dbf\u4e00-\u9fff\ua000-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6]|\p{Emoji_Presentation}/u
+const eastAsian =
+  '\\u1100-\\u115f\\u2e80-\\u303e\\u3041-\\u33ff\\u3400-\\u4dbf\\u4e00-\\u9fff\\ua000-\\ua4cf' +
+  '\\uac00-\\ud7a3\\uf900-\\ufaff\\ufe30-\\ufe6f\\uff00-\\uff60\\uffe0-\\uffe6'
+const wide = new RegExp(`[${eastAsian}]|\\p{Emoji_Presentation}`, 'u')
 /** Characters that take none. */
 const without = /^[\p{Mn}\p{Me}\p{Cf}]$/u
 /** Characters that a terminal obeys or breaks a line at. */

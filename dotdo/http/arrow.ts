@@ -233,7 +233,7 @@ function columnOf(arrow: Arrow, name: string): ArrowColumn {
   return jsonColumn(make, new arrow.Utf8(), name)
 }
 
-/** Write a result as an Arrow IPC stream. Names are made distinct: Arrow lets them repeat, but its readers mix them up. */
+/** Write a result as an Arrow IPC stream. Names are made distinct: Arrow lets them repeat, its readers mix them up. */
 export function arrowWriter(arrow: Arrow, columns: readonly SqlColumn[]): ResultWriter {
   const { Field, RecordBatch, RecordBatchStreamWriter, Schema, Struct, makeData } = arrow
   const arrows = columns.map(({ type }) => columnOf(arrow, type))

@@ -137,7 +137,22 @@ export const pageQuery = z.object({
 /** Read a body.
  *  @throws invalid, naming the field; limit for one that is too large, which is not read on */
 export async function readBody<T>(schemaOf: z.ZodType<T>, context: Context): Promise<T> {
-  return checked(schemaOf, parseJson(await bodyText(context, ICEBERG_REST_BODY_BYTES_MAX)), 'body')
+  const text = await bodyText(context, ICEBERG_REST_BODY_BYTES_MAX)
+  if (depthOf(text) > ICEBERG_REST_DEPTH_MAX) {
+    throw new Failure('invalid', `body: it is nested deeper than ${ICEBERG_REST_DEPTH_MAX}`)
+  }
+  return checked(schemaOf, parseJson(text), 'body')
+}
+
+/** Tell how deep JSON is nested, without reading it: that may take more stack than there is. */
+function depthOf(json: string): number {
+  let depth = 0
+  let most = 0
+  for (const [part] of json.matchAll(/"(?:[^"\\]|\\.)*"|[[{]|[\]}]/g)) {
+    if (part === '[' || part === '{') most = Math.max(most, ++depth)
+    else if (part === ']' || part === '}') depth--
+  }
+  return most
 }
 
 /** Check data from outside.

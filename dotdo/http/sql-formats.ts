@@ -2,11 +2,11 @@
  *
  *      application/json                     { columns, rows: [[...], ...], stats }; cut short: { columns, rows, error }
  *      application/x-ndjson                 {"a":1,...} a line, then {"$stats":{...}} or {"$error":{...}}
- *      application/vnd.dotdo.rows+ndjson    {"columns":[...]}, then [1,...] a line, then {"stats":{...}} or {"error":{...}}
+ *      application/vnd.dotdo.rows+ndjson    {"columns":[...]}, then [1,...] a line, then {"stats":..} or {"error":..}
  *      text/csv                             RFC 4180 with a header; null is nothing, an empty text is ""
  *
  *  1. A format is fed columns, then batches of rows, then how it ended. Where the format has no room to say that it
- *     failed, `fail` gives nothing and the answer is broken off, so that half of a result is never taken for the whole. */
+ *     failed, `fail` gives nothing and the answer is broken off: a part of a result is never taken for all of it. */
 import type { SqlColumn, SqlResultValue, SqlStats } from '@dotdo/core/tiering/sql'
 import { arrowWriter } from './arrow.ts'
 import type { errorBody } from './errors.ts'
@@ -108,7 +108,7 @@ const rowLines: ResultFormat = {
 }
 
 /** Write one row of CSV.
- *  @source RFC 4180; null, of which it knows nothing, is an empty field and an empty text a quoted one, as in Postgres */
+ *  @source RFC 4180; null, of which it knows nothing, is an empty field, an empty text a quoted one, as in Postgres */
 export function csvRow(row: readonly JsonValue[]): string {
   const cells = row.map((value) => {
     if (value === null) return ''

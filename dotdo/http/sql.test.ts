@@ -290,7 +290,14 @@ describe('the pace', () => {
     const socket = connect((server.address() as AddressInfo).port, '127.0.0.1')
     const body = '{"sql":"select * from slow"}'
     socket.write(
-      `POST /sql HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
+      [
+        'POST /sql HTTP/1.1',
+        'Host: a',
+        'Content-Type: application/json',
+        `Content-Length: ${body.length}`,
+        '',
+        body,
+      ].join('\r\n'),
     )
     await once(socket, 'data')
     letOne()

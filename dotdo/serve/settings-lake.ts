@@ -98,7 +98,7 @@ export const lakeSettings: readonly Setting[] = [
     name: 'stores',
     flag: '--stores <name=location,...>',
     env: 'DOTDO_STORES',
-    help: 'more stores, which policies name in `cold`; in the file, { name: { location, endpoint, storageClass, ... } }',
+    help: 'more stores, which policies name in `cold`; in the file { name: { location, storageClass, ... } }',
     schema: stores,
     wants: 'archive=/mnt/archive,other=s3://bucket/prefix, or in the file { "archive": { "location": ... } }',
     secret: true,

@@ -124,7 +124,7 @@ export function svgChart(samples: readonly Sample[]): string {
     `<text x="${left + 190 * index + 18}" y="18">${text}</text>`,
   ])
   return [
-    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" role="img">`,
+    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" role="img">`,
     `<style>${style}\n</style>`,
     `<rect width="${width}" height="${height}" fill="#fff"/>`,
     ...legend,

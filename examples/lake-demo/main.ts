@@ -27,9 +27,10 @@ const STEPS = 24
 const BACK_READS = 50
 
 const flightRows = "from keys where key like '%:flight:%'"
-const totalsSql = `select count(*) as flights, cast(sum(cast(value->>'$.delay' as bigint)) as bigint) as delay ${flightRows}`
+const delaySum = "cast(sum(cast(value->>'$.delay' as bigint)) as bigint)"
+const totalsSql = `select count(*) as flights, ${delaySum} as delay ${flightRows}`
 const busiestSql = `select value->>'$.origin' as origin, count(*) as n,
-  cast(sum(cast(value->>'$.delay' as bigint)) as bigint) as delay ${flightRows} group by 1 order by n desc, origin limit 5`
+  ${delaySum} as delay ${flightRows} group by 1 order by n desc, origin limit 5`
 
 /** What is under way. */
 interface Job {

@@ -43,8 +43,9 @@ export function summary(result: Result): string[] {
   const hot = samples.map(({ hotBytes }) => hotBytes)
   return [
     '',
-    `Write     ${whole(written)} rows in ${seconds.toFixed(1)} s, with ${commits} commits and 4 queries between each two`,
-    `Tier      hot payloads never more than ${kilobytes(Math.max(...hot))}; ${kilobytes(compaction.bytesAfter)} in the lake`,
+    `Write     ${whole(written)} rows in ${seconds.toFixed(1)} s, with ${commits} commits, and 4 queries at each`,
+    `Tier      hot payloads never more than ${kilobytes(Math.max(...hot))}; ` +
+      `${kilobytes(compaction.bytesAfter)} in the lake`,
     `Compact   ${compaction.filesBefore} files became ${compaction.filesAfter}, ` +
       `${kilobytes(compaction.bytesBefore)} became ${kilobytes(compaction.bytesAfter)}`,
     `Query     group by over all rows: ${whole(query.elapsedMs)} ms, ${query.files - query.filesPruned} of ` +
