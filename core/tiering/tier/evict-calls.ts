@@ -200,10 +200,11 @@ function isMarked(bits: Uint32Array, key: Bin): boolean {
 
 function count(tx: View, { collection, after, limit }: EvictCalls['count']) {
   const found = tx.raw(
-    `select slot, key, bytes, cold from tier_index where collection = ? and (slot, key) > (?, ?)
-      order by slot, key limit ?`,
+    `select slot, key, bytes, cold from tier_index where +collection = ? and (slot, collection, key) > (?, ?, ?)
+      order by slot, collection, key limit ?`,
     collection,
     after?.slot ?? -2,
+    collection,
     fromBin(after?.key ?? ''),
     limit,
   )

@@ -214,7 +214,7 @@ function matching(tx: Tx, { collection, where, only, after, limit }: FlushCalls[
   const cursor = after ?? { phase: 'index', slot: -2, key: '' }
   const found =
     cursor.phase === 'index'
-      ? tx.raw(pageOfIndex, collection, cursor.slot, fromBin(cursor.key), limit)
+      ? tx.raw(pageOfIndex, collection, cursor.slot, collection, fromBin(cursor.key), limit)
       : tx.raw(pageOfPending, collection, fromBin(cursor.key), limit)
   const rows: ChangedRow[] = []
   let last = cursor
@@ -228,12 +228,13 @@ function matching(tx: Tx, { collection, where, only, after, limit }: FlushCalls[
     if (row.row === null || only !== 'gone') rows.push(row)
   }
   if (found.length === limit) return { rows, after: last }
-  const isEnd = cursor.phase === 'pending' || only === 'foreign'
+  // What is pending was read here as it was: when it has gone since, the log says so.
+  const isEnd = cursor.phase === 'pending' || only !== undefined
   return { rows, after: isEnd ? undefined : { phase: 'pending', slot: 0, key: '' } }
 }
 
-const pageOfIndex = `select slot, key, home from tier_index where collection = ? and (slot, key) > (?, ?)
-  order by slot, key limit ?`
+const pageOfIndex = `select slot, key, home from tier_index where +collection = ?
+  and (slot, collection, key) > (?, ?, ?) order by slot, collection, key limit ?`
 const pageOfPending = 'select slot, key from tier_pending where collection = ? and key > ? order by key limit ?'
 
 /** Places whose rows are not so any more once the receipt is committed: those that the index has of its keys, and what

@@ -4,7 +4,7 @@
  *     in a snapshot; what is said of the other means nothing. So a rewrite is told to the shards before it is committed,
  *     and nobody need tell them how it ended.
  *  2. Both places stand in the row of the key index, so they go where its slot goes. */
-import { type Bin, fromBin } from '../../bytes.ts'
+import { type Bin, fromBin, toBin } from '../../bytes.ts'
 import type { Tx, View } from '../../shard/program.ts'
 import type { SqlValue } from '../../shard/sql.ts'
 import type { Relocation } from './port.ts'
@@ -48,30 +48,54 @@ export function placesOf(
 
 /** Arguments of the call about rewrites. */
 export interface PlaceCalls {
-  /** Tell of a rewrite that is about to be committed, a slice at a time. Answers `{ more }`, or `{ tell: true }` when
-   *  the shard has forgotten the relocation, which then comes again as `move`. */
-  relocate: { table: string; from: number; to: number; move?: Relocation; limit: number }
+  /** Tell of a rewrite that is about to be committed, a slice at a time. Answers Relocated. */
+  relocate: {
+    table: string
+    from: number
+    to: number
+    move?: Relocation
+    after?: IndexCursor | undefined
+    limit: number
+  }
+}
+
+/** A row of the key index, by what orders it. */
+export interface IndexCursor {
+  readonly slot: number
+  readonly key: Bin
+}
+
+/** How far a shard is with a relocation. */
+export interface Relocated {
+  readonly more: boolean
+  readonly after?: IndexCursor | undefined
+  /** The shard has forgotten the relocation: it must be told again, as `move`. */
+  readonly tell?: true
 }
 
 /** The call about rewrites. */
 export const placeCalls: { [Name in keyof PlaceCalls]: (tx: Tx, args: PlaceCalls[Name]) => unknown } = {
-  relocate(tx, { table, from, to, move, limit }) {
+  relocate(tx, { table, from, to, move, after, limit }): Relocated {
     const name = `tier move ${table} ${from} ${to}`
     if (move !== undefined) tx.memory.set(name, relocator(move))
     const known = tx.memory.get(name) as Relocator | undefined
-    if (known === undefined) return { tell: true }
-    let left = limit
-    for (const kind of ['index', 'pending', 'gone'] as const) {
-      left -= relocateRows(tx, { kind, table, from, to, move: known, limit: left })
-      if (left <= 0) return { more: true }
+    if (known === undefined) return { more: true, after, tell: true }
+    const relocating = { table, from, to, move: known, limit }
+    if (moveNewest(tx, 'index', relocating) === limit || moveNewest(tx, 'pending', relocating) === limit) {
+      return { more: true, after }
     }
+    const next = moveIndexed(tx, relocating, after ?? { slot: -2, key: '' })
+    if (next !== undefined) return { more: true, after: next }
+    if (movePending(tx, relocating) === limit || moveGone(tx, relocating) === limit) return { more: true, after: last }
     tx.memory.delete(name)
     return { more: false }
   },
 }
 
+/** Past every row of the index. */
+const last: IndexCursor = { slot: Number.MAX_SAFE_INTEGER, key: '' }
+
 interface Relocating {
-  readonly kind: 'index' | 'pending' | 'gone'
   readonly table: string
   readonly from: number
   readonly to: number
@@ -79,63 +103,62 @@ interface Relocating {
   readonly limit: number
 }
 
-/** Give rows of the old file their place in the new one.
- *  @returns how many were looked at */
-function relocateRows(tx: Tx, { kind, table, from, to, move, limit }: Relocating): number {
-  if (kind === 'gone') return relocateGone(tx, { table, from, to, move, limit })
+const setPlaces = {
+  index: 'where slot = ? and collection = ? and key = ?',
+  pending: 'where collection = ? and key = ?',
+} as const
+
+/** Give rows whose newest place is in the old file their next one; only the last two are kept.
+ *  @returns how many there were */
+function moveNewest(tx: Tx, kind: 'index' | 'pending', { table, from, to, move, limit }: Relocating): number {
   const name = `tier_${kind}`
-  const key = kind === 'index' ? 'slot = ? and collection = ? and key = ?' : 'collection = ? and key = ?'
-  const keyOf = (slot: SqlValue | undefined, bytes: SqlValue | undefined): SqlValue[] => {
-    return kind === 'index' ? [slot as number, table, bytes as Uint8Array] : [table, bytes as Uint8Array]
-  }
-  // What was the new place becomes the old one: only the last two rewrites are known.
-  const newest = tx.raw(
-    `select slot, key, alt_pos from ${name} where collection = ? and alt_file = ? limit ?`,
-    table,
-    from,
-    limit,
-  )
-  for (const [slot, bytes, pos] of newest) {
+  const find = `select slot, key, alt_pos from ${name} where collection = ? and alt_file = ? limit ?`
+  const found = tx.raw(find, table, from, limit)
+  const update = `update ${name} set file = alt_file, pos = alt_pos, alt_file = ?, alt_pos = ? ${setPlaces[kind]}`
+  for (const [slot, key, pos] of found) {
     const next = Number(pos) < 0 ? undefined : move.place(Number(pos))
-    const update = `update ${name} set file = alt_file, pos = alt_pos, alt_file = ?, alt_pos = ? where ${key}`
-    tx.write(update, to, next ?? -1, ...keyOf(slot, bytes))
+    const row = kind === 'index' ? [slot as number, table, key as Uint8Array] : [table, key as Uint8Array]
+    tx.write(update, to, next ?? -1, ...row)
   }
-  const left = limit - newest.length
-  if (left <= 0) return newest.length
-  const old = tx.raw(
-    `select slot, key, pos from ${name} where collection = ? and file = ? and alt_file is not ? limit ?`,
-    table,
-    from,
-    to,
-    left,
-  )
-  for (const [slot, bytes, pos] of old) {
-    const update = `update ${name} set alt_file = ?, alt_pos = ? where ${key}`
-    tx.write(update, to, move.place(Number(pos)) ?? -1, ...keyOf(slot, bytes))
-  }
-  return newest.length + old.length
+  return found.length
 }
 
-/** Positions to be deleted are deleted in both files. */
-function relocateGone(tx: Tx, { table, from, to, move, limit }: Omit<Relocating, 'kind'>): number {
-  const found = tx.raw(
-    `select pos from tier_gone where collection = ? and file = ? and moved_to is not ? and own = 0 limit ?`,
-    table,
-    from,
-    to,
-    limit,
-  )
+/** Give indexed rows of the old file their place in the new one.
+ *  @returns where to go on */
+function moveIndexed(
+  tx: Tx,
+  { table, from, to, move, limit }: Relocating,
+  { slot: afterSlot, key: afterKey }: IndexCursor,
+): IndexCursor | undefined {
+  const find = `select slot, key, pos from tier_index where collection = ? and file = ? and (slot, key) > (?, ?)
+    order by slot, key limit ?`
+  const found = tx.raw(find, table, from, afterSlot, fromBin(afterKey), limit)
+  const update = `update tier_index set alt_file = ?, alt_pos = ? ${setPlaces.index}`
+  for (const [slot, key, pos] of found) {
+    tx.write(update, to, move.place(Number(pos)) ?? -1, slot as number, table, key as Uint8Array)
+  }
+  const [slot, key] = found.at(-1) ?? []
+  return found.length < limit ? undefined : { slot: Number(slot), key: toBin(key as Uint8Array) }
+}
+
+/** The same for rows that are settled later; seldom any. @returns how many there were */
+function movePending(tx: Tx, { table, from, to, move, limit }: Relocating): number {
+  const find = 'select key, pos from tier_pending where collection = ? and file = ? and alt_file is not ? limit ?'
+  const found = tx.raw(find, table, from, to, limit)
+  const update = `update tier_pending set alt_file = ?, alt_pos = ? ${setPlaces.pending}`
+  for (const [key, pos] of found) tx.write(update, to, move.place(Number(pos)) ?? -1, table, key as Uint8Array)
+  return found.length
+}
+
+/** Positions to be deleted are deleted in both files. @returns how many there were */
+function moveGone(tx: Tx, { table, from, to, move, limit }: Relocating): number {
+  const find = `select pos from tier_gone where collection = ? and file = ? and moved_to is not ? and own = 0 limit ?`
+  const found = tx.raw(find, table, from, to, limit)
+  const insert = `insert into tier_gone (collection, file, pos, own) values (?, ?, ?, 0)
+    on conflict (collection, file, pos) do nothing`
   for (const [pos] of found) {
     const next = move.place(Number(pos))
-    if (next !== undefined) {
-      tx.write(
-        `insert into tier_gone (collection, file, pos, own) values (?, ?, ?, 0)
-          on conflict (collection, file, pos) do nothing`,
-        table,
-        to,
-        next,
-      )
-    }
+    if (next !== undefined) tx.write(insert, table, to, next)
     const update = 'update tier_gone set moved_to = ? where collection = ? and file = ? and pos = ?'
     tx.write(update, to, table, from, pos as number)
   }

@@ -208,8 +208,12 @@ function index(
 ): SinceReply {
   const { began, told, follows, where, phase } = cursor
   const { table, tests } = { table: rows.table, tests: where }
-  const from = [table.collection, cursor.slot, fromBin(cursor.key), TIER_DELETES_PER_TURN] as const
-  const found = tx.raw(phase === 'index' ? pageOfIndex : pageOfPending, ...from)
+  const { collection } = table
+  const packed = fromBin(cursor.key)
+  const found =
+    phase === 'index'
+      ? tx.raw(pageOfIndex, collection, cursor.slot, collection, packed, TIER_DELETES_PER_TURN)
+      : tx.raw(pageOfPending, collection, packed, TIER_DELETES_PER_TURN)
   const home = homeOf(tx.position)
   for (const [, bytes, from, ...places] of found) {
     if (cursor.foreign && from === home) continue
@@ -225,10 +229,10 @@ function index(
   return rows.reply({ began, told, ...follows })
 }
 
-const pageOfIndex = `select slot, key, home, ${placeColumns} from tier_index where collection = ? and (slot, key) > (?, ?)
-  order by slot, key limit ?`
-const pageOfPending = `select slot, key, null, ${placeColumns} from tier_pending where collection = ? and (slot, key) > (?, ?)
-  order by slot, key limit ?`
+const pageOfIndex = `select slot, key, home, ${placeColumns} from tier_index where +collection = ?
+  and (slot, collection, key) > (?, ?, ?) order by slot, collection, key limit ?`
+const pageOfPending = `select slot, key, null, ${placeColumns} from tier_pending where collection = ? and key > ?
+  order by key limit ?`
 
 function scan(tx: Tx, rows: Rows, cursor: Extract<Cursor, { phase: 'scan' }>): SinceReply {
   const { began } = cursor

@@ -6,6 +6,7 @@ import { compactTable } from '../iceberg/compact.ts'
 import { ancestorsOf } from '../iceberg/history.ts'
 import { expireSnapshots, findOrphans, removeOldMetadata } from '../iceberg/maintain.ts'
 import { type CommitterTools, commitTable, liveFiles, type TierTable } from './committer.ts'
+import type { Relocated } from './places.ts'
 import type { Relocation } from './port.ts'
 import { positionFiles } from './positions.ts'
 import type { KeptReceipt } from './state.ts'
@@ -63,12 +64,17 @@ async function tellMoves({ table, shards }: TierTable, moves: readonly Relocatio
   await shards.each(async (shard) => {
     for (const move of moves) {
       const { from, to } = move
-      const args = { table, from, to, limit: TIER_RELOCATED_PER_TURN }
-      let said: { more?: boolean; tell?: boolean }
-      do {
-        said = await shards.ask(shard, 'relocate', args)
-        if (said.tell) said = await shards.ask(shard, 'relocate', { ...args, move })
-      } while (said.more)
+      let said: Relocated = { more: true, tell: true }
+      while (said.more) {
+        const more = { after: said.after, ...(said.tell && { move }) }
+        said = await shards.ask<Relocated>(shard, 'relocate', {
+          table,
+          from,
+          to,
+          limit: TIER_RELOCATED_PER_TURN,
+          ...more,
+        })
+      }
     }
   })
 }
