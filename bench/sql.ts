@@ -5,9 +5,8 @@
  *
  *  The lake is on this disk; both sides have as many threads. Hot rows are fetched from their shards by the first query
  *  and kept in DuckDB: the repeated query asks every shard what is newer. */
-import { nodeClock } from '@dotdo/core/host/node'
+import { nodeClock, openSqlEngine } from '@dotdo/core/host/node'
 import type { DuckDBConnection } from '@duckdb/node-api'
-import { openSqlEngine } from '../core/host/node/sql/engine.ts'
 import { quoteText } from '../core/host/node/sql/quote.ts'
 import { temporaryFolder } from '../core/host/node/testing.ts'
 import type { SqlEngine } from '../core/tiering/sql/port.ts'

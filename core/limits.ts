@@ -289,6 +289,8 @@ export const ICEBERG_REST_TOKEN_EARLY_MS = 30_000
 export const ICEBERG_REST_TABLES_CACHED_MAX = 64
 /** Bytes of the body of a request to our REST catalog: a commit carries a snapshot, not its files. */
 export const ICEBERG_REST_BODY_BYTES_MAX = 16 * 1024 * 1024
+/** How deep a body of our REST catalog is nested at the most: types in types are checked by recursion. */
+export const ICEBERG_REST_DEPTH_MAX = 200
 /** Namespaces or tables of one page of our REST catalog. */
 export const ICEBERG_REST_PAGE_MAX = 1_000
 /** Characters of one SQL query: beyond any that people write, small enough to parse in one go. */
@@ -308,10 +310,16 @@ export const TIER_FILE_SHARE = 1 / 8
 export const TIER_WAITING_LOG_BYTES = LOG_RETAINED_BYTES
 /** Milliseconds that a policy may speak of: a hundred years. */
 export const TIER_TIME_MS_MAX = 100 * 365 * 86_400_000
-/** Rows that tiering reads, stages, settles or evicts in one turn of a shard: some milliseconds of other calls. */
-export const TIER_ROWS_PER_TURN = 1_000
-/** Changes that tiering takes from the log in one turn of a shard: they are bytes, and cheap. */
-export const TIER_CHANGES_PER_TURN = 5_000
+/** Rows that a job reads or settles in one turn of a shard: a millisecond or two of other calls. */
+export const TIER_ROWS_PER_TURN = 250
+/** Changes that tiering takes from the log in one turn of a shard: a millisecond of other calls. */
+export const TIER_CHANGES_PER_TURN = 2_000
+/** Milliseconds that shards get for each one that the jobs of their thread take, when both have work. */
+export const TIER_OTHERS_SHARE = 3
+/** Milliseconds of work of others that jobs owe at the most: a long piece of theirs is not paid for in full. */
+export const TIER_OWED_MS_MAX = 50
+/** Bytes of values of a page that tiering writes: two milliseconds of compressing, for 1 % more bytes in a file. */
+export const TIER_PAGE_BYTES = 384 * 1024
 /** Positions of deleted rows that a shard tells in one piece. */
 export const TIER_DELETES_PER_TURN = 10_000
 /** Bytes of a data file after which the next one is begun. */
@@ -436,3 +444,5 @@ export const SQL_ROWS_IN_MEMORY_MAX = 1_000_000
 export const TIER_EVICT_EVERY_MS = 60_000
 /** Milliseconds that tiering has to end what is under way when a server stops: a part of SHUTDOWN_MS_MAX. */
 export const LAKE_STOP_MS_MAX = 2_000
+/** Bytes of disk that DuckDB takes for what does not fit in its memory, before a query is refused. */
+export const SQL_SPILL_BYTES_MAX = 16 * 1024 * 1024 * 1024

@@ -6,6 +6,7 @@ export { type NodeLake, type NodeLakeOptions, openLake, serveLakeThread, tieredP
 export { openLakeCodecs } from './lake-codecs.ts'
 export type { Sql, SqlOptions, SqlRow, SqlRows } from './lake-query.ts'
 export type { LakePlace, S3Access, StorePlace } from './lake-stores.ts'
+export { type NodeSqlEngine, openSqlEngine, type SqlEngineOptions } from './sql/engine.ts'
 export { openSqlite } from './sqlite.ts'
 export { type Durability, FileStore, type StoreStats, shardPath } from './store.ts'
 export { serveThread, ThreadStore } from './threads.ts'

@@ -5,6 +5,7 @@
  *  2. Errors come with their places, as JSON. */
 import type { DuckDBConnection, DuckDBInstance } from '@duckdb/node-api'
 import { Failure } from '../../../errors.ts'
+import { SQL_SPILL_BYTES_MAX } from '../../../limits.ts'
 import { quoteText } from './quote.ts'
 
 /** The module. */
@@ -50,6 +51,7 @@ export async function openDuckDB(api: DuckDBApi, options: DuckDBOptions): Promis
     threads: String(threads),
     memory_limit: `${Math.floor(memoryBytes / 1024)}KiB`,
     temp_directory: temporaryFolder,
+    max_temp_directory_size: `${Math.floor(SQL_SPILL_BYTES_MAX / 1024)}KiB`,
     autoinstall_known_extensions: 'false',
     autoload_known_extensions: 'false',
     allow_community_extensions: 'false',

@@ -153,6 +153,9 @@ describe('a query', () => {
       'select count(*) from (table docs)',
       'select count(DOCS.ID) from docs where docs.RANK > 0',
       'select count(*) from docs tablesample 100%',
+      'with dotdo_0 as (select 1) select count(*) from docs',
+      'select count(*) from (select docs.* from shop.docs)',
+      'select count(*) from docs, (describe docs) d where d.column_name = $$id$$',
     ]) {
       expect(await sql.value(text), text).toBe(5)
     }

@@ -79,12 +79,11 @@ const listings: Record<string, Listing> = {
 }
 
 function shown(named: Survey, statement: AstNode): Pick<Statement, 'listing' | 'isDescribed'> {
-  const lists = named.shows.filter(({ list }) => list !== '')
-  const isDescribed = named.shows.some(({ type }) => type === 'DESCRIBE')
-  const [first] = lists
-  if (first === undefined) return { listing: undefined, isDescribed }
-  const node = statement.node as AstNode
-  const isSole = (node.from_table as AstNode | undefined)?.type === 'SHOW_REF'
+  const from = (statement.node as AstNode).from_table as AstNode | undefined
+  const isSole = from?.type === 'SHOW_REF'
+  const [first] = named.shows.filter(({ list }) => list !== '')
+  // Elsewhere than alone, a description stands beside tables whose rows are wanted.
+  if (first === undefined) return { listing: undefined, isDescribed: isSole && from?.show_type === 'DESCRIBE' }
   const listing = listings[first.list]
   if (isSole && listing !== undefined) return { listing, isDescribed: false }
   throw new Failure(

@@ -95,7 +95,9 @@ export class StatementText {
     const parts = [ref.catalog, ref.schema, ref.table].filter((part) => part !== '').length
     const end = this.endOfName(start, parts)
     const isAliased = ref.alias !== undefined || this.isAlone(start)
-    const name = isAliased ? quoteName(view) : `${quoteName(view)} as ${quoteName(ref.table)}`
+    // With its whole name, so that no expression of the statement can take its place.
+    const whole = `temp.main.${quoteName(view)}`
+    const name = isAliased ? whole : `${whole} as ${quoteName(ref.table)}`
     const edit = { start: ref.location, end: this.byteAt(end), text: name }
     if (ref.at === undefined) return [edit]
     const clause = this.timeClause(end)
