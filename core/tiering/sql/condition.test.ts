@@ -166,7 +166,8 @@ describe('conditions for people', () => {
       ],
     }
     expect(showCondition(condition)).toBe(
-      '(t >= 1970-01-01T00:00:01.500Z and (s = "it\\"s" or i in (1, 2)) and s starts with "a" and b not null and day = day 3)',
+      '(t >= 1970-01-01T00:00:01.500Z and (s = "it\\"s" or i in (1, 2))' +
+        ' and s starts with "a" and b not null and day = day 3)',
     )
   })
 })
