@@ -75,7 +75,9 @@ async function runStep(job: Job, api: Api, client: Redis, step: Step): Promise<v
   const number = commits.length + 1
   await checkTotals(job, api, `after step ${number}, not committed`, totals)
   const status = await api.tier('/flush', 'POST', {})
-  samples.push(sampleOf(job, status))
+  const before = samples.at(-1)?.files ?? 0
+  const isFewer = sampleOf(job, status).files < before / 2
+  samples.push(sampleOf(job, status, isFewer ? 'compacted by itself' : undefined))
   const keys = status.tables.find(({ table }) => table === 'keys')
   if (keys?.snapshotId === undefined) throw new Error('the flush has committed nothing')
   commits.push({ snapshotId: keys.snapshotId, totals })
