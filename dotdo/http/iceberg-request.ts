@@ -2,7 +2,7 @@
  *  Fields that are not known are kept: a snapshot, a schema or a spec of others may have more than we know of.
  *  @source the REST catalog's OpenAPI */
 import { Failure } from '@dotdo/core/errors'
-import { ICEBERG_REST_BODY_BYTES_MAX } from '@dotdo/core/limits'
+import { ICEBERG_REST_BODY_BYTES_MAX, ICEBERG_REST_DEPTH_MAX } from '@dotdo/core/limits'
 import { parseJson } from '@dotdo/core/tiering/iceberg'
 import type { Context } from 'hono'
 import { z } from 'zod'
@@ -148,9 +148,13 @@ export async function readBody<T>(schemaOf: z.ZodType<T>, context: Context): Pro
 function depthOf(json: string): number {
   let depth = 0
   let most = 0
-  for (const [part] of json.matchAll(/"(?:[^"\\]|\\.)*"|[[{]|[\]}]/g)) {
-    if (part === '[' || part === '{') most = Math.max(most, ++depth)
-    else if (part === ']' || part === '}') depth--
+  let isText = false
+  for (let at = 0; at < json.length; at++) {
+    const char = json[at]
+    if (char === '"') isText = !isText
+    else if (isText) at += char === '\\' ? 1 : 0
+    else if (char === '[' || char === '{') most = Math.max(most, ++depth)
+    else if (char === ']' || char === '}') depth--
   }
   return most
 }

@@ -11,6 +11,7 @@
 import { Failure } from '../../errors.ts'
 import { ICEBERG_COMMIT_ATTEMPTS_MAX } from '../../limits.ts'
 import type { Clock } from '../../shard/clock.ts'
+import { checkKey } from '../objects/check.ts'
 import type { ObjectStore } from '../objects/port.ts'
 import { applyUpdates } from './apply.ts'
 import { backOff } from './back-off.ts'
@@ -156,6 +157,7 @@ class FileCatalog implements Catalog {
     }
     if ((await this.versions.newest(key)) !== undefined) throw alreadyThere(table)
     const updates = creationUpdates({ ...options, location }, randomUuid(this.clock))
+    this.checkLocations(key, updates)
     return applyUpdates(undefined, updates, this.clock.nowMs())
   }
 
@@ -168,7 +170,7 @@ class FileCatalog implements Catalog {
 
   async commitTable(table: TableName, { requirements, updates }: CommitRequest): Promise<LoadedTable> {
     const key = tableKey(this.prefix, table)
-    this.checkLocation(key, updates)
+    this.checkLocations(key, updates)
     for (let attempt = 1; attempt <= ICEBERG_COMMIT_ATTEMPTS_MAX; attempt++) {
       const base = await settledState(this.versions, this.clock, key)
       checkRequirements(base?.metadata, requirements)
@@ -187,12 +189,15 @@ class FileCatalog implements Catalog {
     await this.loadNamespace(table.namespace)
   }
 
-  private checkLocation(key: string, updates: readonly Update[]): void {
+  /** What a table names is in our stores: others must not have us read or write anywhere else.
+   *  @throws invalid; unsupported for a table that shall be elsewhere */
+  private checkLocations(key: string, updates: readonly Update[]): void {
     const own = this.files.locationOf(key)
     for (const update of updates) {
       if (update.action === 'set-location' && withoutSlash(update.location) !== own) {
         throw new Failure('unsupported', `this catalog keeps a table where it is, in ${own}`)
       }
+      for (const location of locationsOf(update)) checkKey(this.files.placeOf(location).key)
     }
   }
 
@@ -202,7 +207,7 @@ class FileCatalog implements Catalog {
     if (requests.length < 2) return
     const commits = requests.map(({ table, request }) => {
       const key = tableKey(this.prefix, table)
-      this.checkLocation(key, request.updates)
+      this.checkLocations(key, request.updates)
       return { key, name: formatTableName(table), request }
     })
     await commitTogether(this.versions, this.clock, commits)
@@ -228,6 +233,23 @@ class FileCatalog implements Catalog {
   }
 }
 
+/** List the places that an update has a table name, but for its own. */
+function locationsOf(update: Update): string[] {
+  switch (update.action) {
+    case 'add-snapshot':
+      return [update.snapshot['manifest-list']]
+    case 'set-statistics':
+      return [update.statistics['statistics-path']]
+    case 'set-partition-statistics':
+      return [update['partition-statistics']['statistics-path']]
+    case 'set-properties':
+      return folderProperties.flatMap((name) => update.updates[name]?.replace(/\/+$/, '') ?? [])
+    default:
+      return []
+  }
+}
+
+const folderProperties = ['write.data.path', 'write.metadata.path']
 const withoutSlash = (location: string) => location.replace(/\/+$/, '')
 const noTable = (table: TableName) => new Failure('not_found', `no table ${formatTableName(table)}`)
 const alreadyThere = (table: TableName) => new Failure('exists', `table ${formatTableName(table)} exists already`)

@@ -15,7 +15,7 @@ import { backOff } from './back-off.ts'
 import { type Catalog, formatTableName, type LoadedTable, type TableName } from './catalog.ts'
 import type { LakeFiles } from './files.ts'
 import { requireRef } from './history.ts'
-import { numberProperty, type Snapshot, type TableMetadata } from './metadata.ts'
+import { findRef, numberProperty, type Snapshot, type TableMetadata } from './metadata.ts'
 import { randomSnapshotId, randomUuid } from './random.ts'
 import { isRequirementConflict } from './requirement.ts'
 import { type Produced, produceSnapshot } from './snapshot.ts'
@@ -115,7 +115,7 @@ function exhausted(name: TableName, attempt: number, error: unknown): unknown {
 
 function requestOf({ change }: Work, metadata: TableMetadata, { snapshot }: Produced): CommitRequest {
   const branch = change.branch ?? 'main'
-  const { 'snapshot-id': _, type: __, ...retention } = metadata.refs[branch] ?? {}
+  const { 'snapshot-id': _, type: __, ...retention } = findRef(metadata, branch) ?? {}
   const ref = { type: 'branch', 'snapshot-id': snapshot['snapshot-id'] } as const
   const updates: Update[] = [
     { action: 'add-snapshot', snapshot },

@@ -2,7 +2,7 @@
  *  @source https://iceberg.apache.org/spec/ (v2), "Snapshot References", "Snapshot Retention Policy" and appendix F */
 import { Failure } from '../../errors.ts'
 import type { Long } from '../avro/binary.ts'
-import { numberProperty, type Snapshot, type TableMetadata } from './metadata.ts'
+import { findRef, numberProperty, type Snapshot, type TableMetadata } from './metadata.ts'
 import type { CommitRequest, Requirement, Update } from './update.ts'
 
 /** Which state of the table: the newest of main, of a branch or tag, a snapshot, or what was current at a time. */
@@ -22,7 +22,7 @@ export function getSnapshot(metadata: TableMetadata, id: Long): Snapshot {
 
 /** Find the snapshot of a branch or tag; `main` of an empty table has none. */
 export function snapshotOfRef(metadata: TableMetadata, ref = 'main'): Snapshot | undefined {
-  const id = metadata.refs[ref]?.['snapshot-id']
+  const id = findRef(metadata, ref)?.['snapshot-id']
   return id === undefined ? undefined : getSnapshot(metadata, id)
 }
 
@@ -37,7 +37,7 @@ export function snapshotAsOf(metadata: TableMetadata, asOf: AsOf = {}): Snapshot
   }
   if (snapshotId !== undefined) return getSnapshot(metadata, snapshotId)
   if (timestampMs === undefined) {
-    if (ref !== undefined && ref !== 'main' && metadata.refs[ref] === undefined) {
+    if (ref !== undefined && ref !== 'main' && findRef(metadata, ref) === undefined) {
       throw new Failure('not_found', `the table has no branch or tag ${ref}`)
     }
     return snapshotOfRef(metadata, ref)
@@ -65,7 +65,7 @@ export function ancestorsOf(metadata: TableMetadata, id: Long | undefined): Snap
 export function requireRef(metadata: TableMetadata, ref: string): Requirement[] {
   return [
     { type: 'assert-table-uuid', uuid: metadata['table-uuid'] },
-    { type: 'assert-ref-snapshot-id', ref, 'snapshot-id': metadata.refs[ref]?.['snapshot-id'] ?? null },
+    { type: 'assert-ref-snapshot-id', ref, 'snapshot-id': findRef(metadata, ref)?.['snapshot-id'] ?? null },
   ]
 }
 
@@ -77,7 +77,7 @@ export function rollback(metadata: TableMetadata, snapshotId: Long, ref = 'main'
   if (!ancestorsOf(metadata, current?.['snapshot-id']).some((one) => one['snapshot-id'] === snapshotId)) {
     throw new Failure('invalid', `snapshot ${snapshotId} is no ancestor of ${ref}`)
   }
-  const kept = metadata.refs[ref] ?? { type: 'branch' as const }
+  const kept = findRef(metadata, ref) ?? { type: 'branch' as const }
   const update: Update = { action: 'set-snapshot-ref', 'ref-name': ref, ...kept, 'snapshot-id': snapshotId }
   return { requirements: requireRef(metadata, ref), updates: [update] }
 }
@@ -97,7 +97,8 @@ export function createRef(
   type: 'branch' | 'tag',
   { snapshotId, retention = {} }: { readonly snapshotId?: Long; readonly retention?: RefRetention } = {},
 ): CommitRequest {
-  if (metadata.refs[name] !== undefined) throw new Failure('exists', `the table has a branch or tag ${name} already`)
+  if (findRef(metadata, name) !== undefined)
+    throw new Failure('exists', `the table has a branch or tag ${name} already`)
   const id = snapshotId ?? metadata['current-snapshot-id']
   if (id === undefined) throw new Failure('not_found', 'the table is empty: there is no snapshot to name')
   getSnapshot(metadata, id)

@@ -271,3 +271,8 @@ export function numberProperty({ properties }: TableMetadata, key: string, other
 export function lastColumnId(metadata: Pick<TableMetadata, 'last-column-id'>, schema: Schema): number {
   return Math.max(metadata['last-column-id'], highestFieldId(schema))
 }
+
+/** Find a branch or tag by its name, which may be any: `constructor` is none unless somebody made it. */
+export function findRef({ refs }: Pick<TableMetadata, 'refs'>, name: string): SnapshotRef | undefined {
+  return Object.hasOwn(refs, name) ? refs[name] : undefined
+}

@@ -1,7 +1,7 @@
 /** Whether a table is as a commit requires it.
  *  @source the REST catalog's OpenAPI, TableRequirement */
 import { Failure } from '../../errors.ts'
-import type { TableMetadata } from './metadata.ts'
+import { findRef, type TableMetadata } from './metadata.ts'
 import type { Requirement } from './update.ts'
 
 /** What kind of conflict it was: `requirement` means that another commit came first; rebase and try again. */
@@ -58,7 +58,7 @@ function checkOne(metadata: TableMetadata, requirement: Exclude<Requirement, { t
       if (metadata['table-uuid'] === requirement.uuid) return
       throw requirementFailed(`the table is ${metadata['table-uuid']}, not ${requirement.uuid}`)
     case 'assert-ref-snapshot-id': {
-      const now = metadata.refs[requirement.ref]?.['snapshot-id'] ?? null
+      const now = findRef(metadata, requirement.ref)?.['snapshot-id'] ?? null
       if (now === requirement['snapshot-id']) return
       throw requirementFailed(`${requirement.ref} is at snapshot ${now}, not ${requirement['snapshot-id']}`)
     }

@@ -9,7 +9,7 @@ import { always, type BoundPredicate, bind, type Predicate } from './expression.
 import type { LakeFiles } from './files.ts'
 import { type AsOf, snapshotAsOf } from './history.ts'
 import { extentOfSummary, type ManifestFile } from './manifest-list.ts'
-import { columnTypes, type Snapshot, schemaOf, specOf, type TableMetadata } from './metadata.ts'
+import { columnTypes, findRef, type Snapshot, schemaOf, specOf, type TableMetadata } from './metadata.ts'
 import { type Extent, mightMatch } from './metrics.ts'
 import { type PartitionSpec, partitionKey, type TypeOf, tupleTypes } from './partition.ts'
 import { project, residual, testPartition } from './projection.ts'
@@ -95,7 +95,7 @@ function schemaToRead(table: TableMetadata, snapshot: Snapshot | undefined, asOf
   return isBranch || id === undefined || !isThere ? schemaOf(table) : schemaOf(table, id)
 }
 
-const isBranchRef = ({ refs }: TableMetadata, ref = 'main') => refs[ref]?.type !== 'tag'
+const isBranchRef = (metadata: TableMetadata, ref = 'main') => findRef(metadata, ref)?.type !== 'tag'
 
 /** What is needed of a spec, worked out once. */
 interface SpecPlan {

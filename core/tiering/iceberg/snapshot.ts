@@ -18,7 +18,7 @@ import {
   writeManifestList,
 } from './manifest-list.ts'
 import { mergeManifests } from './merge.ts'
-import { columnTypes, type Operation, type Snapshot, specOf, type TableMetadata } from './metadata.ts'
+import { columnTypes, findRef, type Operation, type Snapshot, specOf, type TableMetadata } from './metadata.ts'
 import { partitionKey, tupleTypes } from './partition.ts'
 import { removeFiles } from './remove.ts'
 import { positionsIn, summarizeCommit } from './summary.ts'
@@ -94,7 +94,7 @@ function checkChange({ addDeletes = [], isRewrite, baseSnapshotId }: Change, tab
 
 /** The snapshot a change builds on: a branch that is not there yet begins at main. */
 function parentOf(table: TableMetadata, { branch = 'main' }: Change): Snapshot | undefined {
-  const ref = table.refs[branch]
+  const ref = findRef(table, branch)
   if (ref?.type === 'tag') throw new Failure('invalid', `${branch} is a tag; only branches are committed to`)
   return snapshotOfRef(table, branch) ?? snapshotOfRef(table)
 }

@@ -102,7 +102,7 @@ function parse(type: string): Primitive {
   if (plainKinds.includes(type)) return { kind: type as Kind, ...none }
   if (type === 'uuid') return { kind: 'uuid', ...none, length: 16 }
   const fixed = /^fixed\[\s*(\d+)\s*\]$/.exec(type)
-  if (fixed !== null) return { kind: 'fixed', ...none, length: Number(fixed[1]) }
+  if (fixed !== null && Number(fixed[1]) <= 0x7fffffff) return { kind: 'fixed', ...none, length: Number(fixed[1]) }
   const decimal = /^decimal\(\s*(\d+)\s*,\s*(\d+)\s*\)$/.exec(type)
   if (decimal !== null) {
     const [precision, scale] = [Number(decimal[1]), Number(decimal[2])]
