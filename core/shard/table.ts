@@ -52,6 +52,8 @@ export interface Table<R extends Row = any> {
   readonly relation?: Relation<R>
   /** Nobody sees it and nothing logs it; made by `internalTable`. */
   readonly internal?: true
+  /** What becomes of a row that comes with its slot from another shard: the log does not tell of it. */
+  readonly arrived?: (row: R) => R
 }
 
 /** Declare a table, checking names and key.
@@ -83,7 +85,7 @@ function checkPayload({ name, columns, primaryKey }: Table, payload: string | un
 /** What an internal table declares. */
 export type InternalTable<R extends Row> = Pick<
   Table<R>,
-  'name' | 'columns' | 'primaryKey' | 'withoutRowid' | 'indexes'
+  'name' | 'columns' | 'primaryKey' | 'withoutRowid' | 'indexes' | 'arrived'
 >
 
 /** Declare a table that is a program's own affair: unbuffered, and in no log.

@@ -150,7 +150,7 @@ export class ShardTx implements Tx {
 
   /** Store a row that comes with its slot from another shard. */
   receive<R extends Row>(table: Table<R>, row: R): void {
-    this.store(table, row, { moved: true })
+    this.store(table, table.arrived?.(row) ?? row, { moved: true })
   }
 
   private store(table: Table, row: Row, payload: Payload | undefined): void {

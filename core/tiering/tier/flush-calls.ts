@@ -31,7 +31,7 @@ import {
   writePending,
   writeValue,
 } from './state.ts'
-import { agrees, type DeadRow, homeOf, keyRow } from './tables.ts'
+import { agrees, type DeadRow, keyRow } from './tables.ts'
 
 /** A row that a flush has written; `file` is null for one that has gone. */
 export interface PutRow {
@@ -73,7 +73,7 @@ export interface FlushCalls {
     collection: string
     where: Row
     /** Only those that are not there any more, or that came with their slots and were not written here yet. */
-    only?: 'gone' | 'foreign'
+    only?: 'gone' | 'arrived'
     after?: MatchCursor | undefined
     limit: number
   }
@@ -214,16 +214,22 @@ function matching(tx: Tx, { collection, where, only, after, limit }: FlushCalls[
   const cursor = after ?? { phase: 'index', slot: -2, key: '' }
   const found =
     cursor.phase === 'index'
-      ? tx.raw(pageOfIndex, collection, cursor.slot, collection, fromBin(cursor.key), limit)
+      ? tx.raw(
+          only === 'arrived' ? pageOfArrived : pageOfIndex,
+          collection,
+          cursor.slot,
+          collection,
+          fromBin(cursor.key),
+          limit,
+        )
       : tx.raw(pageOfPending, collection, fromBin(cursor.key), limit)
   const rows: ChangedRow[] = []
   let last = cursor
-  const home = homeOf(tx.position)
-  for (const [slot, bytes, from] of found) {
+  for (const [slot, bytes] of found) {
     const packed = toBin(bytes as Uint8Array)
     last = { phase: cursor.phase, slot: Number(slot), key: packed }
     const key = keyRow(table, packed)
-    if (!agrees(key, where) || (only === 'foreign' && from === home)) continue
+    if (!agrees(key, where)) continue
     const row = rowNow(tx, table, { packed, key })
     if (row.row === null || only !== 'gone') rows.push(row)
   }
@@ -233,7 +239,9 @@ function matching(tx: Tx, { collection, where, only, after, limit }: FlushCalls[
   return { rows, after: isEnd ? undefined : { phase: 'pending', slot: 0, key: '' } }
 }
 
-const pageOfIndex = `select slot, key, home from tier_index where +collection = ?
+const pageOfIndex = `select slot, key from tier_index where +collection = ?
+  and (slot, collection, key) > (?, ?, ?) order by slot, collection, key limit ?`
+const pageOfArrived = `select slot, key from tier_index where collection = ? and arrived = 1
   and (slot, collection, key) > (?, ?, ?) order by slot, collection, key limit ?`
 const pageOfPending = 'select slot, key from tier_pending where collection = ? and key > ? order by key limit ?'
 
@@ -323,12 +331,11 @@ function settleRows(tx: Tx, table: string, limit: number): boolean {
     last,
   )
   tx.write(
-    `insert into tier_index (slot, collection, key, ${placeColumns}, seq, at, bytes, cold, home)
-      select slot, collection, key, ${placeColumns}, seq, at, bytes, cold, ? from tier_pending
+    `insert into tier_index (slot, collection, key, ${placeColumns}, seq, at, bytes, cold, arrived)
+      select slot, collection, key, ${placeColumns}, seq, at, bytes, cold, 0 from tier_pending
       where collection = ? and key <= ? and file is not null
       on conflict (slot, collection, key) do update set file = excluded.file, pos = excluded.pos,
-      alt_file = excluded.alt_file, alt_pos = excluded.alt_pos, seq = excluded.seq, at = excluded.at, bytes = excluded.bytes, cold = excluded.cold, home = excluded.home`,
-    homeOf(tx.position),
+      alt_file = excluded.alt_file, alt_pos = excluded.alt_pos, seq = excluded.seq, at = excluded.at, bytes = excluded.bytes, cold = excluded.cold, arrived = 0`,
     table,
     last,
   )

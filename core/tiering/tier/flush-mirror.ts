@@ -69,11 +69,11 @@ class MirrorFlush {
     const isWhole =
       plan.whole === true || from === null || from.incarnation !== position.incarnation || from.seq < floor
     if (isWhole) await this.scan()
-    else if (from.epoch !== position.epoch) await this.matching({}, 'foreign')
+    else await this.matching({}, 'arrived')
     let to = await this.follow(isWhole ? position.seq : from.seq)
     for (let { epoch } = position; to.epoch !== epoch; epoch = to.epoch) {
       // Slots have come while this went on, and with them rows that no change here speaks of.
-      await this.matching({}, 'foreign')
+      await this.matching({}, 'arrived')
       to = await this.follow(to.seq)
     }
     await this.finishFile()
@@ -131,7 +131,7 @@ class MirrorFlush {
     throw new Failure('unavailable', `${collection} changes faster than it can be written; it is tried again later`)
   }
 
-  private async matching(where: Row, only?: 'gone' | 'foreign'): Promise<void> {
+  private async matching(where: Row, only?: 'gone' | 'arrived'): Promise<void> {
     let after: MatchCursor | undefined
     do {
       const args = { collection: this.plan.table, where, ...(only && { only }), after, limit: this.limit }

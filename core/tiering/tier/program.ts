@@ -85,9 +85,12 @@ function report(view: View, table: string): TableReport {
   const isDead = table === deadTable
   const newest = isDead ? { ...view.position, seq: newestDead(view) } : view.position
   const isOurs = watermark?.incarnation === newest.incarnation
-  const lagChanges = newest.seq - (isOurs ? watermark.seq : 0)
-  const lag = lagChanges === 0 || isDead ? { bytes: 0, oldestMs: undefined } : lagOf(view, isOurs ? watermark.seq : 0)
-  const oldestMs = isDead ? oldestDead(view, watermark?.seq ?? 0) : lag.oldestMs
+  const [came] = view.raw('select count(*), min(at) from tier_index where collection = ? and arrived = 1', table)
+  const behind = newest.seq - (isOurs ? watermark.seq : 0)
+  const lagChanges = behind + Number(came?.[0])
+  const lag = behind === 0 || isDead ? { bytes: 0, oldestMs: undefined } : lagOf(view, isOurs ? watermark.seq : 0)
+  const logged = isDead ? oldestDead(view, watermark?.seq ?? 0) : lag.oldestMs
+  const oldestMs = came?.[1] == null ? logged : Math.min(logged ?? view.nowMs, Number(came[1]))
   return {
     table,
     watermark: watermark ?? undefined,

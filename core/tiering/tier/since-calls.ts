@@ -12,12 +12,20 @@ import { TIER_DELETES_PER_TURN, TIER_SINCE_ROWS_MAX } from '../../limits.ts'
 import type { Position, Tx } from '../../shard/program.ts'
 import type { RelationColumn, RelationValue } from '../../shard/relation.ts'
 import type { Row, Table } from '../../shard/table.ts'
-import { type ChangedRow, changedRows, logFloor, type ScanCursor, scanRows, tableOf } from './changed.ts'
+import {
+  type ChangedRow,
+  changedRows,
+  logFloor,
+  type ScanCursor,
+  scanRows,
+  type Truncated,
+  tableOf,
+} from './changed.ts'
 import { type Places, placeColumns, placesIn, placesOf } from './places.ts'
 import type { SinceReply, SinceRequest } from './port.ts'
 import { samePosition } from './positions.ts'
 import { readPending, readState } from './state.ts'
-import { agrees, homeOf, keyRow } from './tables.ts'
+import { agrees, keyRow } from './tables.ts'
 
 /** Where an answer goes on. */
 type Cursor = {
@@ -32,7 +40,9 @@ type Cursor = {
       /** Places of rows whose keys agree with one of these. */
       readonly where: readonly Row[]
       /** Only of those that came with their slots and were not written here yet. */
-      readonly foreign?: boolean
+      readonly arrived?: boolean
+      /** Of the index nothing: it went with the slots. */
+      readonly left?: boolean
       readonly slot: number
       readonly key: Bin
       readonly follows: Next
@@ -46,6 +56,7 @@ type Next =
   | { readonly phase: 'scan' }
   | { readonly phase: 'log'; readonly seq: number }
   | { readonly phase: 'gone'; readonly file: number; readonly pos: number; readonly follows: Next }
+  | Extract<Cursor, { readonly phase: 'index' | 'pending' }>
 
 /** Answer a piece of what is newer than a snapshot.
  *  @throws not_found for the collection or a column */
@@ -58,7 +69,22 @@ export function since(tx: Tx, request: SinceRequest): SinceReply {
   if (!isPending && !samePosition(watermark ?? undefined, after)) return rows.stale(watermark ?? undefined)
   const overlay = isPending || readState(tx, collection).settling !== undefined
   if (request.known !== undefined && !continues(tx, request)) return rows.restart()
-  const cursor = (request.cursor as Cursor | undefined) ?? begin(tx, request)
+  let cursor = (request.cursor as Cursor | undefined) ?? begin(tx, request)
+  for (;;) {
+    const reply = step(tx, rows, { cursor, overlay, known: request.known })
+    // Mostly there are no places to tell of: then the next phase is in the same piece.
+    if (reply.cursor === undefined || reply.deletes.length > 0 || cursor.phase === 'scan' || cursor.phase === 'log') {
+      return reply
+    }
+    cursor = reply.cursor as Cursor
+  }
+}
+
+function step(
+  tx: Tx,
+  rows: Rows,
+  { cursor, overlay, known }: { cursor: Cursor; overlay: boolean; known: Position | undefined },
+): SinceReply {
   switch (cursor.phase) {
     case 'gone':
       return gone(tx, rows, cursor)
@@ -68,7 +94,7 @@ export function since(tx: Tx, request: SinceRequest): SinceReply {
     case 'scan':
       return scan(tx, rows, cursor)
     case 'log':
-      return log(tx, rows, { cursor, overlay, known: request.known })
+      return log(tx, rows, { cursor, overlay, known })
   }
 }
 
@@ -87,11 +113,10 @@ function begin(tx: Tx, { known, after }: SinceRequest): Cursor {
   const reaches = after?.incarnation === tx.position.incarnation && after.seq >= logFloor(tx)
   if (reaches) {
     const gone = { phase: 'gone', file: -1, pos: -1, follows: { phase: 'log', seq: after.seq } } as const
-    if (after.epoch === tx.position.epoch) return { ...start, ...gone }
-    return { ...start, phase: 'index', where: [{}], foreign: true, slot: -2, key: '', follows: gone }
+    return { ...start, phase: 'index', where: [{}], arrived: true, slot: -2, key: '', follows: gone }
   }
   // Also of a shard that the snapshot does not know: rows may have come here from another, with their index.
-  return { ...start, phase: 'index', where: [{}], slot: -2, key: '', follows: { phase: 'scan' } }
+  return { ...start, phase: 'pending', where: [{}], slot: -2, key: '', follows: { phase: 'scan' } }
 }
 
 /** Gathers one piece. */
@@ -200,7 +225,8 @@ function gone(tx: Tx, rows: Rows, cursor: Extract<Cursor, { phase: 'gone' }>): S
   return rows.reply({ began, told, ...follows })
 }
 
-/** Tell the places of all rows whose keys agree with a truncate. */
+/** Tell the places of all rows whose keys agree with a truncate: first what is pending, as it is settled into the index
+ *  between two pieces. */
 function index(
   tx: Tx,
   rows: Rows,
@@ -210,13 +236,21 @@ function index(
   const { table, tests } = { table: rows.table, tests: where }
   const { collection } = table
   const packed = fromBin(cursor.key)
-  const found =
-    phase === 'index'
-      ? tx.raw(pageOfIndex, collection, cursor.slot, collection, packed, TIER_DELETES_PER_TURN)
+  // Without a receipt of the snapshot's, what is pending is in no snapshot.
+  const isPassed = phase === 'pending' && !overlay
+  const found = isPassed
+    ? []
+    : phase === 'index'
+      ? tx.raw(
+          cursor.arrived ? pageOfArrived : pageOfIndex,
+          collection,
+          cursor.slot,
+          collection,
+          packed,
+          TIER_DELETES_PER_TURN,
+        )
       : tx.raw(pageOfPending, collection, packed, TIER_DELETES_PER_TURN)
-  const home = homeOf(tx.position)
-  for (const [, bytes, from, ...places] of found) {
-    if (cursor.foreign && from === home) continue
+  for (const [, bytes, ...places] of found) {
     const key = keyRow(table, toBin(bytes as Uint8Array))
     if (tests.some((one) => agrees(key, one))) rows.remove(placesIn(places))
   }
@@ -224,14 +258,15 @@ function index(
   if (found.length === TIER_DELETES_PER_TURN && last !== undefined) {
     return rows.reply({ ...cursor, slot: Number(last[0]), key: toBin(last[1] as Uint8Array) })
   }
-  if (phase === 'index' && overlay && !cursor.foreign)
-    return rows.reply({ ...cursor, phase: 'pending', slot: -2, key: '' })
+  if (phase === 'pending' && !cursor.left) return rows.reply({ ...cursor, phase: 'index', slot: -2, key: '' })
   return rows.reply({ began, told, ...follows })
 }
 
-const pageOfIndex = `select slot, key, home, ${placeColumns} from tier_index where +collection = ?
+const pageOfIndex = `select slot, key, ${placeColumns} from tier_index where +collection = ?
   and (slot, collection, key) > (?, ?, ?) order by slot, collection, key limit ?`
-const pageOfPending = `select slot, key, null, ${placeColumns} from tier_pending where collection = ? and key > ?
+const pageOfArrived = `select slot, key, ${placeColumns} from tier_index where collection = ? and arrived = 1
+  and (slot, collection, key) > (?, ?, ?) order by slot, collection, key limit ?`
+const pageOfPending = `select slot, key, ${placeColumns} from tier_pending where collection = ? and key > ?
   order by key limit ?`
 
 function scan(tx: Tx, rows: Rows, cursor: Extract<Cursor, { phase: 'scan' }>): SinceReply {
@@ -267,9 +302,20 @@ function log(
     rows.add(row, told)
   }
   const next: Cursor = { began, told: true, phase: 'log', seq: changed.next }
-  if (truncates.length === 0) return rows.reply(changed.done ? undefined : next, told)
-  const where = truncates.map((one) => one.where)
-  return rows.reply({ ...next, phase: 'index', where, slot: -2, key: '', follows: next }, told)
+  if (changed.truncates.length === 0) return rows.reply(changed.done ? undefined : next, told)
+  return rows.reply(placesAfter(next, changed.truncates), told)
+}
+
+/** Go on with the places of rows that were truncated, or left with their slots. Of the latter the index went too; but
+ *  what the snapshot has by a receipt of here is pending until it is settled, and then among what is gone. */
+function placesAfter(next: Cursor & { phase: 'log' }, truncates: readonly Truncated[]): Cursor {
+  const start = { began: next.began, told: true, phase: 'pending', slot: -2, key: '' } as const
+  const of = (moved: boolean) => truncates.filter((one) => one.moved === moved).map(({ where }) => where)
+  const left: Cursor =
+    of(true).length === 0
+      ? next
+      : { ...start, where: of(true), left: true, follows: { phase: 'gone', file: -1, pos: -1, follows: next } }
+  return of(false).length === 0 ? left : { ...start, where: of(false), follows: left }
 }
 
 /** Have the payloads of rows fetched that are to be told and are cold. */

@@ -1,16 +1,14 @@
 /** What a tiered shard keeps beside its rows: nobody sees these tables, and nothing logs them.
  *
  *  1. `tier_index` says where each row of a mirror is, as of the watermark. Its rows move with their slots.
- *     A row that came with its slot has the `home` of another shard until it is written anew: nothing in the log here
- *     may speak of it, when it was removed before its slot moved.
+ *     A row that came with its slot has `arrived` until it is written anew: nothing in the log here may speak of it,
+ *     when it was removed before its slot moved.
  *  2. `tier_pending` has what a receipt will make of the index, from when it is written until it is settled. Its rows
  *     stay when slots move: what they say is then settled as `tier_gone`.
  *  3. `tier_gone` has positions that the next commit deletes and that belong to no row here: rows of slots that have
  *     moved, and (`own`) rows of the receipt's own files that changed again while these were written.
  *     A position may be there twice, once by each of the files that have its row (places.ts). */
 import { type Bin, ByteReader, ByteWriter, fromBin, toBin } from '../../bytes.ts'
-import { murmur3 } from '../../shard/hash.ts'
-import type { Position } from '../../shard/program.ts'
 import { readColumns, shapeOf, type TableShape, writeColumns } from '../../shard/row-codec.ts'
 import { internalTable, type Row, type Table } from '../../shard/table.ts'
 
@@ -33,8 +31,8 @@ export type IndexRow = {
   bytes: number
   /** 1 when the payload is in the lake alone. */
   cold: number
-  /** The shard that wrote it (homeOf). */
-  home: number
+  /** 1 when it came with its slot, and has not been written here. */
+  arrived: number
 }
 
 /** Where each row of a mirror is. */
@@ -52,7 +50,7 @@ export const tierIndex = internalTable<IndexRow>({
     at: 'integer',
     bytes: 'integer',
     cold: 'integer',
-    home: 'integer',
+    arrived: 'integer',
   },
   primaryKey: ['slot', 'collection', 'key'],
   withoutRowid: true,
@@ -61,11 +59,13 @@ export const tierIndex = internalTable<IndexRow>({
     cold: '(collection) where cold = 1',
     file: '(collection, file)',
     alt: '(collection, alt_file) where alt_file is not null',
+    arrived: '(collection) where arrived = 1',
   },
+  arrived: (row) => ({ ...row, arrived: 1 }),
 })
 
 /** What a receipt makes of the index; `file` is null for a row that has gone. */
-export const tierPending = internalTable<Omit<IndexRow, 'file' | 'home'> & { file: number | null }>({
+export const tierPending = internalTable<Omit<IndexRow, 'file' | 'arrived'> & { file: number | null }>({
   name: 'tier_pending',
   columns: {
     collection: 'text',
@@ -161,11 +161,6 @@ export function keyRow(table: Table, key: Bin): Row {
 /** The slot under which a row is indexed. */
 export function slotOf(table: Table, key: Row): number {
   return table.primaryKey[0] === 'slot' ? Number(key.slot) : -1
-}
-
-/** Tell a shard from others, by its incarnation, in 53 bits. */
-export function homeOf({ incarnation }: Position): number {
-  return murmur3(incarnation) * 2 ** 21 + (murmur3(incarnation, 1) >>> 11)
 }
 
 /** Whether a key agrees with what a truncate was given. */
