@@ -34,20 +34,27 @@ export function bloomBytes(distinct: number): number {
   return size
 }
 
+/** Values that are put into a filter before others may run: a millisecond. */
+const valuesPerTurn = 2_048
+
 /** Make the filter of a column's values, header and all.
  *  @param dictionary the column's, when it has one: only distinct values are hashed then
+ *  @param pause called now and then: a chance to let others run
  *  @returns undefined for a column without values, and for booleans, where it would tell nothing */
-export function makeBloom(values: Values, dictionary?: Dictionary): Uint8Array | undefined {
+export async function makeBloom(
+  values: Values,
+  dictionary?: Dictionary,
+  pause: () => void | Promise<void> = () => {},
+): Promise<Uint8Array | undefined> {
   const count = dictionary?.size ?? values.count
   if (count === 0) return undefined
   const hash = hashOf(values)
   if (hash === undefined) return undefined
   const size = bloomBytes(count)
   const blocks = new Int32Array(size / 4)
-  const into = new Int32Array(2)
-  for (let at = 0; at < count; at++) {
-    hash(dictionary === undefined ? at : (dictionary.first[at] as number), into)
-    insert(blocks, into[1] as number, into[0] as number)
+  for (let from = 0; from < count; from += valuesPerTurn) {
+    insertAll(blocks, hash, dictionary, [from, Math.min(count, from + valuesPerTurn)])
+    await pause()
   }
   const output = new Output(size + 32)
   const only = struct([1, struct()])
@@ -59,6 +66,19 @@ export function makeBloom(values: Values, dictionary?: Dictionary): Uint8Array |
   ])
   output.append(new Uint8Array(blocks.buffer))
   return output.copy()
+}
+
+function insertAll(
+  blocks: Int32Array,
+  hash: (at: number, into: Int32Array) => void,
+  dictionary: Dictionary | undefined,
+  [from, to]: readonly [number, number],
+): void {
+  const into = new Int32Array(2)
+  for (let at = from; at < to; at++) {
+    hash(dictionary === undefined ? at : (dictionary.first[at] as number), into)
+    insert(blocks, into[1] as number, into[0] as number)
+  }
 }
 
 function insert(blocks: Int32Array, high: number, low: number): void {

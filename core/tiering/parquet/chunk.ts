@@ -39,7 +39,7 @@ export interface ChunkContext {
   offset(): number
   /** Append bytes to the file; they are the file's from now on. */
   write(bytes: Uint8Array): void | Promise<void>
-  /** Called after each page: a chance to let others run. */
+  /** Called between pieces of work the size of a page: a chance to let others run. */
   pause(): void | Promise<void>
 }
 
@@ -81,12 +81,20 @@ export async function writeChunk(
   // Bounds of numbers help to choose an encoding; those of bytes are cheaper once there is a dictionary.
   const isBytes = leaf.storage === 'bytes' || leaf.storage === 'fixed'
   const none: Extent = { min: undefined, max: undefined, nans: 0 }
-  const extentsOf = (choice?: Choice) =>
-    cuts.map(({ values: [from, to] }) => extentOf(leaf, values, from, to, choice?.dictionary))
+  const extentsOf = async (choice?: Choice) => {
+    const found: Extent[] = []
+    for (const {
+      values: [from, to],
+    } of cuts) {
+      found.push(extentOf(leaf, values, from, to, choice?.dictionary))
+      await context.pause()
+    }
+    return found
+  }
   const join = (extents: readonly Extent[]) => extents.reduce((one, other) => mergeExtents(leaf, one, other), none)
-  const early = isBytes ? undefined : extentsOf()
+  const early = isBytes ? undefined : await extentsOf()
   const choice = chooseEncoding(leaf, values, early === undefined ? none : join(early), wanted)
-  const extents = early ?? extentsOf(choice)
+  const extents = early ?? (await extentsOf(choice))
   const extent = join(extents)
 
   const start = context.offset()
@@ -118,7 +126,8 @@ export async function writeChunk(
     order: orderOf(column, pages, extents),
     places: {},
   }
-  return { chunk, extent, bloom: withBloom ? makeBloom(values, choice.dictionary) : undefined }
+  const bloom = withBloom ? await makeBloom(values, choice.dictionary, context.pause) : undefined
+  return { chunk, extent, bloom }
 }
 
 const nullsOf = ({ entries, values }: Cut) => entries[1] - entries[0] - (values[1] - values[0])

@@ -340,6 +340,7 @@ describe('the writer', () => {
     { bloom: ['nmae'] },
     { encodings: { nmae: 'plain' } },
     { pageRows: 0 },
+    { pageBytes: 0 },
     { rowGroupRows: 1.5 },
     { rowGroupBytes: -1 },
   ])('refuses %j', async (options) => {
@@ -365,7 +366,7 @@ describe('the writer', () => {
     await expect(writer.finish()).rejects.toMatchObject({ code: 'invalid', message: expect.stringMatching(/broken/) })
   })
 
-  it('holds one row group, hands the rest on, and pauses after each page', async () => {
+  it('holds one row group, hands the rest on, and pauses twice a page', async () => {
     let pauses = 0
     let held = 0
     const sink = { write() {} }
@@ -388,7 +389,25 @@ describe('the writer', () => {
     expect(writer.rows).toBe(1000)
     expect(writer.sizeBytes).toBeGreaterThan(5000)
     expect(held).toBeLessThan(100 * 40)
-    expect(pauses).toBe(3 * 10 * 10)
+    // After its bounds, and after its bytes.
+    expect(pauses).toBe(2 * 3 * 10 * 10)
+  })
+
+  it('cuts pages of many bytes sooner', async () => {
+    const pausesOf = async (options: { pageBytes?: number }) => {
+      let pauses = 0
+      const pause = () => {
+        pauses++
+      }
+      await writeRows(events, eventsOf(64), { pageRows: 64, pause, ...options })
+      return pauses
+    }
+    const usual = await pausesOf({})
+    expect(await pausesOf({ pageBytes: 100 })).toBeGreaterThan(usual)
+    expect(await pausesOf({ pageBytes: 1_000_000 })).toBe(usual)
+    const rows = eventsOf(200)
+    const { bytes } = await writeRows(events, rows, { pageRows: 64, pageBytes: 100 })
+    expect(await readRows(bytes)).toEqual(readBack(rows))
   })
 
   it('waits for a sink that is slow', async () => {

@@ -44,13 +44,16 @@ export interface ParquetWriterOptions {
   readonly rowGroupBytes?: number
   /** Rows of a page. */
   readonly pageRows?: number
+  /** Bytes of values past which a page has fewer rows. */
+  readonly pageBytes?: number
   /** Columns to make bloom filters for, by name (nested ones with dots: `tags.element`). */
   readonly bloom?: readonly string[]
   /** Encodings by column name, where the choice by sample is not wanted. */
   readonly encodings?: { readonly [column: string]: Encoding }
   /** Key-value metadata of the footer. */
   readonly metadata?: { readonly [key: string]: string }
-  /** Called after each page: a chance to let others run. Without it a row group is written in one go. */
+  /** Called between pieces of work the size of a page: a chance to let others run. Without it a row group is written
+   *  in one go. */
   readonly pause?: () => void | Promise<void>
 }
 
@@ -100,7 +103,7 @@ export class ParquetWriter {
     this.context = {
       compressor,
       pageRows: sizeOf('pageRows', options.pageRows ?? PARQUET_PAGE_ROWS),
-      pageBytesMax: PARQUET_PAGE_BYTES_MAX,
+      pageBytesMax: sizeOf('pageBytes', options.pageBytes ?? PARQUET_PAGE_BYTES_MAX),
       offset: () => this.written,
       write: (bytes) => {
         this.written += bytes.length

@@ -145,7 +145,10 @@ function textColumn(texts: readonly string[]): ColumnInput {
   const lengths = new Int32Array(texts.length)
   // Of ASCII there are as many bytes as chars; else each is measured.
   const isAscii = bytes.length === joined.length
-  for (const [at, text] of texts.entries()) lengths[at] = isAscii ? text.length : utf8.encode(text).length
+  for (let at = 0; at < texts.length; at++) {
+    const text = texts[at] as string
+    lengths[at] = isAscii ? text.length : utf8.encode(text).length
+  }
   return { bytes, lengths }
 }
 

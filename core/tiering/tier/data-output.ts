@@ -1,5 +1,5 @@
 /** Writes one data file of a table to the object store while its rows come. */
-import { TIER_SINK_BYTES } from '../../limits.ts'
+import { TIER_PAGE_BYTES, TIER_SINK_BYTES } from '../../limits.ts'
 import type { LakeFiles } from '../iceberg/files.ts'
 import type { StructType } from '../iceberg/types.ts'
 import type { ColumnInput } from '../parquet/column.ts'
@@ -13,7 +13,7 @@ export interface OutputTools {
   readonly compressor: Compressor
   readonly rowGroupRows?: number | undefined
   readonly rowGroupBytes?: number | undefined
-  /** Lets others run, between pages. */
+  /** Lets others run, between pieces of work. */
   readonly pause: () => Promise<void>
 }
 
@@ -87,7 +87,7 @@ export class DataOutput {
   constructor(tools: OutputTools, { path, schema, bloom }: OutputPlan) {
     const { files, compressor, rowGroupRows, rowGroupBytes, pause } = tools
     this.path = path
-    const common = { schema, sink: this.pipe, compressor, pause, bloom }
+    const common = { schema, sink: this.pipe, compressor, pause, bloom, pageBytes: TIER_PAGE_BYTES }
     const metadata = { 'iceberg.schema': JSON.stringify(schema) }
     this.writer = createParquetWriter({
       ...common,

@@ -28,14 +28,18 @@ interface Flushing {
 export async function flushChanges(tools: FlushTools, shard: JobShard, flushing: Flushing): Promise<KeptReceipt> {
   const files = new ChangeFiles(tools, shard, flushing)
   try {
-    return await run(shard, flushing, files)
+    return await run(tools, shard, { ...flushing, files })
   } catch (error) {
     await files.abort(error)
     throw error
   }
 }
 
-async function run(shard: JobShard, { plan, begun, receipt }: Flushing, files: ChangeFiles): Promise<KeptReceipt> {
+async function run(
+  { resume, pause }: FlushTools,
+  shard: JobShard,
+  { plan, begun, receipt, files }: Flushing & { files: ChangeFiles },
+): Promise<KeptReceipt> {
   const { table } = plan
   const source = { database: shard.database, shard: shard.index, collections: new Set(plan.collections) }
   const { start, gap } = startOf(begun)
@@ -44,8 +48,10 @@ async function run(shard: JobShard, { plan, begun, receipt }: Flushing, files: C
   for (let more = true; more && !files.isFull; ) {
     const args = { after: to, changes: plan.rowsPerTurn ?? TIER_CHANGES_PER_TURN, collections: plan.collections ?? [] }
     const log = await ask<LogColumns>(shard, 'log', args)
+    resume()
     const { batches, misfits } = changeBatches(log, source)
     for (const batch of batches) await files.write(batch)
+    await pause()
     dead.push(...misfits.map(letterOf))
     to = log.next
     more = log.more

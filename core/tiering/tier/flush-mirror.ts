@@ -149,7 +149,14 @@ class MirrorFlush {
     return ['put', { table: this.plan.table, receipt: this.receipt, rows: put, dead }]
   }
 
+  /** Write what a call has read, and let others run. */
   private async write(changed: readonly ChangedRow[]): Promise<void> {
+    this.tools.resume()
+    await this.append(changed)
+    await this.tools.pause()
+  }
+
+  private async append(changed: readonly ChangedRow[]): Promise<void> {
     for (const row of changed) if (row.row === null) this.gone(row)
     const there = await this.whole(changed.filter(({ row }) => row !== null))
     const { batch, misfits } = this.rows.batch(there)

@@ -11,6 +11,7 @@ import { type EvictPlan, evict } from './evict.ts'
 import { type FlushPlan, flush } from './flush.ts'
 import { Payloads } from './payloads.ts'
 import { fetchCold, thawAll } from './thaw.ts'
+import { ThreadShare } from './thread-share.ts'
 
 /** The names of the jobs. */
 export const jobNames = { flush: 'tier.flush', evict: 'tier.evict', thaw: 'tier.thaw' } as const
@@ -43,10 +44,12 @@ export interface TierJobs {
 export function tierJobs(tools: TierJobTools): TierJobs {
   const { clock, cache = new ParquetCache() } = tools
   const payloads = new Payloads({ ...tools, cache })
-  const pause = () => new Promise<void>((resolve) => clock.defer(resolve))
-  const flushTools = { ...tools, payloads, pause }
+  const share = new ThreadShare(clock)
   const jobs: readonly Job[] = [
-    { name: jobNames.flush, run: (shard, plan) => flush(flushTools, shard, plan as FlushPlan) },
+    {
+      name: jobNames.flush,
+      run: (shard, plan) => flush({ ...tools, payloads, ...share.join() }, shard, plan as FlushPlan),
+    },
     { name: jobNames.evict, run: (shard, plan) => evict(shard, plan as EvictPlan, clock.nowMs()) },
     {
       name: jobNames.thaw,
