@@ -32,6 +32,7 @@ export class Disk implements SqlDriver {
   private readonly inner: Connection
   private statementsLeft = Number.POSITIVE_INFINITY
   private undone = false
+  private hasBackup = false
 
   constructor() {
     this.inner = connect(':memory:', {})
@@ -98,7 +99,26 @@ export class Disk implements SqlDriver {
   empty(): void {
     this.fault = undefined
     this.die = () => undefined
+    if (this.hasBackup) this.inner.exec('detach kept')
+    this.hasBackup = false
     for (const name of this.tables()) this.inner.exec(`delete from ${name}`)
+  }
+
+  /** Take a copy of everything, in place of the one before. */
+  backUp(): void {
+    if (!this.hasBackup) this.inner.exec("attach ':memory:' as kept")
+    this.hasBackup = true
+    for (const name of this.tables()) {
+      this.inner.exec(`drop table if exists kept.${name}; create table kept.${name} as select * from main.${name}`)
+    }
+  }
+
+  /** Become the copy. A host that restores a file makes it another history: so its incarnation is a new one. */
+  restore(): void {
+    for (const name of this.tables()) {
+      this.inner.exec(`delete from main.${name}; insert into main.${name} select * from kept.${name}`)
+    }
+    this.inner.exec("delete from dotdo_meta where name = 'incarnation'")
   }
 
   /** Make the file as small as it can be. */

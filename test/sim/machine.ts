@@ -17,14 +17,19 @@ import { Life, Violation, type World } from './world.ts'
 /** What runs on a machine. */
 export interface MachineOptions {
   readonly name: string
+  /** Which shard it has; the first of a database of the machine's name when left out. */
+  readonly database?: string
+  readonly index?: number
   readonly programs: readonly Program[]
   readonly limits: Partial<ShardLimits>
   /** Where its disk comes from and goes to, its tables made already; an empty file when left out. */
   readonly disks?: DiskPool | undefined
   /** Whether its disk is ever full. */
   readonly fills?: boolean
-  /** What is done beside its shard. */
-  readonly work?: ShardWork
+  /** What is done beside its shard; made anew for every process when it is a function. */
+  readonly work?: ShardWork | ((life: Life) => ShardWork)
+  /** Changes the calls of jobs on their way to the shard. */
+  readonly besides?: (calls: readonly Call[]) => readonly Call[]
 }
 
 /** One machine. */
@@ -35,6 +40,9 @@ export class Machine {
   private readonly database: Database
   private life: Life
   private shard: Shard | undefined
+  private work: ShardWork = {}
+  /** Told when the process ends. */
+  private readonly watching = new Set<() => void>()
 
   constructor(world: World, options: MachineOptions) {
     this.world = world
@@ -57,12 +65,13 @@ export class Machine {
     const life = new Life(this.world)
     this.life = life
     const { programs, limits, work = {} } = this.options
+    this.work = typeof work === 'function' ? work(life) : work
     const onBug = (error: unknown) => {
       if (!life.alive || (error instanceof Error && error.message.startsWith('planned'))) return
       this.world.fail(error instanceof Error ? error : new Violation(`bug on ${this.name}: ${String(error)}`))
     }
     const { sql } = this.database
-    const { fetchCold } = work
+    const { fetchCold } = this.work
     const shard: Shard = new Shard({
       sql,
       clock: life.clock(),
@@ -85,6 +94,40 @@ export class Machine {
     this.world.trace(this.name, () => 'crashes')
     this.life.alive = false
     this.shard = undefined
+    this.tell()
+  }
+
+  private tell(): void {
+    const watching = [...this.watching]
+    this.watching.clear()
+    for (const one of watching) one()
+  }
+
+  /** As `submit`, of somebody who sees at once when the process dies.
+   *  @throws unavailable when it does, or none runs */
+  ask(calls: readonly Call[]): Promise<unknown[]> {
+    const gone = () => new Failure('unavailable', `${this.name} is down`)
+    const replies = this.submit(calls)
+    if (replies === undefined) return Promise.reject(gone())
+    return new Promise((resolve, reject) => {
+      const died = () => reject(gone())
+      this.watching.add(died)
+      replies.then(resolve, reject).finally(() => this.watching.delete(died))
+    })
+  }
+
+  /** Take a copy of the disk. */
+  backUp(): void {
+    this.world.trace(this.name, () => 'is backed up')
+    this.database.disk.backUp()
+  }
+
+  /** Kill the process, and have the next one find the copy. */
+  restore(): void {
+    this.crash()
+    this.world.trace(this.name, () => 'is restored')
+    this.database.disk.fault = undefined
+    this.database.disk.restore()
   }
 
   /** Stop the process in good order. */
@@ -103,6 +146,7 @@ export class Machine {
     this.shard = undefined
     this.world.after(0, () => {
       life.alive = false
+      this.tell()
     })
   }
 
@@ -131,13 +175,14 @@ export class Machine {
 
   /** As `submit`, for a job. */
   job(name: string, args: unknown): Promise<unknown> | undefined {
-    const { shard, life, options } = this
-    return shard && life.bind(runJob(options.work ?? {}, this.beside(shard, life), { name, args }))
+    const { shard, life, work } = this
+    return shard && life.bind(runJob(work, this.beside(shard, life), { name, args }))
   }
 
   /** The shard as what is done beside it sees it, until the process dies. */
   private beside(shard: Shard, life: Life): JobShard {
-    return { database: this.name, index: 0, submit: (calls) => life.bind(shard.submit(calls)) }
+    const { besides = (calls) => calls, database = this.name, index = 0 } = this.options
+    return { database, index, submit: (calls) => life.bind(shard.submit(besides(calls))) }
   }
 
   /** Let go of the disk. */

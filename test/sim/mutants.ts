@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import type { Plugin } from 'esbuild'
 import { root } from '../tidy/source.ts'
 import { bundleProperties } from './bundle.ts'
+import { lakeMutants } from './lake-mutants.ts'
 import type { PropertyName, runSeed } from './run.ts'
 
 /** One removed guard. */
@@ -248,6 +249,7 @@ export const mutants: readonly Mutant[] = [
   ...groupCommit.map((one) => ({ ...one, property: 'group-commit' as const })),
   ...follower.map((one) => ({ ...one, property: 'follower' as const })),
   ...moving.map((one) => ({ ...one, property: 'moving' as const })),
+  ...lakeMutants.map((one) => ({ ...one, property: 'lake' as const })),
 ]
 
 function replacing({ file, find, put }: Mutant): Plugin {

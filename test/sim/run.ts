@@ -2,14 +2,18 @@
 import { DiskPool } from './disk.ts'
 import { follower } from './follower.ts'
 import { groupCommit } from './group-commit.ts'
+import { lake } from './lake.ts'
 import { moving } from './moving.ts'
 import { World, type WorldOptions } from './world.ts'
 
 /** The properties, by name; each makes its own world from a seed. */
-export const properties = { 'group-commit': groupCommit, follower, moving } as const
+export const properties = { 'group-commit': groupCommit, follower, moving, lake } as const
 
 /** A property's name. */
 export type PropertyName = keyof typeof properties
+
+/** Which part of the seeds a property gets: the lake's take ten times as long as the others'. */
+export const shares: Readonly<Partial<Record<PropertyName, number>>> = { lake: 0.1 }
 
 /** A seed at which a property does not hold. */
 export interface Finding {

@@ -1,5 +1,5 @@
 /** Writes an object whose size nobody knows yet, holding a part or two in memory. */
-import { OBJECT_PART_BYTES } from '../../limits.ts'
+import { OBJECT_PART_BYTES, OBJECT_WRITE_BUFFER_BYTES } from '../../limits.ts'
 import type { MultipartUpload, ObjectStore, PutOptions, Written } from './port.ts'
 
 /** How to write what comes in chunks. */
@@ -20,7 +20,8 @@ export async function writeChunks(
   options: WriteOptions = {},
 ): Promise<Written & { sizeBytes: number }> {
   const { partBytes = OBJECT_PART_BYTES, marker, signal, ...condition } = options
-  let part = new Uint8Array(partBytes)
+  // Most objects are small: a part's buffer grows with what comes.
+  let part = new Uint8Array(Math.min(partBytes, OBJECT_WRITE_BUFFER_BYTES))
   let filled = 0
   let count = 0
   let upload: MultipartUpload | undefined
@@ -41,6 +42,8 @@ export async function writeChunks(
           filled = 0
         }
         const piece = chunk.subarray(from, from + partBytes - filled)
+        if (filled + piece.length > part.length)
+          part = grown(part, { filled, wanted: filled + piece.length, partBytes })
         part.set(piece, filled)
         filled += piece.length
         from += piece.length
@@ -58,4 +61,14 @@ export async function writeChunks(
     await (upload as MultipartUpload | undefined)?.abort().catch(() => {})
     throw error
   }
+}
+
+/** Make room, at least twice as much, up to a part. */
+function grown(
+  part: Uint8Array,
+  { filled, wanted, partBytes }: { readonly filled: number; readonly wanted: number; readonly partBytes: number },
+): Uint8Array<ArrayBuffer> {
+  const larger = new Uint8Array(Math.min(partBytes, Math.max(wanted, part.length * 2)))
+  larger.set(part.subarray(0, filled))
+  return larger
 }
