@@ -2,31 +2,21 @@
  *
  *  Goal (issue 3): 350,000 rows a CPU second. CPU is that of the whole process, from /proc, less that of an empty
  *  request made before or after, in turn. The bytes go nowhere. */
-import { existsSync, readFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { temporaryFolder } from '../core/host/node/testing.ts'
 import { bundleWorker, launch } from '../test/workers/workerd.ts'
 import { type Bench, type BenchRow, compare } from './bench.ts'
+import { cpuSeconds, procMissing, TICKS } from './proc.ts'
 
 const name = 'parquet-workers'
 const ROWS = 500_000
 const ROWS_QUICK = 5_000
 const GOAL_ROWS_PER_SECOND = 350_000
-/** Ticks of /proc/PID/stat in a second, on every Linux that Node runs on. */
-const TICKS = 100
-
-/** CPU seconds that a process has used. */
-function cpuSeconds(pid: number): number {
-  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
-  // The name before it may have spaces.
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-  return (Number(fields[11]) + Number(fields[12])) / TICKS
-}
-
 /** The Parquet writer in workerd. */
 export const parquetWorkers: Bench = {
   name,
   about: 'the Parquet writer in workerd, from a Durable Object: rows a CPU second against the goal of 350,000',
-  missing: () => (existsSync('/proc/self/stat') ? undefined : 'CPU times are read from /proc, which is not there'),
+  missing: procMissing,
   async run({ quick, progress }) {
     const folder = temporaryFolder()
     const rows = quick ? ROWS_QUICK : ROWS
