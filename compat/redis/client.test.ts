@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { createServer, type Server } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { openFabric } from '@dotdo/core/host/node'
+import { openFabric, openLake } from '@dotdo/core/host/node'
 import { socketPair } from '@dotdo/core/host/socket-pair'
 import IORedis from 'ioredis'
 import { afterEach, beforeEach, expect, test } from 'vitest'
@@ -218,4 +218,17 @@ test('another Connector of the user is left alone', async () => {
   const redis = new Redis({ Connector: Echo, enableReadyCheck: false, protocol: 2, disableClientInfo: true })
   clients.push(redis)
   expect(await redis.get('a')).toBe('mine')
+})
+
+test('values that have left for the lake come back', async () => {
+  const lake = await openLake({ data: folder, programs: [redisProgram], rhythm: { evictEveryMs: 1, pollMs: 1 } })
+  const given = new Redis({ fabric: lake.fabric })
+  await given.set('k', 'v'.repeat(1000))
+  await given.quit()
+  await lake.tier?.setPolicy('default', 'keys', { hotFor: '1ms' })
+  await expect
+    .poll(async () => (await lake.tier?.flush('default'))?.tables.find(({ table }) => table === 'keys')?.shards)
+    .toMatchObject([{ coldRows: 1 }])
+  await lake.close()
+  expect(await client().get('k')).toBe('v'.repeat(1000))
 })

@@ -5,7 +5,7 @@
  *  2. One folder is opened once a process, however many clients there are; it is closed when the last one has gone.
  *  3. Credentials have nothing to guard inside one process: any are accepted. */
 import { Failure } from '@dotdo/core/errors'
-import { defaultFolder, type NodeFabric, type NodeFabricOptions, nodeClock, openFabric } from '@dotdo/core/host/node'
+import { defaultFolder, type NodeLake, type NodeLakeOptions, nodeClock, openLake } from '@dotdo/core/host/node'
 import { socketPair } from '@dotdo/core/host/socket-pair'
 import type { Fabric } from '@dotdo/core/shard'
 import IORedis, {
@@ -20,8 +20,8 @@ import { redisProgram } from './program.ts'
 import { createRedisServer, type RedisServer } from './server.ts'
 import { serveStream } from './stream.ts'
 
-/** How a data folder is opened: everything `openFabric` takes but the engines. */
-export type DataOptions = Omit<NodeFabricOptions, 'programs'>
+/** How a data folder is opened: everything `openLake` takes but the engines. */
+export type DataOptions = Omit<NodeLakeOptions, 'programs'>
 
 /** Where the data is, when it is not behind an address. */
 export interface DotdoOptions {
@@ -50,7 +50,7 @@ interface Lease {
 
 interface Shared {
   readonly options: string
-  readonly opening: Promise<{ server: RedisServer; fabric: NodeFabric }>
+  readonly opening: Promise<{ server: RedisServer; lake: NodeLake }>
   users: number
 }
 
@@ -69,10 +69,11 @@ function serverOver(fabric: Fabric, durability: 'full' | 'normal'): RedisServer 
   return createRedisServer({ fabric, clock: nodeClock, info, authenticate: 'any' })
 }
 
-async function openFolder(key: string, options: DataOptions): Promise<{ server: RedisServer; fabric: NodeFabric }> {
+async function openFolder(key: string, options: DataOptions): Promise<{ server: RedisServer; lake: NodeLake }> {
   await closings.get(key)
-  const fabric = await openFabric({ ...options, programs: [redisProgram] })
-  return { server: serverOver(fabric, options.durability ?? 'full'), fabric }
+  // With its lake: values that a server has let go there must come back here too.
+  const lake = await openLake({ ...options, programs: [redisProgram] })
+  return { server: serverOver(lake.fabric, options.durability ?? 'full'), lake }
 }
 
 /** Spell a folder one way, so that `./data/` and `data` are the same. */
@@ -97,11 +98,11 @@ async function leaseFolder(options: DataOptions): Promise<Lease> {
     return true
   }
   try {
-    const { server, fabric } = await shared.opening
+    const { server, lake } = await shared.opening
     return {
       server,
       release() {
-        if (leave()) closings.set(key, fabric.close())
+        if (leave()) closings.set(key, lake.close())
       },
     }
   } catch (error) {
