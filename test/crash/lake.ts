@@ -117,6 +117,8 @@ class Rounds {
       this.outcome.done.set(what, (this.outcome.done.get(what) ?? 0) + 1)
       return answer
     }
+    // Before its first commit there is no table to compact.
+    if (response.status === 404 && /compact|maintain/.test(path)) return undefined
     if (!this.setup.s3) this.problem(`${method} ${path} ${JSON.stringify(body)}: ${response.status} ${text}`)
     return undefined
   }

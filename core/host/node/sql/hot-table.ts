@@ -216,7 +216,7 @@ export class HotTable {
 
   private async fetch(shard: number, request: RefreshRequest, parts: FetchParts): Promise<void> {
     const after = request.positions.get(shard)
-    const known = await parts.turns.take(() => this.advance(shard, after))
+    const known = await parts.turns.take(() => this.advance(shard, after, request.reader))
     try {
       await this.read(shard, { after, known }, request, parts)
     } catch (error) {
@@ -227,8 +227,12 @@ export class HotTable {
   }
 
   /** Let rows go that the snapshot has taken over.
-   *  @returns where what stays stands; undefined when nothing does */
-  private async advance(shard: number, after: Position | undefined): Promise<Position | undefined> {
+   *  @returns where to read on from; undefined when nothing stays */
+  private async advance(
+    shard: number,
+    after: Position | undefined,
+    { isLog }: HotReader,
+  ): Promise<Position | undefined> {
     const state = this.shards.get(shard)
     if (state === undefined) return undefined
     const isSame = state.after?.incarnation === after?.incarnation && state.after?.seq === after?.seq
@@ -241,7 +245,9 @@ export class HotTable {
     }
     await run(this.connection, `delete from ${this.rowsName} where _shard = ${shard} and _seq <= ${after.seq}`)
     await run(this.connection, `delete from ${this.deletesName} where shard = ${shard} and seq <= ${after.seq}`)
-    return state.position
+    // The snapshot may have rows that changed once more after they were written: where they are in its new files was not
+    // told yet, so all that is past it is told again.
+    return isLog ? state.position : { ...state.position, seq: after.seq }
   }
 
   private async read(
