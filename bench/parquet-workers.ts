@@ -1,4 +1,4 @@
-/** Bench `parquet-workers`: the Parquet writer inside workerd, fed from Durable Object storage, 20,000 rows a row group.
+/** Bench `parquet-workers`: the Parquet writer in workerd, fed from Durable Object storage, 20,000 rows a row group.
  *
  *  Goal (issue 3): 350,000 rows a CPU second. CPU is that of the whole process, from /proc, less that of an empty
  *  request made before or after, in turn. The bytes go nowhere. */

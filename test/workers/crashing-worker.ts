@@ -1,4 +1,5 @@
-/** The Worker of dotdo, but that the object of a lake ends at its first commit of keys: the table has it, no shard knows. */
+/** The Worker of dotdo, but that the object of a lake ends at its first commit of keys: the table has it, and no shard
+ *  knows. */
 import type { R2Binding } from '@dotdo/core/host/workers'
 import { LakeObject as Whole } from '../../dotdo/worker.ts'
 

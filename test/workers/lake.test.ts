@@ -89,6 +89,17 @@ const loadTable = (name: string) => ask<Loaded>('GET', `/iceberg/v1/namespaces/d
 const keysOf = (count: number) => Array.from({ length: count }, (_, i) => `key:${i}`)
 const textOf = (i: number) => `value ${i} ${'x'.repeat(200)}`
 
+/** Lists every object of both buckets, from another Worker. */
+const listing = `export default {
+  async fetch(request, env) {
+    const all = await Promise.all(['LAKE', 'LAKE_ARCHIVE'].map(async (name) => {
+      const { objects } = await env[name].list()
+      return objects.map(({ key }) => [name, key].join(' '))
+    }))
+    return Response.json(all.flat())
+  },
+}`
+
 describe('the lake in a Worker', { timeout: 60_000 }, () => {
   test('rows flow into it, SQL sees hot and cold as one, payloads leave and come back', async () => {
     await start({ bindings: { DOTDO_SHARDS: '2' } })
@@ -162,6 +173,34 @@ describe('the lake in a Worker', { timeout: 60_000 }, () => {
     })
     expect([code, body]).toMatchObject([409, { error: { type: 'CommitFailedException' } }])
     expect(await answer('GET', '/iceberg/v1/namespaces/default/tables/none')).toMatchObject([404, {}])
+  })
+
+  test.each([
+    ['infrequent', /^LAKE _infrequent\/.*\.parquet$/],
+    ['archive', /^LAKE_ARCHIVE part\/.*\.parquet$/],
+  ])('files that are old enough move to the store %s, and are read from there', async (store, place) => {
+    const bindings = { DOTDO_LAKE_POLL: '200ms', DOTDO_LAKE_ARCHIVE: 's3://old/part' }
+    const options = { bindings, beside: listing, buckets: { LAKE_ARCHIVE: 'old' } }
+    await start(options)
+    const redis = await connect()
+    await redis.set('a', '1')
+    const [refused, why] = await answer('PUT', `${tierPath}/keys`, { cold: { after: '1ms', store: 'nowhere' } })
+    expect([refused, why]).toMatchObject([
+      400,
+      { error: { message: expect.stringContaining('there are infrequent, archive') } },
+    ])
+    await ask('PUT', `${tierPath}/keys`, { flushEvery: '1ms', changes: false })
+    await flush()
+    await ask('PUT', `${tierPath}/keys`, { hotFor: '1ms', flushEvery: '1ms', cold: { after: '1ms', store } })
+    while (!workerd.output().includes('tiering: archived')) await new Promise((resolve) => setTimeout(resolve, 50))
+    const objects = JSON.parse(await workerd.beside('/')) as string[]
+    expect(objects).toContainEqual(expect.stringMatching(place))
+    expect((await sql('select value from keys')).rows).toEqual([['1']])
+    while (coldRows(await status()) !== 1) await new Promise((resolve) => setTimeout(resolve, 50))
+    await workerd.kill()
+    await disconnect()
+    await start(options)
+    expect(await (await connect()).get('a')).toBe('1')
   })
 
   test('flows by itself, by alarm, also when nobody calls after a restart', async () => {

@@ -36,6 +36,8 @@ export interface WorkerdOptions {
   readonly main?: string
   /** Where the isolate can be looked into; 0 for any port. */
   readonly inspectorPort?: number
+  /** More buckets, by binding. */
+  readonly buckets?: Record<string, string>
   /** Whether the buckets of wrangler.jsonc are bound. Default true. */
   readonly isBucketBound?: boolean
   /** A second Worker, with the same objects bound: its script, and the path under which it is called. */
@@ -69,12 +71,13 @@ const children = () => {
   }
 }
 
-function workersOf({ bindings, beside, main, isBucketBound = true }: WorkerdOptions): WorkerOptions[] {
+function workersOf({ bindings, beside, main, isBucketBound = true, buckets: more }: WorkerdOptions): WorkerOptions[] {
   const config = readConfig()
   const { compatibility_date, compatibility_flags, vars, durable_objects, migrations } = config
   const script = main ?? path(config.main)
   const buckets = isBucketBound ? config.r2_buckets : []
-  const r2Buckets = Object.fromEntries(buckets.map((bucket) => [bucket.binding, bucket.bucket_name]))
+  const named = buckets.map((bucket) => [bucket.binding, bucket.bucket_name] as const)
+  const r2Buckets = { ...Object.fromEntries(named), ...more }
   const shared = { compatibilityDate: compatibility_date, compatibilityFlags: compatibility_flags }
   const sqlite = new Set(migrations.flatMap((migration) => migration.new_sqlite_classes))
   const own = durable_objects.bindings.map(({ name, class_name: className }) => {

@@ -107,8 +107,8 @@ const owners: { readonly [Name in CatalogCall]: (...args: Parameters<Catalog[Nam
   dropTable: ({ namespace }) => ownerOf(namespace),
 }
 
-/** See the catalog by the objects of lakes: what is about one database is done by its object, where the committer of its
- *  tables is; the rest here.
+/** See the catalog by the objects of lakes: what is about one database is done by its object, where the committer of
+ *  its tables is; the rest here.
  *  @param lakes the binding of the class that `lakeObject` makes
  *  @param own a catalog on the same files */
 export function catalogOver(lakes: ObjectNamespace, own: Catalog): Catalog {

@@ -12,6 +12,7 @@ import { openWorkersLake, type WorkersLake } from './lake.ts'
 import type { LakeRpc } from './lake-client.ts'
 import { catalogOver, lakeControlOver } from './lake-client.ts'
 import { type LakeService, lakeObject } from './lake-object.ts'
+import type { R2Binding } from './r2-objects.ts'
 import { shardObject } from './shard-object.ts'
 import type { ShardRpc } from './wire.ts'
 
@@ -209,5 +210,29 @@ describe('the way to it', () => {
     const large = control.setPolicy('shop', 'x'.repeat(40_000_000), {})
     await expect(large).rejects.toMatchObject({ code: 'limit' })
     expect(await control.databases()).toEqual([])
+  })
+})
+
+describe('buckets of a lake', () => {
+  it('are used in the part and the class that is said', async () => {
+    const put: unknown[] = []
+    const bucket = {
+      async put(key: string, _: Uint8Array, { storageClass }: { storageClass?: string }) {
+        put.push([key, storageClass])
+        return { key, size: 1, etag: 'e', uploaded: new Date(0) }
+      },
+    } as unknown as R2Binding
+    const stores = { rare: { bucket, location: 's3://b/p/rare/', storageClass: 'InfrequentAccess' as const } }
+    const { files, service } = openWorkersLake({ bucket, location: 's3://b/p', stores })
+    await files.write('s3://b/p/f', new Uint8Array(1))
+    await files.write('s3://b/p/rare/f', new Uint8Array(1))
+    expect(put).toEqual([
+      ['p/f', undefined],
+      ['p/rare/f', 'InfrequentAccess'],
+    ])
+    expect(service.stores).toEqual({ rare: 's3://b/p/rare' })
+    for (const location of ['b', 'https://b/p', 's3://', 's3:///p']) {
+      expect(() => openWorkersLake({ bucket, location })).toThrow(expect.objectContaining({ code: 'invalid' }))
+    }
   })
 })

@@ -55,7 +55,8 @@ function placeOf(name = ''): Pick<JobShard, 'database' | 'index'> {
   return { database: name.slice(0, Math.max(0, at)), index: Number(name.slice(at + 1)) }
 }
 
-/** Make the class of Durable Objects that are shards running these programs. */
+/** Make the class of Durable Objects that are shards running these programs. A job's failure of storage does not reset
+ *  them: it may be the lake's, and of its own the shard has told. */
 export function shardObject(options: ShardObjectOptions): ShardObjectClass {
   const { programs, limits = workersLimits, onBug } = options
   return class extends DurableObject<unknown> implements ShardRpc {
@@ -104,7 +105,6 @@ export function shardObject(options: ShardObjectOptions): ShardObjectClass {
       try {
         return wireValue(await runJob(this.work, this.forJobs, { name, args }))
       } catch (error) {
-        // One of storage does not reset the object: it may be the lake's, and of its own the shard has told.
         return wireFailure(error, onBug)
       }
     }
