@@ -15,6 +15,7 @@ import { parquetWorkers } from './parquet-workers.ts'
 import { redis } from './redis.ts'
 import { routing } from './routing.ts'
 import { sql } from './sql.ts'
+import { workersFlush } from './workers-flush.ts'
 
 /** Every bench, in the order they are listed. Add yours here. */
 export const benches: readonly Bench[] = [
@@ -29,6 +30,7 @@ export const benches: readonly Bench[] = [
   lakeCommits,
   lakeFlush,
   sql,
+  workersFlush,
 ]
 
 interface Flags {
