@@ -245,8 +245,8 @@ export class HotTable {
     }
     await run(this.connection, `delete from ${this.rowsName} where _shard = ${shard} and _seq <= ${after.seq}`)
     await run(this.connection, `delete from ${this.deletesName} where shard = ${shard} and seq <= ${after.seq}`)
-    // The snapshot may have rows that changed once more after they were written: where they are in its new files was not
-    // told yet, so all that is past it is told again.
+    // The snapshot may have rows that changed once more after they were written: where they are in its new files was
+    // not told yet, so all that is past it is told again.
     return isLog ? state.position : { ...state.position, seq: after.seq }
   }
 

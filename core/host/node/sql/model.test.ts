@@ -7,7 +7,7 @@ import { SqlRig } from './testing.ts'
 type Step =
   | { readonly kind: 'put'; readonly picks: readonly number[]; readonly rank: number }
   | { readonly kind: 'remove'; readonly pick: number }
-  | { readonly kind: 'clear' | 'tier' | 'compact' | 'grow' | 'restart' }
+  | { readonly kind: 'clear' | 'flush' | 'tier' | 'compact' | 'grow' | 'restart' }
   | { readonly kind: 'query'; readonly what: 'all' | 'narrow' | 'some' | 'one'; readonly pick: number }
 
 const pick = fc.nat(30)
@@ -22,7 +22,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant('remove' as const), pick }) },
   { weight: 3, arbitrary: fc.constant({ kind: 'tier' } as const) },
-  { weight: 2, arbitrary: fc.constant({ kind: 'compact' } as const) },
+  { weight: 2, arbitrary: fc.constantFrom({ kind: 'compact' } as const, { kind: 'flush' } as const) },
   {
     weight: 1,
     arbitrary: fc.constantFrom({ kind: 'clear' } as const, { kind: 'restart' } as const, { kind: 'grow' } as const),
@@ -90,6 +90,8 @@ async function runStep(sql: SqlRig, model: Model, step: Step, at: number): Promi
       model.clear()
       return
     }
+    case 'flush':
+      return sql.flush('docs')
     case 'tier':
       return sql.tier('docs')
     case 'compact':

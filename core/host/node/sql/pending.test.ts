@@ -1,5 +1,6 @@
-/** Rows of shards that are kept from query to query, while what the shards have written is committed later: the rows that
- *  changed between the two are once in a result. Found by kill -9 rounds on a server under load (test/crash/lake.ts). */
+/** Rows of shards that are kept from query to query, while what the shards have written is committed later: the rows
+ *  that changed between the two are once in a result. Found by kill -9 rounds on a server under load
+ *  (test/crash/lake.ts). */
 import { afterEach, expect, it } from 'vitest'
 import { commitTable } from '../../../tiering/tier/committer.ts'
 import { jobNames } from '../../../tiering/tier/jobs.ts'

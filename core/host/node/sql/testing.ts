@@ -42,8 +42,8 @@ export class SqlRig {
     return openSqlEngine({ fabric, programs, lake: { catalog, files }, clock, threads: 2, ...more })
   }
 
-  /** Flush every shard's part of a table, and commit it, as the service does. */
-  async tier(table: string, more: object = {}): Promise<void> {
+  /** Have every shard write its part of a table, without committing it. */
+  async flush(table: string, more: object = {}): Promise<void> {
     const { rig } = this
     const shards = await rig.shards()
     const name = tableName('shop', table)
@@ -53,7 +53,13 @@ export class SqlRig {
     const loaded = await ensureTable(rig.tools, { name, info })
     const plan = planFlush(loaded, { table, ...(table === 'changes' && { collections: ['docs'] }), ...more })
     await shards.each((shard) => shards.job(shard, jobNames.flush, plan))
-    await commitTable(rig.tools, { table, name, shards })
+  }
+
+  /** Flush every shard's part of a table, and commit it, as the service does. */
+  async tier(table: string, more: object = {}): Promise<void> {
+    const { rig } = this
+    await this.flush(table, more)
+    await commitTable(rig.tools, { table, name: tableName('shop', table), shards: await rig.shards() })
   }
 
   /** Put a mirror's files together, as the service does. */
