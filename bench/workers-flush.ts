@@ -1,8 +1,8 @@
 /** Bench `workers-flush`: a shard in workerd writes 200,000 changed keys to the lake: what it costs, and what it holds.
  *
  *  Goal (issue 3): inside the 128 MB of an isolate. The heap is that of the Worker's one isolate, garbage included, as
- *  Goal (issue 3): inside the 128 MB of an isolate. The heap is that of the one isolate, garbage included, as its
- *  share it here. CPU and resident memory are the process's, which holds R2, too. */
+ *  its inspector tells it between turns: the shard, the object of the lake, the catalog, the tunnel's object and the
+ *  HTTP app share it here. CPU and resident memory are the process's, which holds R2, too. */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { Redis } from 'ioredis'
 import { WebSocket } from 'ws'
