@@ -110,6 +110,47 @@ describe.each(['failed', 'lost'] as const)('a store that breaks (%s) at any requ
   }, 60_000)
 })
 
+describe.each(['before', 'after'] as const)('a shard that is lost (%s its answer) at any request', (when) => {
+  it('and services that die then, lose and double nothing', async () => {
+    const rig = await Rig.open({ shards: 2, seed: when === 'before' ? 5 : 6 })
+    try {
+      const serve = () => new Lake({ ...rig.tools, fabric: rig.fabric })
+      await serve().setPolicy('shop', 'docs', { maxHotRows: 3 })
+      const model = new Map<string, string | null>()
+      let changes = 0
+      let survived = 0
+      for (let request = 0; survived < 2 && request < 120; request++) {
+        for (const id of [`d${request % 6}`, `n${request % 20}`]) {
+          await rig.doc('put', { id, body: `body ${request}` })
+          model.set(id, `body ${request}`)
+          changes++
+        }
+        let left = request
+        let broke = false
+        rig.breaks = () => {
+          if (broke || left-- <= 0) broke = true
+          return broke ? when : undefined
+        }
+        await serve()
+          .flush('shop')
+          .catch(() => {})
+        if (!broke) survived++
+        rig.breaks = () => undefined
+        rig.restart({ crash: true })
+        const { rows, doubles } = await rig.union()
+        expect(doubles).toEqual([])
+        expect(new Map([...rows].map(([id, values]) => [id, (values as unknown[])[1]]))).toEqual(model)
+      }
+      expect(survived).toBe(2)
+      await serve().flush('shop')
+      await checkAll(rig, model, changes)
+      for (const [id, body] of model) expect(await rig.doc('get', { id })).toBe(body)
+    } finally {
+      rig.close()
+    }
+  }, 120_000)
+})
+
 describe('two services at once', () => {
   it('commit every receipt once', async () => {
     const rig = await Rig.open({ shards: 3 })

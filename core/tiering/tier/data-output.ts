@@ -51,10 +51,11 @@ class Pipe implements AsyncIterable<Uint8Array> {
     this.wakeReader()
   }
 
-  /** The reader has failed: so does the writer. */
+  /** One end has failed: so does the other. */
   fail(error: unknown): void {
     this.failed = error
     this.wakeWriter()
+    this.wakeReader()
   }
 
   async *[Symbol.asyncIterator](): AsyncIterator<Uint8Array> {

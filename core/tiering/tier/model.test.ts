@@ -3,14 +3,17 @@
 import * as fc from 'fast-check'
 import { expect, it } from 'vitest'
 import { planResize } from '../../shard/map.ts'
+import { jobNames } from './jobs.ts'
 import { Lake } from './lake.ts'
+import { loadIfThere, planFlush } from './lake-table.ts'
+import { tableName } from './payloads.ts'
 import { Rig } from './testing.ts'
 
 type Step =
   | { readonly do: 'put'; readonly key: number; readonly body: number }
   | { readonly do: 'remove' | 'rank' | 'read'; readonly key: number }
   | { readonly do: 'bulk'; readonly from: number }
-  | { readonly do: 'clear' | 'flush' | 'round' | 'evict' | 'compact' | 'move' | 'restart' | 'crash' }
+  | { readonly do: 'clear' | 'stage' | 'flush' | 'round' | 'evict' | 'compact' | 'move' | 'restart' | 'crash' }
 
 const key = fc.nat(24)
 const step: fc.Arbitrary<Step> = fc.oneof(
@@ -25,6 +28,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     arbitrary: fc.record({
       do: fc.constantFrom(
         'clear' as const,
+        'stage' as const,
         'flush' as const,
         'round' as const,
         'evict' as const,
@@ -92,6 +96,8 @@ class World {
         return
       case 'clear':
         return this.clear()
+      case 'stage':
+        return this.stage()
       case 'move':
         this.count = this.count === 2 ? 3 : 2
         return rig.fabric.move('shop', (map) => planResize(map, this.count))
@@ -113,6 +119,16 @@ class World {
       this.rig.clock.nowMsIs += 10
       await this.lake.runDue()
     }
+  }
+
+  /** Have shards write what is new, and nobody commit it. */
+  private async stage(): Promise<void> {
+    const { rig } = this
+    const loaded = await loadIfThere(rig.catalog, tableName('shop', 'docs'))
+    if (loaded === undefined) return
+    const shards = await rig.shards()
+    await shards.each((shard) => shards.ask(shard, 'status', { tables: ['docs'] }))
+    await shards.each((shard) => shards.job(shard, jobNames.flush, planFlush(loaded, { table: 'docs' })))
   }
 
   private async clear(): Promise<void> {

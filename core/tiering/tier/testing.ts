@@ -144,7 +144,8 @@ export class Rig {
   readonly jobs: TierJobs
   fabric: Fabric
   readonly compressor: Compressor
-  /** Calls to jobs fail from now on when set. */
+  /** Asked before each request to a shard of a database: whether it is lost before it is run, or its answer after. */
+  breaks: () => 'before' | 'after' | undefined = () => undefined
   private readonly options: RigOptions
   private readonly folder = temporaryFolder()
   private readonly open = new Map<string, OpenShard>()
@@ -184,9 +185,10 @@ export class Rig {
   }
 
   private client(database: string, index: number): ShardClient {
-    const jobShard: JobShard = { database, index, submit: (calls) => this.shard(database, index).submit(calls) }
+    const submit = (calls: readonly Call[]) => this.submit(database, index, calls)
+    const jobShard: JobShard = { database, index, submit }
     return {
-      submit: (calls) => this.shard(database, index).submit(calls),
+      submit,
       awaitChange: (afterSeq, waitMs) => this.shard(database, index).awaitChange(afterSeq, waitMs),
       job: async (name: string, args: unknown) => {
         const job = this.jobs.jobs.find((one) => one.name === name)
@@ -194,6 +196,15 @@ export class Rig {
         return structuredClone(await job.run(jobShard, structuredClone(args)))
       },
     } as ShardClient
+  }
+
+  private async submit(database: string, index: number, calls: readonly Call[]): Promise<unknown[]> {
+    const broken = database === 'shop' ? this.breaks() : undefined
+    const lost = () => new Failure('unavailable', 'the shard did not answer')
+    if (broken === 'before') throw lost()
+    const replies = await this.shard(database, index).submit(calls)
+    if (broken === 'after') throw lost()
+    return replies
   }
 
   /** The file of a shard. */
