@@ -57,6 +57,8 @@ export interface CompactOptions {
   readonly rowGroupRows?: number
   /** Told where rows go before that is committed, anew for every attempt: who knows rows by place hears it in time. */
   readonly beforeCommit?: (relocations: readonly Relocation[]) => Promise<void>
+  /** Asked before every attempt of the commit, as a change's is. */
+  readonly check?: Change['check']
   /** Told after each new file. */
   readonly onProgress?: (progress: CompactProgress) => void
 }
@@ -220,6 +222,7 @@ async function changeOf(files: LakeFiles, { table, run, options }: Committing) {
     addDeletes: [...addDeletes, ...merged.addDeletes],
     removeDeletes: [...coveredDeletes(tasks, going), ...merged.removeDeletes],
     isRewrite: true,
+    ...(options.check && { check: options.check }),
     dataSequenceNumber: Math.max(0, ...going.map(({ sequenceNumber }) => sequenceNumber)),
     baseSnapshotId: table.refs.main?.['snapshot-id'] ?? null,
   } satisfies Change

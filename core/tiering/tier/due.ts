@@ -1,7 +1,7 @@
 /** When a shard writes its changes to a table: files are to be worth reading, and nobody is to wait for them too long.
  *
- *  1. `flushBytes` is about files, whose bytes nobody knows before they are written: they are told from the bytes of log,
- *     by what the shard's last receipt made of its own. Of several files of one receipt, the smallest counts.
+ *  1. `flushBytes` is about files, whose bytes nobody knows before they are written: they are told from the bytes of
+ *     log, by what the shard's last receipt made of its own. Of several files of one receipt, the smallest counts.
  *  2. Small files tell too much, as their footers and dictionaries weigh more: they can only lower what is expected.
  *     Too few expected bytes make larger files, no later than `flushEvery` allows. */
 import { TIER_FILE_SHARE, TIER_WAITING_LOG_BYTES } from '../../limits.ts'
@@ -54,7 +54,7 @@ export function isDue(
   if (pending !== undefined || newest.seq === 0) return false
   if (watermark?.incarnation === newest.incarnation && lagChanges === 0) return false
   if (force || fileBytes >= flushBytes || lagBytes >= Math.max(flushBytes, TIER_WAITING_LOG_BYTES)) return true
-  // What is there from before comes into the lake at once.
-  if (watermark === undefined && table !== deadLettersTable) return true
+  // What is there from before comes into the lake at once, and what a restored shard has.
+  if (watermark?.incarnation !== newest.incarnation && table !== deadLettersTable) return true
   return oldestMs !== undefined && nowMs - oldestMs >= flushEveryMs
 }

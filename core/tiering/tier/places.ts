@@ -5,10 +5,12 @@
  *     and nobody need tell them how it ended.
  *  2. Both places stand in the row of the key index, so they go where its slot goes. */
 import { type Bin, fromBin, toBin } from '../../bytes.ts'
+import { Failure } from '../../errors.ts'
 import type { Tx, View } from '../../shard/program.ts'
 import type { SqlValue } from '../../shard/sql.ts'
 import type { Relocation } from './port.ts'
 import { type Place, type Relocator, relocator } from './relocation.ts'
+import { readValue, writeValue } from './state.ts'
 
 /** The places a row may be at, one or two; the newest first. */
 export type Places = readonly Place[]
@@ -51,6 +53,8 @@ export interface PlaceCalls {
   /** Tell of a rewrite that is about to be committed, a slice at a time. Answers Relocated. */
   relocate: {
     table: string
+    /** Its number: of several rewrites, the newest counts (rewrite.ts). */
+    rewrite: number
     from: number
     to: number
     move?: Relocation
@@ -75,7 +79,10 @@ export interface Relocated {
 
 /** The call about rewrites. */
 export const placeCalls: { [Name in keyof PlaceCalls]: (tx: Tx, args: PlaceCalls[Name]) => unknown } = {
-  relocate(tx, { table, from, to, move, after, limit }): Relocated {
+  relocate(tx, { table, rewrite, from, to, move, after, limit }): Relocated {
+    const newest = readValue<number>(tx, `rewrite ${table}`) ?? 0
+    if (rewrite < newest) throw new Failure('conflict', `another rewrite of ${table} has begun`)
+    if (rewrite > newest) writeValue(tx, `rewrite ${table}`, rewrite)
     const name = `tier move ${table} ${from} ${to}`
     if (move !== undefined) tx.memory.set(name, relocator(move))
     const known = tx.memory.get(name) as Relocator | undefined

@@ -66,7 +66,11 @@ export function since(tx: Tx, request: SinceRequest): SinceReply {
   const rows = new Rows(tx, table, request)
   const { watermark } = readState(tx, collection)
   const isPending = samePosition(readPending(tx, collection)?.to, after) && after !== undefined
-  if (!isPending && !samePosition(watermark ?? undefined, after)) return rows.stale(watermark ?? undefined)
+  // A snapshot that has nothing of this shard needs nothing of it to fit: all rows are told.
+  const fits = after === undefined || isPending || samePosition(watermark ?? undefined, after)
+  if (!fits) return rows.stale(watermark ?? undefined)
+  // A shard that was restored may have missed rewrites: until it is written anew, its places are not the snapshot's.
+  if (after !== undefined && after.incarnation !== tx.position.incarnation) return rows.stale(watermark ?? undefined)
   const overlay = isPending || readState(tx, collection).settling !== undefined
   if (request.known !== undefined && !continues(tx, request)) return rows.restart()
   let cursor = (request.cursor as Cursor | undefined) ?? begin(tx, request)
@@ -298,7 +302,10 @@ function log(
     return known === undefined ? rows.stale(readState(tx, table.collection).watermark ?? undefined) : rows.restart()
   }
   for (const row of whole(tx, table, changed.rows)) {
-    rows.remove(placesOf(tx, table.collection, { ...row, overlay }))
+    // A receipt of rows written anew ends where it begins: nobody here knows whether the snapshot has it. What it does
+    // not have means nothing.
+    if (overlay) rows.remove(placesOf(tx, table.collection, { ...row, overlay }))
+    rows.remove(placesOf(tx, table.collection, row))
     rows.add(row, told)
   }
   const next: Cursor = { began, told: true, phase: 'log', seq: changed.next }

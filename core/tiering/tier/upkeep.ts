@@ -9,6 +9,7 @@ import { type CommitterTools, commitTable, liveFiles, type TierTable } from './c
 import type { Relocated } from './places.ts'
 import type { Relocation } from './port.ts'
 import { positionFiles } from './positions.ts'
+import { announceRewrite, checkRewrite, type Rewrite } from './rewrite.ts'
 import type { KeptReceipt } from './state.ts'
 
 /** What a piece of upkeep did. */
@@ -49,18 +50,28 @@ export async function compact(
   await commitTable(tools, table)
   const { compressor, codecs } = tools
   const wanted = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined))
+  let rewrite: Rewrite | undefined
   const done = await compactTable(tools, table.name, {
     compressor,
     codecs,
     relocations: isMirror,
     ...wanted,
-    beforeCommit: (moves: readonly Relocation[]) => tellMoves(table, moves),
+    async beforeCommit(moves: readonly Relocation[]) {
+      if (moves.length === 0) return
+      rewrite = await announceRewrite(tools, table, moves)
+      await tellMoves(table, rewrite, moves)
+    },
+    check: (metadata) => checkRewrite(metadata, rewrite),
   })
   return { files: done.removedFiles, rows: done.rows, bytes: done.bytes }
 }
 
 /** Tell every shard where a rewrite is about to put its rows. */
-async function tellMoves({ table, shards }: TierTable, moves: readonly Relocation[]): Promise<void> {
+async function tellMoves(
+  { table, shards }: TierTable,
+  { number: rewrite }: Rewrite,
+  moves: readonly Relocation[],
+): Promise<void> {
   await shards.each(async (shard) => {
     for (const move of moves) {
       const { from, to } = move
@@ -69,6 +80,7 @@ async function tellMoves({ table, shards }: TierTable, moves: readonly Relocatio
         const more = { after: said.after, ...(said.tell && { move }) }
         said = await shards.ask<Relocated>(shard, 'relocate', {
           table,
+          rewrite,
           from,
           to,
           limit: TIER_RELOCATED_PER_TURN,
