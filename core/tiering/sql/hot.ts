@@ -36,6 +36,8 @@ export interface HotPiece {
 export interface HotReader {
   /** Whether rows are entries of a log: none takes another's place, whatever their ids. */
   readonly isLog: boolean
+  /** What it leaves out: rows that were read under another scope say nothing under this one. */
+  readonly scope: string
   /** @throws Stale, Restart */
   read(shard: number, request: HotRequest): AsyncIterable<HotPiece>
   /** Whether the `_seq` of each row of an answer without `known` is exactly that of its last change: then it tells
@@ -57,6 +59,7 @@ export class Restart extends Error {
 export function rowsReader({ router }: Database, collection: string): HotReader {
   return {
     isLog: false,
+    scope: '',
     async *read(shard, { after, known, columns, where = [] }) {
       let cursor: unknown
       do {
@@ -113,6 +116,7 @@ interface ChangePlace {
 export function changesReader({ name: database, router }: Database, collections?: readonly string[]): HotReader {
   return {
     isLog: true,
+    scope: JSON.stringify(collections ?? 'all'),
     async *read(shard, { after, known, columns }) {
       const makers = columns.map((column) => changeColumns[column])
       let from: Position | 'start' = known ?? after ?? 'start'

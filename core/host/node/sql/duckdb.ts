@@ -72,6 +72,8 @@ function lockedSettings(folders: readonly string[]): string[] {
   const allowed = folders.map((folder) => quoteText(folder.endsWith('/') ? folder : `${folder}/`)).join(', ')
   return [
     "set global TimeZone = 'UTC'",
+    // As in Postgres, and in Workers: integers divided are an integer.
+    'set global integer_division = true',
     // Files of the cache grow where they have holes: blocks that were read before must not be kept.
     'set global enable_external_file_cache = false',
     `set global allowed_directories = [${allowed}]`,

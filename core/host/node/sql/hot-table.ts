@@ -77,6 +77,7 @@ export class HotTable {
   private shards = new Map<number, ShardState>()
   private files: ReadonlySet<number> = new Set()
   private epoch = 0
+  private scope = ''
   /** How many pieces have come. */
   private pieces = 0
   private isMade = false
@@ -133,13 +134,15 @@ export class HotTable {
     const { shards: states, bytes } = this
     await run(this.connection, 'begin transaction')
     try {
-      if (this.epoch !== request.epoch) await this.leaveAll()
+      const { epoch, reader } = request
+      if (this.epoch !== epoch || this.scope !== reader.scope) await this.leaveAll()
       await this.leaveMovedFiles(request)
       const fetched = await this.fetchAll(request)
       const counted = await this.count()
       await run(this.connection, 'commit')
       this.files = request.files
-      this.epoch = request.epoch
+      this.epoch = epoch
+      this.scope = reader.scope
       this.rows = counted.rows
       return { fetched, ...counted }
     } catch (error) {

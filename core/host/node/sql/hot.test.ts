@@ -278,15 +278,18 @@ describe('changes', () => {
     await sql.rig.putAll(['a', 'b'])
     await sql.rig.doc('note', { id: 'n', title: 'a note' })
     const { fabric, catalog, files, clock } = sql.rig
+    let written = ['docs']
     const some = openSqlEngine({
       fabric,
       programs: [],
       clock,
-      lake: { catalog, files, changesOf: async () => ['docs'] },
+      lake: { catalog, files, changesOf: async () => written },
     })
     endings.push(() => some.close())
     const text = 'select type, count(*) from changes group by 1 order by 1'
     expect(await allRows(await some.query({ text, database: 'shop' }))).toEqual([['docs', 2]])
+    written = ['notes']
+    expect(await allRows(await some.query({ text, database: 'shop' }))).toEqual([['notes', 1]])
     expect(await sql.rows(text)).toEqual([
       ['docs', 2],
       ['notes', 1],
