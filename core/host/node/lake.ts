@@ -19,6 +19,7 @@ import { tierProgram } from '../../tiering/tier/program.ts'
 import { nodeClock } from './clock.ts'
 import { type NodeFabric, type NodeFabricOptions, openFabric } from './fabric.ts'
 import { openLakeCodecs } from './lake-codecs.ts'
+import { checkLakePlace } from './lake-place.ts'
 import { type Sql, sqlOver } from './lake-query.ts'
 import { type LakePlace, type OpenLake, openLakeStores } from './lake-stores.ts'
 import { type NodeSqlEngine, openSqlEngine } from './sql/engine.ts'
@@ -133,7 +134,8 @@ async function stopTiering(tier: Lake | undefined): Promise<void> {
 }
 
 /** Open a fabric with its lake and SQL, and begin to tier.
- *  @throws conflict when another process has a folder open; invalid for options that cannot be honoured */
+ *  @throws conflict when another process has a folder open; invalid for options that cannot be honoured,
+ *  and for another lake than the one that databases flow into */
 export async function openLake(options: NodeLakeOptions): Promise<NodeLake> {
   const { lake: given = {}, sqlMemoryBytes, sqlThreads, onTier, rhythm, ...rest } = options
   const { data, durability = 'full' } = rest
@@ -147,6 +149,7 @@ export async function openLake(options: NodeLakeOptions): Promise<NodeLake> {
     opened?.close()
   }
   try {
+    await checkLakePlace(fabric, data, place)
     const engine = engineOver(fabric, opened, { programs, data, memoryBytes: sqlMemoryBytes, threads: sqlThreads })
     const { stores } = opened ?? {}
     const more = { ...rhythm, ...(stores && { stores }), ...(listener && { listener }) }

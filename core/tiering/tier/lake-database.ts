@@ -258,6 +258,7 @@ export class DatabaseLake {
     let report = await commitTable(this.options, table)
     if (report.restored.size > 0) {
       this.committed(table, report)
+      await this.refuseLoss(table, report)
       await this.resync(table, report.restored)
       report = await commitTable(this.options, table)
     }
@@ -272,6 +273,19 @@ export class DatabaseLake {
     const [rows, bytes, files] = [sum((one) => one.rows), sum((one) => one.bytes), sum((one) => one.files.length)]
     const message = `snapshot ${snapshot['snapshot-id']}: ${rows} rows of ${receipts.length} shards`
     this.tell({ kind: 'committed', table, message, rows, bytes, files })
+  }
+
+  /** A table without any snapshot is not where payloads have gone: it was emptied, or is another lake's. Written anew, the
+   *  rows would be without them for good.
+   *  @throws storage */
+  private async refuseLoss({ table, info }: PlannedTable, { loaded, restored }: CommitReport): Promise<void> {
+    if (info === undefined || loaded.metadata['current-snapshot-id'] !== undefined) return
+    for (const shard of restored.keys()) {
+      const cold = await this.shards.ask<unknown[]>(shard, 'cold', { collection: table, limit: 1 })
+      if (cold.length === 0) continue
+      const message = `payloads of ${table} of shard ${shard} are in files of the lake, and its table has none`
+      throw new Failure('storage', `${message}: bring the lake's files back as they were, or delete those rows`)
+    }
   }
 
   private async resync(table: PlannedTable, restored: ReadonlyMap<number, Reached | null>): Promise<void> {
