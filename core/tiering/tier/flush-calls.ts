@@ -335,7 +335,8 @@ function settleRows(tx: Tx, table: string, limit: number): boolean {
       select slot, collection, key, ${placeColumns}, seq, at, bytes, cold, 0 from tier_pending
       where collection = ? and key <= ? and file is not null
       on conflict (slot, collection, key) do update set file = excluded.file, pos = excluded.pos,
-      alt_file = excluded.alt_file, alt_pos = excluded.alt_pos, seq = excluded.seq, at = excluded.at, bytes = excluded.bytes, cold = excluded.cold, arrived = 0`,
+      alt_file = excluded.alt_file, alt_pos = excluded.alt_pos, seq = excluded.seq, at = excluded.at,
+      bytes = excluded.bytes, cold = excluded.cold, arrived = 0`,
     table,
     last,
   )
