@@ -1,5 +1,5 @@
-/** A server whose cold rows are in one lake is started with another, or with none: it says so and ends. Nothing is lost by
- *  it, and with the right lake all goes on. */
+/** A server whose cold rows are in one lake is started with another, or with none: it says so and ends. Nothing is lost
+ *  by it, and with the right lake all goes on. */
 import { cpSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'

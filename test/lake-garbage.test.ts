@@ -1,5 +1,6 @@
-/** What a server with a lake does with garbage over HTTP: bodies, names, locations and SQL that are wrong on purpose. Every
- *  answer is a refusal in the form of its part, nothing is written by halves or outside the lake, the server lives. */
+/** What a server with a lake does with garbage over HTTP: bodies, names, locations and SQL that are wrong on purpose.
+ *  Every answer is a refusal in the form of its part, nothing is written by halves or outside the lake, the server
+ *  lives. */
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'

@@ -1,9 +1,9 @@
 /** A write load on keys that are tiered, by a server that may die at any moment, and what must then be found.
  *
  *  1. Every write that changes something is one change of its key. What is known of a key is the list of its writes,
- *     and how many of them were acknowledged: after a crash, a beginning of the list that has at least those is there.
- *  2. Each writer has keys and a connection of its own, so that its keys see its writes in the order they were sent, and
- *     a reply to GET is known beforehand: payloads that have left come back in the order of the commands. */
+ *     and how many were acknowledged: after a crash, a beginning of the list that has at least those is there.
+ *  2. Each writer has keys and a connection of its own, so that its keys see its writes in the order they were sent,
+ *     and a reply to GET is known beforehand: payloads that have left come back in the order of the commands. */
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Redis } from 'ioredis'
 import type { Random } from '../sim/random.ts'

@@ -14,10 +14,11 @@ it('hot and cold together are what was written, after a kill -9', async () => {
   const seed = Date.now() % 2 ** 31
   const { problems, writes, done } = await lakeRounds(
     join(folder.path, 'data'),
-    { shards: 4, threads: 2 },
+    { shards: 2, threads: 2, batches: 40 },
     { rounds: 1, seed },
   )
   expect(problems).toEqual([])
   expect(writes).toBeGreaterThan(0)
   expect([...done.keys()]).toEqual(expect.arrayContaining(['flush', 'maintain', 'sql']))
-})
+  // Some seconds; processes are started five times, on a machine that may be busy.
+}, 90_000)

@@ -26,6 +26,8 @@ export interface LakeSetup {
   readonly threads: number
   /** Where the lake is; the data folder when left out. */
   readonly s3?: TestS3
+  /** Batches after which the server is killed at the latest; 150 when left out. */
+  readonly batches?: number
 }
 
 /** What the rounds did. */
@@ -60,7 +62,7 @@ class Rounds {
 
   /** Start the server on what is there. */
   async start(): Promise<ServerProcess> {
-    const { s3, ...setup } = this.setup
+    const { s3, batches: _, ...setup } = this.setup
     this.server = await startServer({ data: this.data, durability: 'normal', ...setup, args: s3 ? flagsOf(s3) : [] })
     return this.server
   }
@@ -152,7 +154,7 @@ class Rounds {
   /** Load the server and kill it in the middle. */
   async loadAndKill(): Promise<void> {
     const server = await this.start()
-    const target = this.random.between(20, 150)
+    const target = this.random.between(20, this.setup.batches ?? 150)
     let batches = 0
     let isOver = false
     let reached = () => {}

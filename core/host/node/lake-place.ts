@@ -1,9 +1,9 @@
 /** Which lake a data folder belongs to. Node only.
  *
- *  1. Payloads that have left are nowhere but in their lake, and shards know them by the files there. With another lake,
- *     or none, reads of them fail; worse, shards would be taken for restored ones and written anew without them.
- *  2. So the place of the lake is kept in the data folder, and another is refused while any database has policies. Ending
- *     a policy brings its payloads back: then the lake may change. */
+ *  1. Payloads that have left are nowhere but in their lake, and shards know them by the files there. With another
+ *     lake, or none, reads of them fail; worse, shards would be taken for restored ones and written anew without them.
+ *  2. So the place of the lake is kept in the data folder, and another is refused while any database has policies.
+ *     Ending a policy brings its payloads back: then the lake may change. */
 import { closeSync, existsSync, fsyncSync, openSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { Failure } from '../../errors.ts'

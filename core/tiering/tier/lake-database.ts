@@ -275,8 +275,8 @@ export class DatabaseLake {
     this.tell({ kind: 'committed', table, message, rows, bytes, files })
   }
 
-  /** A table without any snapshot is not where payloads have gone: it was emptied, or is another lake's. Written anew, the
-   *  rows would be without them for good.
+  /** A table without any snapshot is not where payloads have gone: it was emptied, or is another lake's. Written anew,
+   *  the rows would be without them for good.
    *  @throws storage */
   private async refuseLoss({ table, info }: PlannedTable, { loaded, restored }: CommitReport): Promise<void> {
     if (info === undefined || loaded.metadata['current-snapshot-id'] !== undefined) return
