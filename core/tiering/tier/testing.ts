@@ -127,6 +127,8 @@ export interface RigOptions {
   readonly programs?: readonly Program[]
   /** Of new files; none when left out. */
   readonly compressor?: Compressor
+  /** Mount a second store, at this root. */
+  readonly archiveRoot?: string
 }
 
 interface OpenShard {
@@ -146,7 +148,7 @@ export class Rig {
   readonly compressor: Compressor
   /** Asked before each request to a shard of a database: whether it is lost before it is run, or its answer after. */
   breaks: () => 'before' | 'after' | undefined = () => undefined
-  private readonly options: RigOptions
+  private options: RigOptions
   private readonly folder = temporaryFolder()
   private readonly open = new Map<string, OpenShard>()
 
@@ -167,7 +169,9 @@ export class Rig {
       defer: (work: () => void) => void setImmediate(work),
     })
     this.store = options.store ?? memoryObjects(this.clock)
-    this.files = new LakeFiles({ store: this.store, root: testRoot, chance: this.clock })
+    const { archiveRoot } = options
+    const mounts = archiveRoot === undefined ? [] : [{ root: archiveRoot, store: memoryObjects(this.clock) }]
+    this.files = new LakeFiles({ store: this.store, root: testRoot, chance: this.clock, mounts })
     this.catalog = fileCatalog({ files: this.files, clock: this.clock })
     this.jobs = tierJobs({ ...this.tools, rowGroupRows: 100 })
     this.fabric = this.openFabric()
@@ -238,7 +242,8 @@ export class Rig {
   }
 
   /** Close every shard, as a kill would when `crash` is set; they are opened again when they are used. */
-  restart({ crash = false }: { crash?: boolean } = {}): void {
+  restart({ crash = false, programs }: { crash?: boolean; programs?: readonly Program[] } = {}): void {
+    if (programs !== undefined) this.options = { ...this.options, programs }
     for (const { shard, sql } of this.open.values()) {
       if (!crash) shard.close()
       sql.close()
