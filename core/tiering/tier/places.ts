@@ -1,8 +1,8 @@
 /** Where the rows of a shard are in the lake, also while files are rewritten.
  *
- *  1. A row may have two places: one in a file, and one in the file that a rewrite has made of it. At most one of them is
- *     in a snapshot; what is said of the other means nothing. So a rewrite is told to the shards before it is committed,
- *     and nobody need tell them how it ended.
+ *  1. A row may have two places: one in a file, and one in the file that a rewrite has made of it. At most one of them
+ *     is in a snapshot; what is said of the other means nothing. So a rewrite is told to the shards before it is
+ *     committed, and nobody need tell them how it ended.
  *  2. Both places stand in the row of the key index, so they go where its slot goes. */
 import { type Bin, fromBin, toBin } from '../../bytes.ts'
 import { Failure } from '../../errors.ts'
