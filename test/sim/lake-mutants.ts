@@ -44,8 +44,9 @@ export function writePending(tx: Tx, table: string, receipt: KeptReceipt | undef
   {
     name: 'an unknown outcome taken for failure',
     file: iceberg('commit'),
-    find: "if (isUnavailable && storeFault(error)?.outcome !== 'none') progress.isUnclear = true",
-    put: '',
+    find: `if (isUnavailable && storeFault(error)?.outcome !== 'none') progress.isUnclear = true
+      if (!isUnavailable && !isRequirementConflict(error)) throw error`,
+    put: 'if (!isRequirementConflict(error)) throw error',
   },
   {
     name: 'a commit not looked for before it is made again',
@@ -60,22 +61,10 @@ export function writePending(tx: Tx, table: string, receipt: KeptReceipt | undef
     put: '',
   },
   {
-    name: 'rows evicted while a receipt is being settled',
-    file: tier('evict-calls'),
-    find: 'if (settling !== undefined || !reaches)',
-    put: 'if (!reaches)',
-  },
-  {
-    name: 'payloads put back wherever they were found',
-    file: tier('evict-calls'),
-    find: '!haveCommon(payloadPlaces(tx, collection, at), places) || ',
-    put: '',
-  },
-  {
     name: 'relocations not applied',
     file: tier('upkeep'),
-    find: 'tellMoves(table, moves),',
-    put: 'void moves as never,',
+    find: '      await tellMoves(table, rewrite, moves)\n',
+    put: '',
   },
   {
     name: 'relocations told after the commit',
@@ -129,15 +118,15 @@ export function writePending(tx: Tx, table: string, receipt: KeptReceipt | undef
     put: '  const left = undefined as number[] | undefined\n',
   },
   {
-    name: 'a restored shard not noticed',
-    file: tier('committer'),
-    find: "return samePosition(reached, report.watermark) ? 'idle' : 'restored'",
-    put: "return 'idle'",
-  },
-  {
     name: 'what the lake has of a restored shard stays',
     file: tier('committer'),
     find: 'if (receipt.resync) await rowsOfShard(tools, metadata, { shard, paths })',
     put: '',
+  },
+  {
+    name: 'a pending receipt taken for committed',
+    file: tier('since-calls'),
+    find: '    rows.remove(placesOf(tx, table.collection, row))\n',
+    put: '    if (!overlay) rows.remove(placesOf(tx, table.collection, row))\n',
   },
 ]

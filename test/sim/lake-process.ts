@@ -59,14 +59,14 @@ export function toolsOf(
   return { catalog: fileCatalog({ files, clock }), files, clock, compressor: uncompressed, codecs: {} }
 }
 
-/** A store that can be told when to fail. */
-export function switched(failing: ObjectStore, sound: ObjectStore, isSound: () => boolean): ObjectStore {
-  const now = () => (isSound() ? sound : failing)
+/** A store that is another one from time to time.
+ *  @param now says which, for every request; told the key of one that writes */
+export function switched(now: (written?: string) => ObjectStore): ObjectStore {
   return {
     get: (key, options) => now().get(key, options),
     head: (key, options) => now().head(key, options),
     list: (options) => now().list(options),
-    put: (key, bytes, options) => now().put(key, bytes, options),
+    put: (key, bytes, options) => now(key).put(key, bytes, options),
     delete: (keys, options) => now().delete(keys, options),
     multipart: (key, options) => now().multipart(key, options),
   }

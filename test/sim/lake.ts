@@ -46,11 +46,15 @@ interface Plan {
   readonly network: NetworkFaults
   /** Processes die at one of so many requests; 0 for never. */
   readonly doomed: number
-  readonly nemesis: readonly ('crash' | 'strike' | 'restore')[]
+  readonly nemesis: readonly ('crash' | 'strike' | 'outage' | 'restore')[]
+  /** How many commits meet a store that just then stops answering. */
+  readonly outages: number
+  readonly services: number
   readonly moves: boolean
   readonly pauseMs: number
   readonly rowsPerTurn: number
   readonly heldBytes: number
+  readonly logBytes: number
   readonly lake: Partial<LakeOptions>
 }
 
@@ -68,7 +72,7 @@ function makePlan({ random }: World): Plan {
     contended: faults,
   }
   const moves = random.chance(0.3)
-  const nemesis = (['crash', 'strike', ...(moves ? [] : (['restore'] as const))] as const).filter(() =>
+  const nemesis = (['crash', 'strike', 'outage', ...(moves ? [] : (['restore'] as const))] as const).filter(() =>
     random.chance(0.4),
   )
   const leaving: PolicyOptions = random.pick([{}, { hotFor: '1ms' }, { hotFor: '50ms' }, { maxHotRows: 1 }])
@@ -82,10 +86,13 @@ function makePlan({ random }: World): Plan {
     network: random.chance(0.3) ? { lose: random.unit() * 0.01, slow: random.unit() * 0.03, echo: 0 } : healthy,
     doomed: random.pick([0, 40, 300]),
     nemesis,
+    outages: random.pick([0, 0, 0.2]),
+    services: random.pick([1, 2, 3]),
     moves,
     pauseMs: random.pick([10, 200, 1_500]),
     rowsPerTurn: random.pick([1, 2, 5, 1_000]),
     heldBytes: random.chance(0.15) ? random.between(100, 1_000) : 1_000_000,
+    logBytes: random.pick([100, 300, 1_000_000]),
     lake: {
       pollMs: random.pick([30, 300]),
       commitEveryMs: random.pick([0, 300]),
@@ -115,6 +122,8 @@ class Run {
   private busy = true
   private isBackedUp = false
   private isHealthy = true
+  /** The store answers nothing; what it is asked for may be done all the same. */
+  private isOut = false
 
   constructor(world: World) {
     const { random, disks } = world
@@ -124,7 +133,13 @@ class Run {
     this.memory = memoryObjects(clock)
     const { rates, slowMs, staleMs } = this.plan
     const failing = faulty(this.memory, { clock, unit: () => random.unit(), rates, slowMs, staleMs })
-    this.store = switched(failing, this.memory, () => this.isHealthy)
+    const out = faulty(this.memory, { clock, unit: () => random.unit(), rates: { failed: 0.5, lost: 0.5 }, slowMs: 5 })
+    this.store = switched((written) => {
+      if (this.isHealthy) return this.memory
+      // It hurts most when what decides a commit is written.
+      if (written?.endsWith('.metadata.json') && random.chance(this.plan.outages)) void this.outage()
+      return this.isOut ? out : failing
+    })
     this.network = new Network(world, healthy)
     this.catalog = new Machine(world, {
       name: 'catalog',
@@ -146,7 +161,7 @@ class Run {
       database,
       index,
       programs: [docsProgram, tierProgram()],
-      limits: { ...tinyLimits(world.random), heldBytes: plan.heldBytes },
+      limits: { ...tinyLimits(world.random), heldBytes: plan.heldBytes, logBytes: plan.logBytes },
       disks: world.disks,
       besides: (calls) => this.inSlices(calls),
       work: (life) => this.workOf(life, () => machine.crash()),
@@ -219,8 +234,7 @@ class Run {
     const writer = new LakeWriter({ world, fabric, db, model: this.model })
     if (random.chance(0.5)) await writer.write(random.between(1, 5))
     await this.begin()
-    const background = [this.serve(), this.nemesis()]
-    if (random.chance(0.3)) background.push(this.serve())
+    const background = [this.nemesis(), ...Array.from({ length: plan.services }, () => this.serve())]
     for (let round = random.between(3, 10); round > 0; round--) {
       await writer.write(random.between(1, 4))
       await world.sleep(random.unit() * plan.pauseMs)
@@ -266,7 +280,7 @@ class Run {
     const dice = random.below(10)
     try {
       if (dice < 5) await lake.flush(database)
-      else if (dice < 8) await lake.compact(database, table)
+      else if (dice < 7) await lake.compact(database, table)
       else if (dice < 9) await lake.maintain(database, table)
       else if (random.chance(0.5)) await lake.backfill(database, table)
       else await lake.runDue()
@@ -289,9 +303,19 @@ class Run {
       const kind = known.length === 0 ? undefined : random.pick(known)
       if (kind === 'crash') machine.crash()
       else if (kind === 'strike') machine.strike(makeFault(random))
+      else if (kind === 'outage') await this.outage()
       await world.sleep(random.unit() * 20)
       this.startAll()
     }
+  }
+
+  private async outage(): Promise<void> {
+    const { world } = this
+    world.trace('store', () => 'is out')
+    this.isOut = true
+    await world.sleep(world.random.unit() * world.random.pick([50, 500, 5_000]))
+    this.isOut = false
+    world.trace('store', () => 'answers again')
   }
 
   private startAll(): void {
