@@ -58,6 +58,8 @@ describe('dotdo serve', () => {
       http: { port: expect.any(Number) },
     })
     expect(readdirSync(folder.path).sort()).toEqual(['data', 'ready.json'])
+    // The line follows the ready file.
+    await expect.poll(() => lines(server).length).toBe(1)
     expect(lines(server).map((line) => JSON.parse(line))).toEqual([
       expect.objectContaining({
         msg: 'listening',
