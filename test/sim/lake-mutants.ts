@@ -22,7 +22,7 @@ export const lakeMutants: readonly Omit<Mutant, 'property'>[] = [
     name: 'settled before the commit',
     file: tier('committer'),
     find: '  const done = await commitChange(tools, table.name, change, commitIdOf(known))\n',
-    put: `  for (const { shard, receipt } of known) await settle(table, shard, receipt.id)
+    put: `  for (const { shard, receipt } of known) await settle(tools, table, shard, receipt.id)
   const done = await commitChange(tools, table.name, change, commitIdOf(known))\n`,
   },
   {

@@ -12,8 +12,8 @@ export const properties = { 'group-commit': groupCommit, follower, moving, lake 
 /** A property's name. */
 export type PropertyName = keyof typeof properties
 
-/** Which part of the seeds a property gets: the lake's take ten times as long as the others'. */
-export const shares: Readonly<Partial<Record<PropertyName, number>>> = { lake: 0.1 }
+/** Which part of the seeds a property gets: the lake's take some thirty times as long as the others'. */
+export const shares: Readonly<Partial<Record<PropertyName, number>>> = { lake: 0.04 }
 
 /** A seed at which a property does not hold. */
 export interface Finding {

@@ -1,5 +1,6 @@
-/** The properties of the simulator over seeds: DOTDO_SEEDS of them (1,000; of the lake a tenth), from DOTDO_FIRST_SEED
- *  (0) on. With DOTDO_SEED, and DOTDO_PROPERTY if wanted, one seed is played again and its story told. */
+/** The properties of the simulator over seeds: DOTDO_SEEDS of them (1,000; of the lake a twenty-fifth), from
+ *  DOTDO_FIRST_SEED (0) on. With DOTDO_SEED, and DOTDO_PROPERTY if wanted, one seed is played again and its story
+ *  told. */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
