@@ -8,6 +8,7 @@ import { coldOpen } from './cold-open.ts'
 import { groupCommit } from './group-commit.ts'
 import { lakeCommits } from './lake-commits.ts'
 import { lakeFlush } from './lake-flush.ts'
+import { lakeWrites } from './lake-writes.ts'
 import { logOverhead } from './log-overhead.ts'
 import { parquet } from './parquet.ts'
 import { parquetReading } from './parquet-read.ts'
@@ -29,6 +30,7 @@ export const benches: readonly Bench[] = [
   parquetWorkers,
   lakeCommits,
   lakeFlush,
+  lakeWrites,
   sql,
   workersFlush,
 ]

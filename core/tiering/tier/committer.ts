@@ -35,6 +35,7 @@ import type { TableReport } from './program.ts'
 import { rowsOfShard } from './resync.ts'
 import type { TierShards } from './shards.ts'
 import type { KeptReceipt } from './state.ts'
+import { ThreadShare } from './thread-share.ts'
 
 /** What committers work with. */
 export interface CommitterTools {
@@ -85,10 +86,11 @@ export async function commitTable(tools: CommitterTools, table: TierTable): Prom
 async function commitOnce(tools: CommitterTools, table: TierTable): Promise<CommitReport> {
   const said = await gather(table)
   const loaded = await tools.catalog.loadTable(table.name)
-  for (const { shard, report } of said) if (report.settling !== undefined) await settle(table, shard, report.settling)
+  for (const { shard, report } of said)
+    if (report.settling !== undefined) await settle(tools, table, shard, report.settling)
   const positions = await readPositions(tools.files, loaded.metadata)
   const { ready, committed, restored } = await sort(table, said, positions)
-  for (const { shard, receipt } of committed) await settle(table, shard, receipt.id)
+  for (const { shard, receipt } of committed) await settle(tools, table, shard, receipt.id)
   if (ready.length === 0) return { snapshot: undefined, loaded, receipts: [], restored }
   const { metadata } = loaded
   let read: Promise<LiveFiles> | undefined
@@ -110,7 +112,7 @@ async function commitOnce(tools: CommitterTools, table: TierTable): Promise<Comm
   if (known.length === 0) return { snapshot: undefined, loaded, receipts: [], restored: lost }
   const change = await changeOf(tools, table, { metadata, positions, live, ready: known })
   const done = await commitChange(tools, table.name, change, commitIdOf(known))
-  for (const { shard, receipt } of known) await settle(table, shard, receipt.id)
+  for (const { shard, receipt } of known) await settle(tools, table, shard, receipt.id)
   return { snapshot: done.snapshot, loaded: done.table, receipts: known.map(({ receipt }) => receipt), restored: lost }
 }
 
@@ -161,9 +163,15 @@ function verdict({ report, receipt }: Said, reached: Reached | undefined): 'read
   return samePosition(reached, receipt.from) ? 'ready' : 'restored'
 }
 
-async function settle({ table, shards }: TierTable, shard: number, receipt: string): Promise<void> {
+async function settle(
+  { clock }: CommitterTools,
+  { table, shards }: TierTable,
+  shard: number,
+  receipt: string,
+): Promise<void> {
   const args = { table, receipt, limit: TIER_ROWS_PER_TURN }
-  while ((await shards.ask<{ more: boolean }>(shard, 'settle', args)).more);
+  const turns = new ThreadShare(clock).join()
+  while ((await shards.ask<{ more: boolean }>(shard, 'settle', args)).more) await turns.pause()
 }
 
 async function discard({ table, shards }: TierTable, shard: number, { id: receipt }: KeptReceipt): Promise<void> {

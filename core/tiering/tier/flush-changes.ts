@@ -36,7 +36,7 @@ export async function flushChanges(tools: FlushTools, shard: JobShard, flushing:
 }
 
 async function run(
-  { resume, pause }: FlushTools,
+  { pause }: FlushTools,
   shard: JobShard,
   { plan, begun, receipt, files }: Flushing & { files: ChangeFiles },
 ): Promise<KeptReceipt> {
@@ -48,13 +48,13 @@ async function run(
   for (let more = true; more && !files.isFull; ) {
     const args = { after: to, changes: plan.rowsPerTurn ?? TIER_CHANGES_PER_TURN, collections: plan.collections ?? [] }
     const log = await ask<LogColumns>(shard, 'log', args)
-    resume()
     const { batches, misfits } = changeBatches(log, source)
     for (const batch of batches) await files.write(batch)
     await pause()
     dead.push(...misfits.map(letterOf))
     to = log.next
-    more = log.more
+    // What has come meanwhile is the next receipt's: whoever writes all the time would keep this one from its end.
+    more = log.more && to.seq < begun.position.seq
   }
   await files.finish()
   if (dead.length > 0) await ask(shard, 'put', { table, receipt, rows: [], dead })

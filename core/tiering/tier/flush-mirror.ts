@@ -6,7 +6,7 @@
  *  2. All rows are read when the log does not reach back to the snapshot, or nothing of the shard is in it.
  *  3. What cannot be written becomes a dead letter, and its row is not in the mirror. */
 import { Failure } from '../../errors.ts'
-import { TIER_FILE_BYTES_MAX, TIER_FLUSH_ROUNDS_MAX, TIER_ROWS_PER_TURN } from '../../limits.ts'
+import { TIER_FILE_BYTES_MAX, TIER_FLUSH_ROUNDS_MAX, TIER_POLITE_MS, TIER_ROWS_PER_TURN } from '../../limits.ts'
 import type { JobShard } from '../../shard/job.ts'
 import type { Row, Table } from '../../shard/table.ts'
 import { dataFile } from '../iceberg/data-file.ts'
@@ -34,6 +34,9 @@ export async function flushMirror(
   }
 }
 
+/** Looks at what has come meanwhile, before a flush hurries. */
+const politeRounds = 2
+
 class MirrorFlush {
   private readonly tools: FlushTools
   private readonly shard: JobShard
@@ -49,12 +52,20 @@ class MirrorFlush {
   private count = 0
   private bytes = 0
 
+  /** It gives way to nobody. */
+  private isHurried = false
+  private readonly pause: () => Promise<void>
+
   constructor(
     tools: FlushTools,
     shard: JobShard,
     { plan, receipt, table }: { plan: FlushPlan; receipt: string; table: Table },
   ) {
     this.tools = tools
+    const hurryMs = tools.clock.nowMs() + TIER_POLITE_MS
+    this.pause = async () => {
+      if (!this.isHurried && tools.clock.nowMs() < hurryMs) await tools.pause()
+    }
     this.shard = shard
     this.plan = plan
     this.receipt = receipt
@@ -70,11 +81,11 @@ class MirrorFlush {
       plan.whole === true || from === null || from.incarnation !== position.incarnation || from.seq < floor
     if (isWhole) await this.scan()
     else await this.matching({}, 'arrived')
-    let to = await this.follow(isWhole ? position.seq : from.seq)
+    let to = await this.follow(isWhole ? position.seq : from.seq, position.seq)
     for (let { epoch } = position; to.epoch !== epoch; epoch = to.epoch) {
       // Slots have come while this went on, and with them rows that no change here speaks of.
       await this.matching({}, 'arrived')
-      to = await this.follow(to.seq)
+      to = await this.follow(to.seq, position.seq)
     }
     await this.finishFile()
     const receipt: KeptReceipt = {
@@ -114,12 +125,16 @@ class MirrorFlush {
     return this.plan.rowsPerTurn ?? TIER_ROWS_PER_TURN
   }
 
-  /** Read the log from a seq on, until it ends. @returns where */
-  private async follow(seq: number): Promise<KeptReceipt['to']> {
+  /** Read the log from a seq on, until it ends. Past what was there when the flush began it runs after whoever writes:
+   *  soon without giving way, and in ever larger steps, so that it gets there.
+   *  @returns where */
+  private async follow(seq: number, begunAt: number): Promise<KeptReceipt['to']> {
     const { table: collection } = this.plan
     let after = seq
-    for (let round = 0; round < TIER_FLUSH_ROUNDS_MAX; round++) {
-      const args = { collection, after, limit: this.limit }
+    for (let late = 0; late < TIER_FLUSH_ROUNDS_MAX; ) {
+      if (after >= begunAt) late++
+      this.isHurried = late > politeRounds
+      const args = { collection, after, limit: this.limit * 2 ** Math.min(5, Math.floor(late / 8)) }
       const [, piece] = await askAll(this.shard, this.takePut(), ['read', args])
       const { rows, truncates, next, done, position } = piece as Changed
       await this.write(rows)
@@ -151,9 +166,8 @@ class MirrorFlush {
 
   /** Write what a call has read, and let others run. */
   private async write(changed: readonly ChangedRow[]): Promise<void> {
-    this.tools.resume()
     await this.append(changed)
-    await this.tools.pause()
+    await this.pause()
   }
 
   private async append(changed: readonly ChangedRow[]): Promise<void> {
@@ -211,7 +225,7 @@ class MirrorFlush {
     const id = this.tools.clock.random()
     const { folder, schema } = this.plan
     const path = `${folder}/${this.receipt.slice(0, 12)}-${fileIdText(id)}.parquet`
-    this.output = { id, file: new DataOutput(this.tools, { path, schema, bloom: ['_id'] }) }
+    this.output = { id, file: new DataOutput({ ...this.tools, pause: this.pause }, { path, schema, bloom: ['_id'] }) }
     return this.output
   }
 

@@ -22,8 +22,6 @@ import type { KeptReceipt } from './state.ts'
 export interface FlushTools extends OutputTools {
   readonly clock: Clock
   readonly payloads: Payloads
-  /** Called after a wait for something else. */
-  readonly resume: () => void
 }
 
 /** What to write, and how; plain data. */

@@ -2,6 +2,7 @@
  *
  *  1. After a piece of work a job waits until others have run for TIER_OTHERS_SHARE times as long; it goes on at once
  *     when nobody else wants the thread.
+ *     Waiting for an answer of the shard counts as work: most of it is.
  *  2. All jobs of a thread wait in one line: four of them get no more than one.
  *  3. Clocks count whole milliseconds, and pieces take about one: what is owed is summed up, so that it evens out. */
 import { TIER_OTHERS_SHARE, TIER_OWED_MS_MAX } from '../../limits.ts'
@@ -9,14 +10,13 @@ import type { Clock } from '../../shard/clock.ts'
 
 /** One job's part in it. */
 export interface JobTurns {
-  /** Go on after a wait for something else: that was no work. */
-  resume(): void
   /** Let others run. */
   pause(): Promise<void>
 }
 
-/** Turns without work of others after which nobody wants the thread. */
-const idleTurns = 2
+/** Turns together under a millisecond after which nobody wants the thread: a turn in which a few calls run takes a
+ *  part of one. */
+const idleTurns = 8
 
 /** The jobs of one thread. */
 export class ThreadShare {
@@ -37,18 +37,26 @@ export class ThreadShare {
   /** Begin a job. */
   join(): JobTurns {
     let sinceMs = this.clock.nowMs()
-    const resume = () => {
-      sinceMs = this.clock.nowMs()
-    }
     const pause = async () => {
-      const workedMs = Math.max(0, this.clock.nowMs() - sinceMs)
+      const atMs = this.clock.nowMs()
+      const workedMs = Math.max(0, atMs - sinceMs)
+      if (workedMs === 0) {
+        // Too little to be counted; it is counted with what follows.
+        await this.turn()
+        sinceMs += this.clock.nowMs() - atMs
+        return
+      }
       this.workedMs += workedMs
       this.owedMs = Math.min(TIER_OWED_MS_MAX, this.owedMs + workedMs * this.others)
       this.line = this.line.then(() => this.pay())
       await this.line
-      resume()
+      sinceMs = this.clock.nowMs()
     }
-    return { resume, pause }
+    return { pause }
+  }
+
+  private turn(): Promise<void> {
+    return new Promise((resolve) => this.clock.defer(resolve))
   }
 
   /** Wait one turn at the least, and until nothing is owed or nobody wants the thread. */
@@ -56,7 +64,7 @@ export class ThreadShare {
     const { clock } = this
     for (let idle = 0; idle < idleTurns; ) {
       const [atMs, workedMs] = [clock.nowMs(), this.workedMs]
-      await new Promise<void>((resolve) => clock.defer(resolve))
+      await this.turn()
       const othersMs = clock.nowMs() - atMs - (this.workedMs - workedMs)
       idle = othersMs > 0 ? 0 : idle + 1
       this.owedMs = Math.max(0, this.owedMs - Math.max(0, othersMs))
