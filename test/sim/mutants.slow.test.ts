@@ -1,5 +1,5 @@
-/** The simulator's own test: with any one guard removed, some seed must fail. DOTDO_MUTANT_SEEDS (3,000; of
- *  the lake's a twenty-fifth) are tried. */
+/** The simulator's own test: with any one guard removed, some seed must fail. DOTDO_MUTANT_SEEDS (3,000; of the
+ *  lake's a tenth, as they take thirty times as long) are tried. */
 import { afterAll, describe, expect, it } from 'vitest'
 import { catchMutant, mutants } from './mutants.ts'
 
