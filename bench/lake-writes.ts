@@ -1,9 +1,9 @@
-/** Bench `lake-writes`: writes to a shard at full speed while its changes are written to the lake beside it, in the same
- *  thread, against the same writes alone.
+/** Bench `lake-writes`: writes to a shard at full speed while its changes are written to the lake beside it, in the
+ *  same thread, against the same writes alone.
  *
  *  Goal (issue 3): at least 0.7 times the rate, at most twice the p99. Sixteen callers put one row after the other; a
- *  flush of a backlog runs from the first call to the last. Alone, they write for as long as the flush before took. Wall
- *  times: neighbours on the machine meet both sides. */
+ *  flush of a backlog runs from the first call to the last. Alone, they write for as long as the flush before took.
+ *  Wall times: neighbours on the machine meet both sides. */
 import { cpSync } from 'node:fs'
 import { join } from 'node:path'
 import { openSqlite } from '@dotdo/core/host/node'

@@ -316,8 +316,8 @@ export const TIER_ROWS_PER_TURN = 250
 export const TIER_CHANGES_PER_TURN = 2_000
 /** Milliseconds that shards get for each one that the jobs of their thread take, when both have work. */
 export const TIER_OTHERS_SHARE = 4
-/** Milliseconds that a flush of a mirror gives way; after them it hurries, as whoever writes all the time makes it longer
- *  and longer. */
+/** Milliseconds that a flush of a mirror gives way; after them it hurries, as whoever writes all the time makes it
+ *  longer and longer. */
 export const TIER_POLITE_MS = 15_000
 /** Milliseconds of work of others that jobs owe at the most: a long piece of theirs is not paid for in full. */
 export const TIER_OWED_MS_MAX = 50
