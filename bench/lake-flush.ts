@@ -3,8 +3,8 @@
  *
  *  Goal (issue 3): at most 1.25 times the CPU of SQLite to Parquet of the same rows, measured in the same run. Ours
  *  begins when the lake is told to flush and ends when the snapshot is committed: log, columns, Parquet with a bloom
- *  filter on `id`, upload to a store on disk, manifests, catalog, settling. The floor is our own writer over the table the rows
- *  came from, as in the bench `parquet`; without a bloom filter, and with one. CPU times of the process. */
+ *  filter on `id`, upload to a store on disk, manifests, catalog, settling. The floor is our own writer over the table
+ *  the rows came from, as in the bench `parquet`; without a bloom filter, and with one. CPU times of the process. */
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { openSqlite } from '@dotdo/core/host/node'
