@@ -102,8 +102,8 @@ export function writePending(tx: Tx, table: string, receipt: KeptReceipt | undef
   {
     name: 'the log let go before it is committed',
     file: tier('lake-database'),
-    find: 'return watermark?.incarnation === newest.incarnation ? watermark.seq : 0',
-    put: 'return watermark?.incarnation === newest.incarnation ? newest.seq : 0',
+    find: "'hold', { name: 'tier', seq })",
+    put: "'hold', { name: 'tier', seq: seq + 1_000 })",
   },
   {
     name: 'rows that left with their slot taken for deletes of users',
