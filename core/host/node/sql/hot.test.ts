@@ -218,7 +218,9 @@ describe('rows of shards', () => {
 
   it('keep every value that a column may have', async () => {
     const sql = await rigOf()
-    const titles = ['', 'é ✓ 😀', '\0', 'a\0b', "it's", '\n\t', 'x'.repeat(5000)]
+    // node:sqlite of Node 22 cuts text at a NUL, so its driver refuses to store it.
+    const hasNul = !process.version.startsWith('v22.')
+    const titles = ['', 'é ✓ 😀', ...(hasNul ? ['\0', 'a\0b'] : []), "it's", '\n\t', 'x'.repeat(5000)]
     for (const [at, title] of titles.entries()) await sql.rig.doc('put', { id: `t${at}`, title, rank: at })
     await sql.rig.doc('put', { id: 't8', body: null, rank: 2 ** 53 - 1 })
     const expected = titles.map((title, at) => [title, null, at])
