@@ -2,8 +2,8 @@
  *  same thread, against the same writes alone.
  *
  *  Goal (issue 3): at least 0.7 times the rate, at most twice the p99. Sixteen callers put one row after the other; a
- *  flush of a backlog runs from the first call to the last. Alone, they write for as long as the flush before took.
- *  Wall times: neighbours on the machine meet both sides. */
+ *  flush of a backlog runs from the first call to the last. Alone, they write for as long as the flush before took:
+ *  so they always come second, to a table that has grown. Wall times: neighbours on the machine meet both sides. */
 import { cpSync } from 'node:fs'
 import { join } from 'node:path'
 import { openSqlite } from '@dotdo/core/host/node'
@@ -111,7 +111,10 @@ export const lakeWrites: Bench = {
   async run(context) {
     const { quick } = context
     const changes = { what: 'changes', rows: quick ? 2_000 : 200_000, count: quick ? 1 : 5, policy: { mirror: false } }
-    const mirror = { what: 'a mirror', rows: quick ? 500 : 30_000, count: 1, policy: { changes: false } }
-    return [...(await measure(context, changes)), ...(await measure(context, mirror))]
+    const found = await measure(context, changes)
+    // A mirror runs after the writers for a quarter of a minute and more, however few rows there were.
+    if (quick) return found
+    const mirror = { what: 'a mirror', rows: 30_000, count: 1, policy: { changes: false } }
+    return [...found, ...(await measure(context, mirror))]
   },
 }
