@@ -3,12 +3,9 @@ import type { Row } from '../session.ts'
 import { clientCommands } from './client.ts'
 import { clusterCommands } from './cluster.ts'
 import { connectionCommands } from './connection.ts'
-import { hashCommands } from './hashes.ts'
 import { introspectionCommands } from './introspection.ts'
-import { keyCommands } from './keys.ts'
-import { scanCommands } from './scan.ts'
 import { serverCommands } from './server.ts'
-import { stringCommands } from './strings.ts'
+import { shardCommands } from './shard.ts'
 import { transactionCommands } from './transactions.ts'
 
 const groups: readonly (readonly Row[])[] = [
@@ -18,10 +15,7 @@ const groups: readonly (readonly Row[])[] = [
   serverCommands,
   introspectionCommands,
   transactionCommands,
-  stringCommands,
-  keyCommands,
-  hashCommands,
-  scanCommands,
+  shardCommands,
 ]
 
 /** Every command by its full name, `client|setname` among them. */
