@@ -180,8 +180,13 @@ export function ask<T>(view: View, row: KeyRow, question: (ranked: Ranked) => T,
  *  @returns the index, to be told of every element before its row is written, and at last of the key's row; undefined
  *  when none is in memory */
 export function changing(tx: Tx, row: KeyRow): Index | undefined {
-  const index = recall(indexesOf(tx), row)
-  if (index === undefined) return undefined
+  const indexes = indexesOf(tx)
+  const index = recall(indexes, row)
+  if (index === undefined) {
+    // One may be made from what this call writes, under a row that stays as it is: it must not outlive the call.
+    tx.onUndo(() => indexes.byKey.get(nameOf(row))?.drop())
+    return undefined
+  }
   index.ranked.read = reader(tx, row)
   tx.onUndo(index.drop)
   return index
@@ -205,6 +210,11 @@ export function indexNew(tx: Tx, row: KeyRow, elements: Elements): void {
   const index = begin(indexes, row, ranked)
   tx.onUndo(index.drop)
   makeRoom(tx, indexes, index, ranked.size)
+}
+
+/** Look at the order of a key's elements if it is in memory, to ask what needs no row. */
+export function peek(view: View, row: KeyRow): Ranked | undefined {
+  return recall(indexesOf(view), row)?.ranked
 }
 
 /** Tell how many elements the index of a key holds in memory, undefined when there is none: for tests. */
