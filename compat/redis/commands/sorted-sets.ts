@@ -36,29 +36,39 @@ interface AddOptions {
   gt: boolean
   lt: boolean
   ch: boolean
-  incr: boolean
+  increment: boolean
+}
+
+const addWords: { readonly [word: string]: keyof AddOptions } = {
+  nx: 'nx',
+  xx: 'xx',
+  gt: 'gt',
+  lt: 'lt',
+  ch: 'ch',
+  incr: 'increment',
 }
 
 /** @returns the options, and where the first score stands
  *  @source redis 7.2 t_zset.c zaddGenericCommand */
 function parseAdd(argv: Argv): { options: AddOptions; from: number } {
-  const options: AddOptions = { nx: false, xx: false, gt: false, lt: false, ch: false, incr: false }
+  const options: AddOptions = { nx: false, xx: false, gt: false, lt: false, ch: false, increment: false }
   let from = 2
   for (; from < argv.length; from++) {
     const word = argv[from] as Bin
-    // Most often a score stands here.
-    const name = word.length > 4 ? '' : word.toLowerCase()
-    if (!Object.hasOwn(options, name)) break
-    options[name as keyof AddOptions] = true
+    // Most often a score stands here, which begins with a sign, a point or a digit.
+    if (word.charCodeAt(0) < 58) break
+    const option = Object.hasOwn(addWords, word.toLowerCase()) ? addWords[word.toLowerCase()] : undefined
+    if (option === undefined) break
+    options[option] = true
   }
   const count = argv.length - from
   if (count === 0 || count % 2 !== 0) throw syntaxError()
-  const { nx, xx, gt, lt, incr } = options
+  const { nx, xx, gt, lt, increment } = options
   if (nx && xx) throw new Failure('invalid', 'ERR XX and NX options at the same time are not compatible')
   if ((gt && nx) || (lt && nx) || (gt && lt)) {
     throw new Failure('invalid', 'ERR GT, LT, and/or NX options at the same time are not compatible')
   }
-  if (incr && count > 2) throw new Failure('invalid', 'ERR INCR option supports a single increment-element pair')
+  if (increment && count > 2) throw new Failure('invalid', 'ERR INCR option supports a single increment-element pair')
   return { options, from }
 }
 
@@ -70,10 +80,9 @@ function zadd(tx: Tx, argv: Argv, { db }: Context): Value {
     given.push(toScore(argv[i] as Bin))
     names.push(argv[i + 1] as Bin)
   }
-  const { incr: increment, ch, ...rest } = options
-  const change = zsets.setScores(tx, db, argv[1] as Bin, { names, given, rules: { ...rest, increment } })
-  if (increment) return change.score === undefined ? null : { double: change.score }
-  return ch ? change.added + change.updated : change.added
+  const change = zsets.setScores(tx, db, argv[1] as Bin, { names, given, rules: options })
+  if (options.increment) return change.score === undefined ? null : { double: change.score }
+  return options.ch ? change.added + change.updated : change.added
 }
 
 function zincrby(tx: Tx, argv: Argv, { db }: Context): Value {

@@ -75,6 +75,7 @@ export function sortElements(names: readonly Bin[], order: (at: number) => numbe
 
 /** Choose ranks that differ, in random order, each as likely as any other. */
 function distinctRanks(tx: Tx, size: number, count: number): Iterable<number> {
+  if (count === 1) return [tx.random() % size]
   if (count * 3 < size) {
     const chosen = new Set<number>()
     while (chosen.size < count) chosen.add(tx.random() % size)

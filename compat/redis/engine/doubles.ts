@@ -5,10 +5,28 @@ const decimal = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?$/i
 const infinity = /^([+-]?)inf(?:inity)?$/i
 const hexadecimal = /^([+-]?)0x([\da-f]*)\.?([\da-f]*)(?:p([+-]?\d+))?$/i
 
+/** Parse a few plain digits, which is what scores mostly are.
+ *  @returns undefined for all else */
+function parseWhole(text: Bin): number | undefined {
+  const { length } = text
+  const negative = text.charCodeAt(0) === 45
+  let at = negative ? 1 : 0
+  if (at === length || length > 15) return undefined
+  let value = 0
+  for (; at < length; at++) {
+    const digit = text.charCodeAt(at) - 48
+    if (!(digit >= 0 && digit <= 9)) return undefined
+    value = value * 10 + digit
+  }
+  return negative ? -value : value
+}
+
 /** Parse a double; one too large is infinite.
  *  @param text without spaces
  *  @returns undefined when it is none; never NaN */
 function parse(text: Bin): number | undefined {
+  const digits = parseWhole(text)
+  if (digits !== undefined) return digits
   if (decimal.test(text)) return Number(text)
   const endless = infinity.exec(text)
   if (endless !== null) return endless[1] === '-' ? Number.NEGATIVE_INFINITY : Number.POSITIVE_INFINITY
@@ -23,11 +41,14 @@ function parse(text: Bin): number | undefined {
  *  @source redis 7.2 object.c getDoubleFromObject */
 export function parseDouble(text: Bin): number | undefined {
   const value = parse(text)
-  if (value === undefined) return undefined
-  const outOfRange = Number.isFinite(value)
-    ? value === 0 && /^[^ep]*[1-9a-f]/i.test(text.replace(/0x/i, ''))
-    : !/inf/i.test(text)
-  return outOfRange ? undefined : value
+  if (value === undefined || isOutOfRange(value, text)) return undefined
+  return value
+}
+
+/** Whether a number became 0 or infinite because doubles end there. */
+function isOutOfRange(value: number, text: Bin): boolean {
+  if (value === 0) return text.length > 1 && /^[^ep]*[1-9a-f]/i.test(text.replace(/0x/i, ''))
+  return !Number.isFinite(value) && !/inf/i.test(text)
 }
 
 /** Parse a bound: as strtod does, without looking at what it says of the range. An empty one is 0.

@@ -57,9 +57,29 @@ export class Ranked {
   /** Reads elements that are not in memory; whoever asks or changes says how. */
   read: ReadElements
   private leaves: Leaf[] = []
+  /** Orders by name, as long as all elements are in memory. */
+  private byName: Map<Bin, number> | undefined
 
-  constructor(read: ReadElements) {
+  /** @param named whether names alone tell elements apart, and are asked for */
+  constructor(read: ReadElements, named = false) {
     this.read = read
+    if (named) this.byName = new Map()
+  }
+
+  /** How much of them is in memory, an element that is found by its name counted twice. */
+  get held(): number {
+    return this.loaded + (this.byName?.size ?? 0)
+  }
+
+  /** Whether every element's name is known here: then `orderOf` finds all. */
+  get isNamed(): boolean {
+    return this.byName !== undefined
+  }
+
+  /** Find the order of an element by its name.
+   *  @returns undefined when there is none, or `isNamed` is false */
+  orderOf(name: Bin): number | undefined {
+    return this.byName?.get(name)
   }
 
   /** Begin with all elements, in order. */
@@ -68,11 +88,13 @@ export class Ranked {
       const part = { orders: orders.slice(at, at + LEAF_SIZE), names: names.slice(at, at + LEAF_SIZE) }
       this.append(part.orders[0] as number, part.names[0] as Bin, part.orders.length, part)
     }
+    if (this.byName !== undefined) for (const [i, name] of names.entries()) this.byName.set(name, orders[i] as number)
   }
 
   /** Begin with the first element of every leaf.
    *  @param size how many elements there are: leaves have LEAF_SIZE of them, but for the last */
   outline({ orders, names }: Elements, size: number): void {
+    this.byName = undefined
     for (const [i, order] of orders.entries()) {
       this.append(order, names[i] as Bin, Math.min(LEAF_SIZE, size - i * LEAF_SIZE), undefined)
     }
@@ -87,6 +109,7 @@ export class Ranked {
   /** Forget the elements of every leaf but the one at `rank`. */
   unload(rank: number): void {
     const [kept] = this.leafAt(rank)
+    this.byName = undefined
     for (const [i, leaf] of this.leaves.entries()) {
       if (i === kept || leaf.elements === undefined) continue
       leaf.elements = undefined
@@ -181,6 +204,7 @@ export class Ranked {
   add(order: number, name: Bin): void {
     const { leaves } = this
     this.size++
+    this.byName?.set(name, order)
     if (leaves.length === 0) {
       this.loaded++
       leaves.push({ order, name, size: 1, elements: { orders: [order], names: [name] } })
@@ -239,6 +263,7 @@ export class Ranked {
     if (leaf.elements !== undefined) this.removeLoaded(leaf, order, name)
     leaf.size--
     this.size--
+    this.byName?.delete(name)
     if (leaf.size === 0) leaves.splice(index, 1)
   }
 

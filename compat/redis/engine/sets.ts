@@ -103,8 +103,16 @@ export function removeMembers(tx: Tx, row: KeyRow, names: readonly Bin[]): numbe
  *  @returns fewer when there are not as many
  *  @source https://redis.io/docs/latest/commands/spop/ */
 export function popMembers(tx: Tx, row: KeyRow, count: number): Bin[] {
-  const { names } = randomElements(tx, row, count)
-  removeMembers(tx, row, names)
+  const { orders, names } = randomElements(tx, row, count)
+  if (names.length === 0) return names
+  const { slot, db, key } = row
+  const index = changing(tx, row)
+  for (let i = 0; i < names.length; i++) {
+    const [hash, member] = [orders[i] as number, names[i] as Bin]
+    index?.ranked.remove(hash, member)
+    tx.remove(members, { slot, db, key, hash, member })
+  }
+  storeSize(tx, row, index, row.size - names.length)
   return names
 }
 

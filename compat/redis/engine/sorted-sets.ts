@@ -82,7 +82,7 @@ export function setScores(
   for (let i = 0; i < names.length; i++) {
     const member = names[i] as Bin
     const put = { slot, db, key, hash: placeOf(member), member, score: 0 }
-    const old = tx.find(scores, put)?.score
+    const old = index?.ranked.isNamed ? index.ranked.orderOf(member) : tx.find(scores, put)?.score
     // SQLite keeps no negative zero.
     const score = decide(old, (given[i] as number) + 0, rules)
     change.score = score
@@ -150,19 +150,27 @@ export function replaceSortedSet(tx: Tx, db: number, key: Bin, found: ReadonlyMa
 /** Remove members, and the sorted set with its last one.
  *  @returns how many were there */
 export function removeScores(tx: Tx, row: KeyRow, names: readonly Bin[]): number {
+  const found: Scored = { orders: [], names: [] }
+  for (const member of new Set(names)) {
+    const score = readScore(tx, row, member)
+    if (score === undefined) continue
+    found.orders.push(score)
+    found.names.push(member)
+  }
+  return removeFound(tx, row, found)
+}
+
+function removeFound(tx: Tx, row: KeyRow, { orders, names }: Scored): number {
+  if (names.length === 0) return 0
   const { slot, db, key } = row
   const index = changing(tx, row)
-  let removed = 0
-  for (const member of names) {
-    const probe = { slot, db, key, hash: placeOf(member), member }
-    const old = tx.find(scores, probe)
-    if (old === undefined) continue
-    index?.ranked.remove(old.score, member)
-    tx.remove(scores, probe)
-    removed++
+  for (let i = 0; i < names.length; i++) {
+    const member = names[i] as Bin
+    index?.ranked.remove(orders[i] as number, member)
+    tx.remove(scores, { slot, db, key, hash: placeOf(member), member })
   }
-  if (removed > 0) storeSize(tx, row, index, row.size - removed)
-  return removed
+  storeSize(tx, row, index, row.size - names.length)
+  return names.length
 }
 
 /** Ranks from one on, up to another that is not among them. */
@@ -249,7 +257,7 @@ export function readRank(
 /** Remove the members at ranks.
  *  @returns how many */
 export function removeRanks(tx: Tx, row: KeyRow, [from, to]: Ranks): number {
-  return removeScores(tx, row, readFrom(tx, row, from, to - from).names)
+  return removeFound(tx, row, readFrom(tx, row, from, to - from))
 }
 
 /** Take out the members with the lowest scores, or the highest.
@@ -257,6 +265,6 @@ export function removeRanks(tx: Tx, row: KeyRow, [from, to]: Ranks): number {
  *  @source https://redis.io/docs/latest/commands/zpopmin/ */
 export function popScores(tx: Tx, row: KeyRow, end: 'min' | 'max', count: number): Scored {
   const found = end === 'min' ? readFrom(tx, row, 0, count) : readFrom(tx, row, row.size - 1, count, -1)
-  removeScores(tx, row, found.names)
+  removeFound(tx, row, found)
   return found
 }
