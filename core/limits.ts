@@ -80,6 +80,8 @@ export const REDIS_BATCH_BYTES = 1024 * 1024
 export const REDIS_QUEUED_INPUT_BYTES = 1024 * 1024
 /** Bytes of replies that may wait for a Redis client that does not read them, before its connection is closed. */
 export const REDIS_QUEUED_OUTPUT_BYTES_MAX = 256 * 1024 * 1024
+/** Channels and patterns that one Redis connection may be subscribed to: each takes some 200 bytes here. */
+export const REDIS_SUBSCRIPTIONS_MAX = 100_000
 /** Changes read at once for blocked clients and client-side caches: a read stands between the shard's groups. */
 export const REDIS_CHANGED_KEYS_MAX = 10_000
 /** The same in bytes of log. */

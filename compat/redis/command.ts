@@ -6,7 +6,7 @@
  *     without it answers CROSSSLOT. */
 import type { Bin } from '@dotdo/core/bytes'
 import type { Tx } from '@dotdo/core/shard'
-import type { Value, WouldBlock } from './value.ts'
+import type { Value, WithEffects, WouldBlock } from './value.ts'
 
 /** Where a command's keys stand in argv, in the terms of Redis' COMMAND INFO: `last` may be negative (from the end). */
 export interface KeyPositions {
@@ -75,7 +75,7 @@ export interface Command<S = unknown> {
   /** Allowed before AUTH. */
   readonly noAuth?: boolean
   /** Run in the shard. @param argv argv[0] is the name as sent */
-  run?(tx: Tx, argv: readonly Bin[], context: Context): Value | WouldBlock
+  run?(tx: Tx, argv: readonly Bin[], context: Context): Value | WouldBlock | WithEffects
   /** Run in the session. */
   session?(session: S, argv: readonly Bin[]): Value | Promise<Value> | undefined
 }

@@ -19,7 +19,7 @@ import { countKeys } from './engine/scan.ts'
 import { errorReply } from './errors.ts'
 import { fields, keys } from './tables.ts'
 import { readTimeout } from './timeout.ts'
-import { isWouldBlock, type Value, type WouldBlock } from './value.ts'
+import { isWouldBlock, type Value, type WithEffects, type WouldBlock } from './value.ts'
 
 /** Everything that is stored. */
 const tables: readonly Table[] = [keys as unknown as Table, fields as unknown as Table]
@@ -79,19 +79,19 @@ function runsOf(rows: readonly Command[]): Runs {
   )
 }
 
-function answerCommand(tx: Tx, runs: Runs, name: string, args: CommandArgs): Value | WouldBlock {
+function answerCommand(tx: Tx, runs: Runs, name: string, args: CommandArgs): Value | WouldBlock | WithEffects {
   const run = runs.get(name)
   if (run === undefined) throw new Failure('unsupported', `ERR no shard runs the command '${name}'`)
   return run(tx, args.argv, args)
 }
 
 /** Run a command where nobody can wait: in a transaction, or in a script. */
-function runCommand(tx: Tx, runs: Runs, name: string, args: CommandArgs): Value {
+function runCommand(tx: Tx, runs: Runs, name: string, args: CommandArgs): Value | WithEffects {
   const answer = answerCommand(tx, runs, name, args)
   return isWouldBlock(answer) ? answer.wouldBlock : answer
 }
 
-function runForSession(tx: Tx, runs: Runs, name: string, args: CommandArgs): Value | Blocked {
+function runForSession(tx: Tx, runs: Runs, name: string, args: CommandArgs): Value | WithEffects | Blocked {
   const answer = answerCommand(tx, runs, name, args)
   return isWouldBlock(answer) ? { ...answer, at: tx.position } : answer
 }
@@ -141,10 +141,10 @@ function changed(tx: Tx, watch: Watch): boolean {
 }
 
 /** Run a transaction: nothing when a watched key has changed, else every command, a failed one undone alone. */
-function exec(tx: Tx, runs: Runs, { commands, watches }: ExecArgs): Value {
+function exec(tx: Tx, runs: Runs, { commands, watches }: ExecArgs): Value | (Value | WithEffects)[] {
   if (watches.some((watch) => changed(tx, watch))) return { nilArray: true }
   const cold: ColdRow[] = []
-  const replies = commands.map(({ name, argv, db }): Value => {
+  const replies = commands.map(({ name, argv, db }): Value | WithEffects => {
     try {
       return tx.attempt(() => runCommand(tx, runs, name, { argv, db }))
     } catch (error) {

@@ -4,6 +4,7 @@ import { Waiters } from './blocking.ts'
 import { commandTable } from './commands/table.ts'
 import { KeyFeeds } from './key-feed.ts'
 import { CommandIndex } from './lookup.ts'
+import { PubSub } from './pubsub.ts'
 import { type Row, Session, type SessionState, type Transport } from './session.ts'
 
 /** The version of Redis whose commands and replies these are. */
@@ -51,6 +52,8 @@ export interface ServerOptions {
   readonly database?: string
   /** Told of failures that are bugs of ours. */
   readonly onBug?: (error: unknown) => void
+  /** Whether each connection has a server of its own: pub/sub is then refused, as nobody would hear. */
+  readonly alone?: boolean
   /** The commands. Default: all. */
   readonly commands?: ReadonlyMap<string, Row>
 }
@@ -64,6 +67,9 @@ export interface RedisServer {
   readonly commands: CommandIndex
   /** The connections, by id. */
   readonly sessions: Map<number, Session>
+  /** Whether each connection has a server of its own, so that messages would reach nobody. */
+  readonly alone: boolean
+  readonly pubsub: PubSub
   /** The clients that wait for a key. */
   readonly waiters: Waiters
   /** Whether clients must say credentials, have none to say, or may say any. */
@@ -115,6 +121,8 @@ export function createRedisServer(options: ServerOptions): RedisServer {
     counters,
     commands: new CommandIndex(options.commands ?? commandTable),
     sessions: new Map(),
+    alone: options.alone ?? false,
+    pubsub: new PubSub(),
     waiters: new Waiters({ clock: fabric.clock, feeds, onBug }),
     credentials: authenticate === 'any' ? 'any' : authenticate === undefined ? 'none' : 'needed',
     firstDatabase: options.database ?? 'default',
@@ -165,6 +173,7 @@ function firstState(id: number, transport: Transport, { nowMs, database, authent
     noTouch: false,
     lastCommand: 'NULL',
     multi: undefined,
+    subscriptions: undefined,
     watches: [],
   }
 }

@@ -32,6 +32,25 @@ export interface WouldBlock {
   readonly argv?: readonly Bin[]
 }
 
+/** Something that a shard's answer brings about in the server once it is committed. Plain data. */
+export interface Effect {
+  /** A message for the subscribers of a channel of the database. */
+  readonly publish: readonly [channel: Bin, message: Bin]
+  /** The channel is a shard channel. */
+  readonly shard?: true
+}
+
+/** A shard's answer that asks for more than to be sent to the client: what a script published. */
+export interface WithEffects {
+  readonly reply: Value
+  readonly effects: readonly Effect[]
+}
+
+/** Whether a shard's answer has effects. */
+export function hasEffects(answer: unknown): answer is WithEffects {
+  return typeof answer === 'object' && answer !== null && 'effects' in answer
+}
+
 /** Whether an answer of a shard is no reply yet. */
 export function isWouldBlock(answer: unknown): answer is WouldBlock {
   return typeof answer === 'object' && answer !== null && 'wouldBlock' in answer

@@ -6,6 +6,7 @@ import { connectionCommands } from './connection.ts'
 import { hashCommands } from './hashes.ts'
 import { introspectionCommands } from './introspection.ts'
 import { keyCommands } from './keys.ts'
+import { pubsubCommands } from './pubsub.ts'
 import { scanCommands } from './scan.ts'
 import { serverCommands } from './server.ts'
 import { stringCommands } from './strings.ts'
@@ -18,6 +19,7 @@ const groups: readonly (readonly Row[])[] = [
   serverCommands,
   introspectionCommands,
   transactionCommands,
+  pubsubCommands,
   stringCommands,
   keyCommands,
   hashCommands,
