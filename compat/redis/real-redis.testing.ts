@@ -130,11 +130,17 @@ export class RespConnection {
 
 /** A running redis-server and one connection to it. */
 export class RealRedis {
+  readonly port: number
   private readonly process: ChildProcess
   private readonly connection: RespConnection
   private readonly folder: ReturnType<typeof temporaryFolder>
 
-  private constructor(process: ChildProcess, connection: RespConnection, folder: ReturnType<typeof temporaryFolder>) {
+  private constructor(
+    port: number,
+    process: ChildProcess,
+    { connection, folder }: { connection: RespConnection; folder: ReturnType<typeof temporaryFolder> },
+  ) {
+    this.port = port
     this.process = process
     this.connection = connection
     this.folder = folder
@@ -151,7 +157,7 @@ export class RealRedis {
         if (chunk.includes('Ready to accept connections')) resolve()
       })
     })
-    return new RealRedis(process, await RespConnection.open(port), folder)
+    return new RealRedis(port, process, { connection: await RespConnection.open(port), folder })
   }
 
   /** Run a command. */

@@ -10,7 +10,7 @@ import type { Command, Scatter } from './command.ts'
 import { wrongArity } from './commands/arguments.ts'
 import { replyOf } from './errors.ts'
 import type { CommandArgs, GatherArgs } from './program.ts'
-import type { Value } from './value.ts'
+import { type Effect, hasEffects, type Value } from './value.ts'
 
 /** A row, whatever the type of its session function. */
 export type AnyCommand = Omit<Command, 'session'>
@@ -21,6 +21,7 @@ export const PROGRAM = 'redis'
 /** A reply that is known once its plan has run. */
 export class Later {
   private readonly read: () => Value
+  private known: Value | undefined = undefined
   /** @param read called once, after the plan has run */
   constructor(read: () => Value) {
     this.read = read
@@ -29,7 +30,8 @@ export class Later {
   /** Read the reply.
    *  @throws Failure when that is what the shards answered */
   value(): Value {
-    return this.read()
+    if (this.known === undefined) this.known = this.read()
+    return this.known
   }
 }
 
@@ -38,6 +40,16 @@ export interface Target {
   readonly plan: Plan
   readonly map: ShardMap
   readonly db: number
+  /** Carries out what an answer brings about, when it is read: its call has been committed by then. Without it, effects
+   *  are dropped. */
+  carryOut?(effects: readonly Effect[]): void
+}
+
+/** Read a shard's answer to a target's call, and carry out its effects. */
+export function settleAnswer(target: Pick<Target, 'carryOut'>, answer: unknown): Value {
+  if (!hasEffects(answer)) return replyOf(answer)
+  target.carryOut?.(answer.effects)
+  return answer.reply
 }
 
 /** List the places of a command's keys in argv.
@@ -66,7 +78,7 @@ export function planCommand(target: Target, command: AnyCommand, argv: readonly 
   const { keys } = command
   if (keys !== undefined && keys.first === keys.last) {
     const pending = target.plan.one(target.map.slotOf(argv[keys.first] as Bin), callOf(target, command, argv))
-    return new Later(() => replyOf(pending.reply))
+    return new Later(() => settleAnswer(target, pending.reply))
   }
   const places = findKeys(command, argv)
   if (places.length === 0) return planKeyless(target, command, argv)
@@ -80,7 +92,7 @@ export function planCommand(target: Target, command: AnyCommand, argv: readonly 
     return planSplit(target, { command, argv, places, join: scatter.join })
   }
   const pending = plan.together(slots, callOf(target, command, argv))
-  return new Later(() => replyOf(pending.reply))
+  return new Later(() => settleAnswer(target, pending.reply))
 }
 
 function callOf({ db }: Target, { name }: AnyCommand, argv: readonly Bin[]) {
@@ -100,7 +112,7 @@ function planKeyless(target: Target, command: AnyCommand, argv: readonly Bin[]):
   }
   if (target.map.count > 1) throw new Failure('cross_shard', `${command.name} names no key to find its shard by`)
   const pending = target.plan.shard(0, callOf(target, command, argv))
-  return new Later(() => replyOf(pending.reply))
+  return new Later(() => settleAnswer(target, pending.reply))
 }
 
 /** @returns every reply, or the first error among them */

@@ -1,7 +1,10 @@
 /** The Redis server without sockets: it knows its sessions, its commands and what it can say of itself. */
-import type { Database } from '@dotdo/core/shard'
+import type { Clock, Database } from '@dotdo/core/shard'
+import { Waiters } from './blocking.ts'
 import { commandTable } from './commands/table.ts'
+import { KeyFeeds } from './key-feed.ts'
 import { CommandIndex } from './lookup.ts'
+import { PubSub } from './pubsub.ts'
 import { type Row, Session, type SessionState, type Transport } from './session.ts'
 
 /** The version of Redis whose commands and replies these are. */
@@ -39,7 +42,7 @@ export interface ServerCounters {
 /** What a server is made of. */
 export interface ServerOptions {
   /** Opens databases by name. */
-  readonly fabric: { database(name: string): Promise<Database> }
+  readonly fabric: { database(name: string): Promise<Database>; readonly clock: Pick<Clock, 'after' | 'nowMs'> }
   readonly clock: { nowMs(): number }
   /** Check credentials in constant time; without it, everyone is let in as `default`. `any` lets everyone in whatever
    *  they say, for clients inside the server's own process. */
@@ -49,6 +52,8 @@ export interface ServerOptions {
   readonly database?: string
   /** Told of failures that are bugs of ours. */
   readonly onBug?: (error: unknown) => void
+  /** Whether each connection has a server of its own: pub/sub is then refused, as nobody would hear. */
+  readonly alone?: boolean
   /** The commands. Default: all. */
   readonly commands?: ReadonlyMap<string, Row>
 }
@@ -62,6 +67,11 @@ export interface RedisServer {
   readonly commands: CommandIndex
   /** The connections, by id. */
   readonly sessions: Map<number, Session>
+  /** Whether each connection has a server of its own, so that messages would reach nobody. */
+  readonly alone: boolean
+  readonly pubsub: PubSub
+  /** The clients that wait for a key. */
+  readonly waiters: Waiters
   /** Whether clients must say credentials, have none to say, or may say any. */
   readonly credentials: 'needed' | 'none' | 'any'
   /** The database that connections begin in. */
@@ -101,6 +111,8 @@ export function createRedisServer(options: ServerOptions): RedisServer {
   const { fabric, clock, info, authenticate } = options
   const counters = {} as ServerCounters
   resetCounters(counters)
+  const onBug = options.onBug ?? (() => undefined)
+  const feeds = new KeyFeeds({ clock: fabric.clock, onBug })
   let lastId = 0
   const server: RedisServer = {
     fabric,
@@ -109,9 +121,12 @@ export function createRedisServer(options: ServerOptions): RedisServer {
     counters,
     commands: new CommandIndex(options.commands ?? commandTable),
     sessions: new Map(),
+    alone: options.alone ?? false,
+    pubsub: new PubSub(),
+    waiters: new Waiters({ clock: fabric.clock, feeds, onBug }),
     credentials: authenticate === 'any' ? 'any' : authenticate === undefined ? 'none' : 'needed',
     firstDatabase: options.database ?? 'default',
-    onBug: options.onBug ?? (() => undefined),
+    onBug,
     authenticate: typeof authenticate === 'function' ? authenticate : defaultUser(authenticate),
     connect(transport, { database = server.firstDatabase } = {}) {
       counters.connections += 1
@@ -158,6 +173,7 @@ function firstState(id: number, transport: Transport, { nowMs, database, authent
     noTouch: false,
     lastCommand: 'NULL',
     multi: undefined,
+    subscriptions: undefined,
     watches: [],
   }
 }

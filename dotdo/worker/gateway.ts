@@ -33,6 +33,7 @@ function redisServer(environment: Environment): RedisServer {
     fabric: fabricOf(environment),
     clock: workersClock,
     onBug: logBug,
+    alone: true,
     info: {
       version: manifest.version,
       runId: Buffer.from(crypto.getRandomValues(new Uint8Array(20))).toString('hex'),

@@ -2,6 +2,7 @@
  *  @source https://redis.io/docs/latest/commands/?group=connection, Redis 7.2 */
 import { type Bin, binToText } from '@dotdo/core/bytes'
 import { Failure } from '@dotdo/core/errors'
+import { countSubscriptions } from '../pubsub.ts'
 import { REDIS_VERSION } from '../server.ts'
 import type { Answer, Row, Session } from '../session.ts'
 import { OK, type Value } from '../value.ts'
@@ -100,8 +101,9 @@ function hello(session: Session, argv: readonly Bin[]): Value {
   }
 }
 
-function ping(_session: Session, argv: readonly Bin[]): Value {
+function ping(session: Session, argv: readonly Bin[]): Value {
   if (argv.length > 2) throw wrongArity('ping')
+  if (session.state.protocol === 2 && countSubscriptions(session) > 0) return ['pong', argv[1] ?? '']
   return argv[1] ?? { simple: 'PONG' }
 }
 
@@ -112,6 +114,7 @@ function quit(session: Session): Value {
 
 function reset(session: Session): Answer {
   const { state } = session
+  session.server.pubsub.leave(session)
   state.multi = undefined
   state.watches = []
   state.protocol = 2
@@ -185,6 +188,7 @@ export const connectionCommands: readonly Row[] = [
   {
     ...row,
     name: 'ping',
+    inSubscriberMode: true,
     arity: -1,
     since: '1.0.0',
     summary: "Returns the server's liveliness response.",
@@ -193,6 +197,7 @@ export const connectionCommands: readonly Row[] = [
   {
     ...row,
     name: 'quit',
+    inSubscriberMode: true,
     arity: -1,
     since: '1.0.0',
     noAuth: true,
@@ -203,6 +208,7 @@ export const connectionCommands: readonly Row[] = [
   {
     ...row,
     name: 'reset',
+    inSubscriberMode: true,
     arity: 1,
     since: '6.2.0',
     noAuth: true,

@@ -4,6 +4,7 @@ import { clientCommands } from './client.ts'
 import { clusterCommands } from './cluster.ts'
 import { connectionCommands } from './connection.ts'
 import { introspectionCommands } from './introspection.ts'
+import { pubsubCommands } from './pubsub.ts'
 import { serverCommands } from './server.ts'
 import { shardCommands } from './shard.ts'
 import { transactionCommands } from './transactions.ts'
@@ -15,6 +16,7 @@ const groups: readonly (readonly Row[])[] = [
   serverCommands,
   introspectionCommands,
   transactionCommands,
+  pubsubCommands,
   shardCommands,
 ]
 
