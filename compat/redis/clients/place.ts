@@ -33,8 +33,8 @@ export interface Place {
 /** A server that is used, to be given back. */
 export interface Lease {
   readonly server: RedisServer
-  /** Give it back, once. */
-  release(): void
+  /** Give it back, once. @returns when its folder is closed, should nobody else use it */
+  release(): Promise<void>
 }
 
 interface Shared {
@@ -90,8 +90,11 @@ async function leaseFolder(options: DataOptions): Promise<Lease> {
     const { server, lake } = await shared.opening
     return {
       server,
-      release() {
-        if (leave()) closings.set(key, lake.close())
+      async release() {
+        if (!leave()) return
+        const closing = lake.close()
+        closings.set(key, closing)
+        await closing
       },
     }
   } catch (error) {
@@ -106,7 +109,7 @@ export async function lease({ source }: Place): Promise<Lease> {
   if (!isFabric(source)) return leaseFolder(source)
   const server = servers.get(source) ?? serverOver(source, 'full')
   servers.set(source, server)
-  return { server, release: () => undefined }
+  return { server, release: async () => undefined }
 }
 
 /** Serve a place on the far end of a pair, until either end closes. */
@@ -126,7 +129,7 @@ export function dial(place: Place): PairedSocket {
   const [near, far] = socketPair()
   lease(place).then(
     (leased) => {
-      if (far.destroyed) return leased.release()
+      if (far.destroyed) return void leased.release()
       serveLease(leased, far, place)
       near.connect()
     },
