@@ -189,10 +189,12 @@ const cases: readonly Case[] = [
       ['core/a.ts', "import 'vitest'"],
       ['compat/redis/a.ts', "import 'pino/a'"],
       ['test/a.ts', "import '@no/such'"],
+      ['compat/redis/a.ts', "import '#no-such'"],
     ],
     good: [
       ['core/a.ts', "import 'drizzle-orm/sqlite-core'\nimport '@dotdo/core/errors'"],
       ['core/a.test.ts', "import 'vitest'\nimport 'ioredis'"],
+      ['compat/redis/a.ts', "import '#node-redis'"],
       ['dotdo/a.ts', "import 'hono/cors'\nimport '@dotdo/redis/session'\nimport 'node:fs'"],
     ],
   },

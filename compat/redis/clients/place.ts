@@ -152,7 +152,7 @@ export function isUrl(argument: unknown): argument is string {
 }
 
 /** Whether options name a place in this process. */
-export function isLocal({ dotdo, fabric }: DotdoOptions): boolean {
+export function isLocal({ dotdo, fabric }: Pick<DotdoOptions, 'dotdo' | 'fabric'>): boolean {
   return dotdo !== undefined || fabric !== undefined
 }
 

@@ -1,8 +1,8 @@
 /** The client of Upstash, with the data in this process: the real library, its requests answered here instead of over
  *  HTTP. Everything it exports is exported too.
  *
- *  1. Where the data is: the options `dotdo` or `fabric`, or a `dotdo:` URL, say so; else a `url` means the network, and
- *     is never ignored; else the folder is DOTDO_DATA or `.dotdo`.
+ *  1. Where the data is: the options `dotdo` or `fabric`, or a `dotdo:` URL, say so; else a `url` means the network
+ *     and is never ignored; else the folder is DOTDO_DATA or `.dotdo`.
  *  2. A request is answered by the code that answers /redis over HTTP, so the two cannot differ.
  *  3. The folder is opened by the first command and stays open until `close`, or the end of the process. */
 import { textToBin } from '@dotdo/core/bytes'
