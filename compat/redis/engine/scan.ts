@@ -10,6 +10,7 @@ import { type Bin, fromBin, toBin } from '@dotdo/core/bytes'
 import { SLOT_COUNT } from '@dotdo/core/limits'
 import type { Tx, View } from '@dotdo/core/shard'
 import { fields, type KeyRow, type KeyType, keys } from '../tables.ts'
+import { andAlive } from './field-expiry.ts'
 import type { FieldCells } from './values.ts'
 
 const PLACES = 2 ** 31
@@ -101,17 +102,20 @@ export function scanKeys(view: View, db: number, cursor: number, count: number):
 /** Walk the fields of a hash. Values may be cold: `pairsOf` reads them.
  *  @param cursor 0 to begin, else `next` of the page before
  *  @param count how many at least, unless the walk ends */
-export function scanFields(view: View, { slot, db, key }: KeyRow, cursor: number, count: number): Page<FieldCells> {
+export function scanFields(view: View, row: KeyRow, cursor: number, count: number): Page<FieldCells> {
   if (cursor >= PLACES) return { items: [], next: 0 }
+  const { slot, db, key } = row
+  const { and, bound } = andAlive(view, row)
   view.settle(fields, slot, slot)
   const name = fromBin(key)
   const rows = view.raw(
     `select hash, field, value from redis_fields
-      where slot = ? and db = ? and key = ? and hash >= ? order by hash, field limit ?`,
+      where slot = ? and db = ? and key = ? and hash >= ?${and} order by hash, field limit ?`,
     slot,
     db,
     name,
     cursor,
+    ...bound,
     count,
   )
   const last = rows.at(-1)
@@ -122,12 +126,13 @@ export function scanFields(view: View, { slot, db, key }: KeyRow, cursor: number
     rows.push(
       ...view.raw(
         `select hash, field, value from redis_fields
-          where slot = ? and db = ? and key = ? and hash = ? and field > ? order by field`,
+          where slot = ? and db = ? and key = ? and hash = ? and field > ?${and} order by field`,
         slot,
         db,
         name,
         hash,
         field,
+        ...bound,
       ),
     )
   }
