@@ -4,6 +4,7 @@ import { hashCommands } from './hashes.ts'
 import { keyCommands } from './keys.ts'
 import { listCommands } from './lists.ts'
 import { scanCommands } from './scan.ts'
+import { sortCommands } from './sort.ts'
 import { stringCommands } from './strings.ts'
 
 /** Every command that runs in a shard. */
@@ -13,4 +14,5 @@ export const shardCommands: readonly Command[] = [
   ...hashCommands,
   ...listCommands,
   ...scanCommands,
+  ...sortCommands,
 ]
