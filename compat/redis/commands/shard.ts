@@ -1,5 +1,6 @@
 /** The commands that run in the shards, by group of the documentation. */
 import type { Command } from '../command.ts'
+import { dumpCommands } from './dump.ts'
 import { hashCommands } from './hashes.ts'
 import { keyCommands } from './keys.ts'
 import { listCommands } from './lists.ts'
@@ -15,4 +16,5 @@ export const shardCommands: readonly Command[] = [
   ...listCommands,
   ...scanCommands,
   ...sortCommands,
+  ...dumpCommands,
 ]

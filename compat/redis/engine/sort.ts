@@ -121,7 +121,7 @@ function order(view: View, db: number, elements: Bin[], { by, alpha, descending 
 export function sortElements(view: View, row: KeyRow, sorting: Sorting): Bin[] {
   let elements = readSortable(view, row)
   if (sorting.by === undefined || sorting.by.includes('*')) elements = order(view, row.db, elements, sorting)
-  else if (row.type === 'zset' && sorting.descending) elements.reverse()
+  else if (sorting.descending) elements.reverse()
   const from = Math.max(0, sorting.offset)
   return elements.slice(from, sorting.count < 0 ? undefined : from + sorting.count)
 }
