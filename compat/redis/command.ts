@@ -68,6 +68,9 @@ export interface Command<S = unknown> {
   readonly keys?: KeyPositions
   /** Keys that positions cannot tell (numkeys and the like). */
   findKeys?(argv: readonly Bin[]): number[]
+  /** Refuse arguments that name keys which no positions tell, for a database of several shards.
+   *  @throws Failure */
+  checkApart?(argv: readonly Bin[]): void
   readonly mode: 'read' | 'write' | 'session'
   /** The Redis version it came with. */
   readonly since: string

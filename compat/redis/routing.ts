@@ -76,6 +76,7 @@ export function slotsOf(map: ShardMap, keys: readonly Bin[]): number[] {
  *  @throws cross_shard when its keys live apart and it cannot be cut; invalid for arguments it cannot have */
 export function planCommand(target: Target, command: AnyCommand, argv: readonly Bin[]): Later {
   const { keys } = command
+  if (target.map.count > 1) command.checkApart?.(argv)
   if (keys !== undefined && keys.first === keys.last) {
     const pending = target.plan.one(target.map.slotOf(argv[keys.first] as Bin), callOf(target, command, argv))
     return new Later(() => settleAnswer(target, pending.reply))

@@ -1,11 +1,13 @@
 /** The commands that run in the shards, by group of the documentation. */
 import type { Command } from '../command.ts'
+import { dumpCommands } from './dump.ts'
 import { geoCommands } from './geo.ts'
 import { hashCommands } from './hashes.ts'
 import { keyCommands } from './keys.ts'
 import { listCommands } from './lists.ts'
 import { scanCommands } from './scan.ts'
 import { setCommands } from './sets.ts'
+import { sortCommands } from './sort.ts'
 import { sortedSetAlgebraCommands } from './sorted-set-algebra.ts'
 import { sortedSetCommands } from './sorted-sets.ts'
 import { stringCommands } from './strings.ts'
@@ -21,4 +23,6 @@ export const shardCommands: readonly Command[] = [
   ...sortedSetAlgebraCommands,
   ...geoCommands,
   ...scanCommands,
+  ...sortCommands,
+  ...dumpCommands,
 ]

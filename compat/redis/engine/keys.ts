@@ -9,7 +9,7 @@ import { Failure } from '@dotdo/core/errors'
 import { SQL_ROW_BYTES_MAX } from '@dotdo/core/limits'
 import { crc16Slot, murmur3, type Row, type Table, type Tx, type View } from '@dotdo/core/shard'
 import { type KeyRow, type KeyType, keys } from '../tables.ts'
-import { noteExpiry } from './due.ts'
+import { expiringFields, noteExpiry } from './due.ts'
 import { elementTables } from './elements.ts'
 import { changing, follow } from './indexes.ts'
 import { readValue } from './values.ts'
@@ -152,6 +152,7 @@ export function copyKey(tx: Tx, source: KeyRow, target: KeyProbe, stored: KeyRow
   if (stored !== undefined) removeElements(tx, stored)
   putKey(tx, { ...source, value, slot, db, hash, key })
   for (const { table, rows } of elements) for (const row of rows) tx.put(table, { ...row, slot, db, key })
+  if (source.type === 'hash' && source.meta !== null) noteExpiry(tx, slot, Number(source.meta), expiringFields)
 }
 
 function checkElement(key: Bin, { key: _, ...rest }: Row): void {

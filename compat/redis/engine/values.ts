@@ -52,7 +52,7 @@ function isRow<R>(row: R | undefined): row is R {
 export function pairsOf(view: View, hash: Pick<KeyRow, 'slot' | 'db' | 'key'>, found: readonly FieldCells[]): Pair[] {
   const { slot, db, key } = hash
   const toRow = ([place, field, value]: FieldCells): FieldRow => {
-    return { slot, db, key, hash: place, field: toBin(field), value }
+    return { slot, db, key, hash: place, field: toBin(field), value, expires: null }
   }
   return found.map(([, field, value]): Pair => {
     if (value === null) view.wholeAll(fields, found.map(toRow))
