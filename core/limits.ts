@@ -96,6 +96,9 @@ export const PINS_MAX = 8_192
 export const AGGREGATE_ENTRIES_MAX = 1_000_000
 /** Fields of one HRANDFIELD with repetition, where the request alone says how many: bounds a reply's memory. */
 export const REDIS_RANDOM_FIELDS_MAX = 1_000_000
+/** Members of Redis sets and sorted sets that one command computes with when their keys live apart: all of them are
+ *  gathered in memory. */
+export const REDIS_GATHERED_MEMBERS_MAX = 1_000_000
 /** Elements of Redis collections whose order one shard keeps in memory, some 60 bytes each; less when many shards
  *  share a process. What is beyond is read again from SQLite when it is asked for. */
 export const REDIS_INDEXED_ELEMENTS_MAX = 200_000

@@ -5,7 +5,7 @@
  *  3. With many shards, `scatter` says how a command whose keys live apart is still answered right; a command
  *     without it answers CROSSSLOT. */
 import type { Bin } from '@dotdo/core/bytes'
-import type { Tx } from '@dotdo/core/shard'
+import type { Tx, View } from '@dotdo/core/shard'
 import type { Value } from './value.ts'
 
 /** Where a command's keys stand in argv, in the terms of Redis' COMMAND INFO: `last` may be negative (from the end). */
@@ -33,6 +33,14 @@ export type Scatter =
       /** Run the same argv on every shard, then merge. */
       readonly kind: 'all'
       merge(replies: Value[], argv: readonly Bin[]): Value
+    }
+  | {
+      /** Ask the shards of the keys what they hold, and compute with that in the session. */
+      readonly kind: 'gather'
+      /** Read in a shard. @returns plain data for each key */
+      read(view: View, keys: readonly Bin[], context: Context): unknown[]
+      /** @param held what each key holds, in their order in argv */
+      compute(held: readonly unknown[], argv: readonly Bin[]): Value
     }
   | {
       /** Walk the shards one after the other with a cursor that names the shard (SCAN). */

@@ -1,12 +1,12 @@
 /** Redis as a shard runs it: the command table's functions, transactions, and active expiry.
  *
  *  Calls: a command's name with `{ argv, db }`; `exec`; `watch`, which answers what `exec` needs to see that
- *  a key has changed; `keyspace`, which counts. */
+ *  a key has changed; `gather`, which reads for a command whose keys live apart; `keyspace`, which counts. */
 import type { Bin } from '@dotdo/core/bytes'
 import { Failure } from '@dotdo/core/errors'
 import type { Row, Table, Tx } from '@dotdo/core/shard'
 import { type Call, type ColdRow, ColdRows, type Op, type Position, type Program } from '@dotdo/core/shard'
-import type { Command } from './command.ts'
+import type { Command, Scatter } from './command.ts'
 import { shardCommands } from './commands/shard.ts'
 import { allElementTables } from './engine/elements.ts'
 import { sweepExpired } from './engine/expiry.ts'
@@ -19,6 +19,13 @@ import type { Value } from './value.ts'
 /** The arguments of a command's call. */
 export interface CommandArgs {
   readonly argv: readonly Bin[]
+  readonly db: number
+}
+
+/** The arguments of the call `gather`: what keys hold, for a command that computes with it elsewhere. */
+export interface GatherArgs {
+  readonly command: string
+  readonly keys: readonly Bin[]
   readonly db: number
 }
 
@@ -51,6 +58,16 @@ function runCommand(tx: Tx, name: string, args: CommandArgs): Value {
   const run = runs.get(name)
   if (run === undefined) throw new Failure('unsupported', `ERR no shard runs the command '${name}'`)
   return run(tx, args.argv, args)
+}
+
+const gatherings: ReadonlyMap<string, Extract<Scatter, { kind: 'gather' }>> = new Map(
+  shardCommands.flatMap(({ name, scatter }) => (scatter?.kind === 'gather' ? [[name, scatter] as const] : [])),
+)
+
+function gather(tx: Tx, { command, keys, db }: GatherArgs): unknown[] {
+  const gathering = gatherings.get(command)
+  if (gathering === undefined) throw new Failure('unsupported', `ERR no shard gathers for the command '${command}'`)
+  return gathering.read(tx, keys, { db })
 }
 
 type Watch = ExecArgs['watches'][number]
@@ -105,6 +122,7 @@ export const redisProgram: Program = {
   run(tx: Tx, { name, args }: Call): unknown {
     if (name === 'exec') return exec(tx, args as ExecArgs)
     if (name === 'watch') return { position: tx.position, atMs: tx.nowMs } satisfies WatchMark
+    if (name === 'gather') return gather(tx, args as GatherArgs)
     if (name === 'keyspace') return keyspace(tx)
     return runCommand(tx, name, args as CommandArgs)
   },

@@ -23,6 +23,11 @@ function freePort(): Promise<number> {
   })
 }
 
+/** Read a double of the protocol. */
+function readDouble(text: string): number {
+  return /inf/.test(text) ? Number(text.replace('inf', 'Infinity')) : Number(text)
+}
+
 /** Reads RESP3 replies, as many types as the compared commands answer. */
 class ReplyReader {
   private text = ''
@@ -70,12 +75,16 @@ class ReplyReader {
         return { error: rest }
       case ':':
         return Number.isSafeInteger(Number(rest)) ? Number(rest) : { int64: rest }
+      case ',':
+        return { double: readDouble(rest) }
       case '_':
         return null
       case '$':
         return this.bulk(Number(rest))
       case '*':
         return Array.from({ length: Number(rest) }, () => this.value())
+      case '~':
+        return { set: Array.from({ length: Number(rest) }, () => this.value()) }
       case '%':
         return { map: Array.from({ length: Number(rest) }, (): [Reply, Reply] => [this.value(), this.value()]) }
     }

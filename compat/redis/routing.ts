@@ -9,7 +9,7 @@ import type { Pending, Plan, ShardMap } from '@dotdo/core/shard'
 import type { Command, Scatter } from './command.ts'
 import { wrongArity } from './commands/arguments.ts'
 import { replyOf } from './errors.ts'
-import type { CommandArgs } from './program.ts'
+import type { CommandArgs, GatherArgs } from './program.ts'
 import type { Value } from './value.ts'
 
 /** A row, whatever the type of its session function. */
@@ -75,8 +75,10 @@ export function planCommand(target: Target, command: AnyCommand, argv: readonly 
   const keysGiven = places.map((at) => argv[at] as Bin)
   const slots = slotsOf(map, keysGiven)
   if (slots.length > 1 && map.count > 1) {
-    if (command.scatter?.kind !== 'split') throw new Failure('cross_shard', `the keys of ${command.name} live apart`)
-    return planSplit(target, { command, argv, places, join: command.scatter.join })
+    const { scatter } = command
+    if (scatter?.kind === 'gather') return planGather(target, { command, argv, keys: keysGiven, scatter })
+    if (scatter?.kind !== 'split') throw new Failure('cross_shard', `the keys of ${command.name} live apart`)
+    return planSplit(target, { command, argv, places, join: scatter.join })
   }
   const pending = plan.together(slots, callOf(target, command, argv))
   return new Later(() => replyOf(pending.reply))
@@ -135,6 +137,37 @@ function planSplit(target: Target, { command, argv, places, join }: Split): Late
   return new Later(() => {
     const replies = readAll(pendings)
     return Array.isArray(replies) ? join(replies, piecePlaces, places.length) : (replies as Value)
+  })
+}
+
+interface Gather {
+  readonly command: AnyCommand
+  readonly argv: readonly Bin[]
+  readonly keys: readonly Bin[]
+  readonly scatter: Extract<Scatter, { kind: 'gather' }>
+}
+
+/** As a split, each piece is of one slot: keys of the same shard are read at once all the same. */
+function planGather(target: Target, { command, argv, keys, scatter }: Gather): Later {
+  const pieces = new Map<number, number[]>()
+  for (const [place, key] of keys.entries()) {
+    const slot = target.map.slotOf(key)
+    const piece = pieces.get(slot)
+    if (piece === undefined) pieces.set(slot, [place])
+    else piece.push(place)
+  }
+  const pendings = [...pieces].map(([slot, places]) => {
+    const args: GatherArgs = { command: command.name, keys: places.map((place) => keys[place] as Bin), db: target.db }
+    return target.plan.one(slot, { program: PROGRAM, name: 'gather', args })
+  })
+  return new Later(() => {
+    const replies = readAll(pendings)
+    if (!Array.isArray(replies)) return replies as Value
+    const held: unknown[] = []
+    for (const [i, places] of [...pieces.values()].entries()) {
+      for (const [at, place] of places.entries()) held[place] = (replies[i] as unknown[])[at]
+    }
+    return scatter.compute(held, argv)
   })
 }
 

@@ -1,11 +1,15 @@
 /** The commands that run in the shards, by group of the documentation. */
 import type { Command } from '../command.ts'
 import { dumpCommands } from './dump.ts'
+import { geoCommands } from './geo.ts'
 import { hashCommands } from './hashes.ts'
 import { keyCommands } from './keys.ts'
 import { listCommands } from './lists.ts'
 import { scanCommands } from './scan.ts'
+import { setCommands } from './sets.ts'
 import { sortCommands } from './sort.ts'
+import { sortedSetAlgebraCommands } from './sorted-set-algebra.ts'
+import { sortedSetCommands } from './sorted-sets.ts'
 import { stringCommands } from './strings.ts'
 
 /** Every command that runs in a shard. */
@@ -14,6 +18,10 @@ export const shardCommands: readonly Command[] = [
   ...keyCommands,
   ...hashCommands,
   ...listCommands,
+  ...setCommands,
+  ...sortedSetCommands,
+  ...sortedSetAlgebraCommands,
+  ...geoCommands,
   ...scanCommands,
   ...sortCommands,
   ...dumpCommands,
