@@ -64,6 +64,10 @@ export const COLD_AHEAD_CALLS_MAX = 250
 export const REDIS_BULK_BYTES_MAX = 16 * 1024 * 1024
 /** Bytes of all arguments of one Redis request, and of the commands queued by one MULTI: they are held in memory. */
 export const REDIS_REQUEST_BYTES_MAX = 64 * 1024 * 1024
+/** Bytes of a Redis string, as in Redis; one that is longer than a request is made by APPEND or SETRANGE. */
+export const REDIS_STRING_BYTES_MAX = 512 * 1024 * 1024
+/** Bytes of a Redis string that are read at once: as long as a reply may be. */
+export const REDIS_LARGE_STRING_READ_BYTES_MAX = 128 * 1024 * 1024
 /** Arguments of one Redis request: Redis' own bound of many versions. */
 export const REDIS_ARGUMENTS_MAX = 1024 * 1024
 /** Bytes of an inline Redis request, and of a length line: Redis' PROTO_INLINE_MAX_SIZE. */

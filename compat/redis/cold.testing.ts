@@ -1,6 +1,7 @@
 /** Redis over a lake that is a map: every value leaves after every command, and comes back when it is asked for. */
 import type { Bin } from '@dotdo/core/bytes'
 import type { ColdRow, Program, Row, Shard, SqlRow, Table, Tx } from '@dotdo/core/shard'
+import { chunks } from './engine/elements.ts'
 import { fields, keys } from './tables.ts'
 
 const idOf = (table: Table, key: Row) => JSON.stringify([table.name, ...table.primaryKey.map((name) => key[name])])
@@ -18,7 +19,7 @@ export class Lake {
   }
 
   private evict(tx: Tx): null {
-    for (const table of [keys, fields] as Table[]) {
+    for (const table of [keys, fields, chunks] as Table[]) {
       tx.settle(table)
       const columns = Object.keys(table.columns).join(', ')
       for (const found of tx.all(`select ${columns} from ${table.name} where value is not null`)) {

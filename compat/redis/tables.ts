@@ -27,7 +27,7 @@ export type KeyRow = {
   type: KeyType
   /** The value of a string; null for other types. */
   value: Stored
-  /** How many elements it has; 0 for a string. */
+  /** How many elements it has; the bytes of a large string; 0 for another string. */
   size: number
   /** When it expires, in ms since 1970; null for never. */
   expires: number | null
@@ -35,7 +35,7 @@ export type KeyRow = {
   head: number | null
   tail: number | null
   /** What else a type keeps of a key: 'sparse' for a list with gaps, the state of a stream, the first time at which a
-   *  field of a hash may expire (field-expiry.ts); else null. */
+   *  field of a hash may expire (field-expiry.ts), 'chunks' for a large string (chunks.ts); else null. */
   meta: Bin | null
 }
 
@@ -77,11 +77,11 @@ export const keys = table<KeyRow>({
     same: (a, b) => a.key === b.key && a.db === b.db,
   },
   indexes: { redis_keys_expires: '(expires) where expires is not null' },
-  document: ({ db, key, type, value, size, expires }) => ({
+  document: ({ db, key, type, value, size, expires, meta }) => ({
     db,
     key: binToJson(key),
     type,
-    ...(value === null ? { size } : { value: binToJson(value as Bin) }),
+    ...(value === null || meta === 'chunks' ? { size } : { value: binToJson(value as Bin) }),
     expires,
   }),
   documentId: ({ db, key = '' }) => idOf(db, idPart(key)),

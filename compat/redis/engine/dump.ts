@@ -4,14 +4,16 @@ import { type Bin, fromBin, toBin } from '@dotdo/core/bytes'
 import { Failure } from '@dotdo/core/errors'
 import type { Tx, View } from '@dotdo/core/shard'
 import { fields, type KeyRow, keys } from '../tables.ts'
+import { clearKey } from './collections.ts'
 import { expiringFields, noteExpiry } from './due.ts'
-import { members, scores } from './elements.ts'
+import { scores } from './elements.ts'
 import { andAlive } from './field-expiry.ts'
-import { checkSize, type KeyProbe, newKey, placeOf, putKey, putString, removeElements } from './keys.ts'
+import { checkSize, type KeyProbe, newKey, placeOf, putKey, putString, setExpires } from './keys.ts'
 import { itemValue, type ListRow, push, readItems } from './lists.ts'
 import type { Dumped, DumpedField } from './rdb/dumped.ts'
 import { encode } from './rdb/encode.ts'
-import { readSortable } from './sort.ts'
+import { readMembers, replaceSet } from './sets.ts'
+import { replaceSortedSet } from './sorted-sets.ts'
 import { readValue } from './values.ts'
 
 function readFields(view: View, row: KeyRow): DumpedField[] {
@@ -42,7 +44,7 @@ export function dumpKey(view: View, row: KeyRow): Bin {
     case 'list':
       return encode({ type: 'list', items: readItems(view, row as ListRow, 0, row.size).map(itemValue) })
     case 'set':
-      return encode({ type: 'set', members: readSortable(view, row) })
+      return encode({ type: 'set', members: readMembers(view, row) })
     case 'hash':
       return encode({ type: 'hash', fields: readFields(view, row) })
     case 'zset':
@@ -73,40 +75,20 @@ export function restoreKey(
   if (dumped.type === 'stream') throw new Failure('unsupported', 'ERR RESTORE of a stream is not supported')
   if (dumped.type === 'string') return putString(tx, probe, stored, dumped.value, expires)
   checkElements(probe.key, dumped)
-  if (stored !== undefined) {
-    removeElements(tx, stored)
-    tx.remove(keys, probe)
+  const { db, key } = probe
+  if (dumped.type === 'set') replaceSet(tx, db, key, dumped.members)
+  else if (dumped.type === 'zset') replaceSortedSet(tx, db, key, new Map(dumped.scores))
+  else {
+    clearKey(tx, db, key, false)
+    if (dumped.type === 'list') push(tx, db, key, dumped.items, 'right')
+    else putFields(tx, probe, dumped.fields)
   }
-  if (dumped.type === 'list') restoreList(tx, probe, dumped.items, expires)
-  else if (dumped.type === 'set') restoreSet(tx, probe, dumped.members, expires)
-  else if (dumped.type === 'zset') restoreScores(tx, probe, dumped.scores, expires)
-  else restoreHash(tx, probe, dumped.fields, expires)
-}
-
-function restoreList(tx: Tx, probe: KeyProbe, items: readonly Bin[], expires: number | null): void {
-  push(tx, probe.db, probe.key, items, 'right')
-  if (expires !== null) putKey(tx, { ...(tx.find(keys, probe) as KeyRow), expires })
-}
-
-function restoreSet(tx: Tx, probe: KeyProbe, found: readonly Bin[], expires: number | null): void {
-  const { slot, db, key } = probe
-  for (const member of found) tx.put(members, { slot, db, key, hash: placeOf(member), member })
-  putKey(tx, { ...newKey(probe, 'set', found.length), expires })
-}
-
-function restoreScores(
-  tx: Tx,
-  probe: KeyProbe,
-  found: readonly (readonly [Bin, number])[],
-  expires: number | null,
-): void {
-  const { slot, db, key } = probe
-  for (const [member, score] of found) tx.put(scores, { slot, db, key, hash: placeOf(member), member, score })
-  putKey(tx, { ...newKey(probe, 'zset', found.length), expires })
+  const row = tx.find(keys, probe)
+  if (expires !== null && row !== undefined) setExpires(tx, row, expires)
 }
 
 /** Fields that have expired are left out; the hash goes with the last of them. */
-function restoreHash(tx: Tx, probe: KeyProbe, found: readonly DumpedField[], expires: number | null): void {
+function putFields(tx: Tx, probe: KeyProbe, found: readonly DumpedField[]): void {
   const { slot, db, key } = probe
   let size = 0
   let first = Infinity
@@ -118,5 +100,5 @@ function restoreHash(tx: Tx, probe: KeyProbe, found: readonly DumpedField[], exp
   }
   if (size === 0) return
   if (first !== Infinity) noteExpiry(tx, slot, first, expiringFields)
-  putKey(tx, { ...newKey(probe, 'hash', size), expires, meta: first === Infinity ? null : String(first) })
+  putKey(tx, { ...newKey(probe, 'hash', size), meta: first === Infinity ? null : String(first) })
 }

@@ -7,7 +7,7 @@
  *  4. Members of a sorted set are kept as those of a set, and ordered by score and name through an index. */
 import { type Bin, binToJson } from '@dotdo/core/bytes'
 import { murmur3, type Table, table } from '@dotdo/core/shard'
-import { fields, type KeyType, type Stored } from '../tables.ts'
+import { fields, type KeyRow, type KeyType, type Stored } from '../tables.ts'
 import { idOf, idPart, keyColumns, nameColumn, valueColumns, valueFromLake } from './columns.ts'
 
 /** An item of a list. */
@@ -36,6 +36,15 @@ export type ScoreRow = {
   hash: number
   member: Bin
   score: number
+}
+
+/** A part of a large string. */
+export type ChunkRow = {
+  slot: number
+  db: number
+  key: Bin
+  number: number
+  value: Stored
 }
 
 const numbers = new DataView(new ArrayBuffer(8))
@@ -127,14 +136,42 @@ export const scores = table<ScoreRow>({
   },
 })
 
+/** The chunks of all large strings (chunks.ts). */
+export const chunks = table<ChunkRow>({
+  name: 'redis_chunks',
+  collection: 'chunks',
+  columns: { slot: 'integer', db: 'integer', key: 'bin', number: 'integer', value: 'bin?' },
+  primaryKey: ['slot', 'db', 'key', 'number'],
+  buffered: true,
+  identity: {
+    hash: ({ db = 0, key = '', number = 0 }) => murmur3(key, number ^ db),
+    same: (a, b) => a.number === b.number && a.key === b.key && a.db === b.db,
+  },
+  document: ({ db, key, number, value }) => ({ db, key: binToJson(key), number, value: binToJson(value as Bin) }),
+  documentId: ({ db, key = '', number }) => idOf(db, `${idPart(key)}/${number}`),
+  relation: {
+    columns: [
+      ...keyColumns<ChunkRow>(),
+      { name: 'number', type: 'long', required: true, value: ({ number }) => number },
+      ...valueColumns<ChunkRow>(),
+    ],
+    payload: { column: 'value', isCold: ({ value }) => value === null, fromLake: valueFromLake },
+  },
+})
+
 /** The tables that hold the elements of a key, by its type. */
 export const elementTables: { readonly [type in KeyType]: readonly Table[] } = {
-  string: [],
+  string: [chunks],
   hash: [fields],
   list: [items],
   set: [members],
   zset: [scores],
   stream: [],
+}
+
+/** The tables that hold the elements of a key: none for a string that fits its row. */
+export function elementTablesOf({ type, meta }: Pick<KeyRow, 'type' | 'meta'>): readonly Table[] {
+  return type === 'string' && meta === null ? [] : elementTables[type]
 }
 
 /** Every table of elements. */

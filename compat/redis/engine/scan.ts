@@ -100,35 +100,46 @@ export function scanKeys(view: View, db: number, cursor: number, count: number):
   return { items, next: next >= END ? 0 : next }
 }
 
+const nothing = { and: '', bound: [] }
+
 /** Where elements that are ordered by their hash stand. */
 interface Walked {
   readonly table: Table
   readonly name: string
   readonly value?: string
-  /** A condition on its rows, from ` and ` on, and what it binds. */
-  readonly where?: { readonly and: string; readonly bound: readonly number[] }
 }
 
 /** Walk elements: their hashes, names and, where they have one, values. */
 function scanElements<T>(
   view: View,
-  { slot, db, key }: KeyRow,
-  { table, name, value, where: { and, bound } = { and: '', bound: [] } }: Walked,
+  row: KeyRow,
+  { table, name, value }: Walked,
   { cursor, count }: { cursor: number; count: number },
 ): Page<T> {
   if (cursor >= PLACES) return { items: [], next: 0 }
+  const { slot, db, key } = row
+  const { and, bound } = row.type === 'hash' ? andAlive(view, row) : nothing
   view.settle(table, slot, slot)
   const owner = fromBin(key)
   const select = `select hash, ${name}${value === undefined ? '' : `, ${value}`} from ${table.name}
     where slot = ? and db = ? and key = ?${and}`
-  const places = [slot, db, owner, ...bound]
-  const rows = view.raw(`${select} and hash >= ? order by hash, ${name} limit ?`, ...places, cursor, count)
+  const rows = view.raw(
+    `${select} and hash >= ? order by hash, ${name} limit ?`,
+    slot,
+    db,
+    owner,
+    ...bound,
+    cursor,
+    count,
+  )
   const last = rows.at(-1)
   let next = 0
   if (last !== undefined && rows.length >= count) {
     const [hash, found] = last as [number, Uint8Array]
     next = hash + 1 < PLACES ? hash + 1 : 0
-    rows.push(...view.raw(`${select} and hash = ? and ${name} > ? order by ${name}`, ...places, hash, found))
+    rows.push(
+      ...view.raw(`${select} and hash = ? and ${name} > ? order by ${name}`, slot, db, owner, ...bound, hash, found),
+    )
   }
   return { items: rows as unknown as T[], next }
 }
@@ -137,12 +148,7 @@ function scanElements<T>(
  *  @param cursor 0 to begin, else `next` of the page before
  *  @param count how many at least, unless the walk ends */
 export function scanFields(view: View, row: KeyRow, cursor: number, count: number): Page<FieldCells> {
-  return scanElements(
-    view,
-    row,
-    { table: fields, name: 'field', value: 'value', where: andAlive(view, row) },
-    { cursor, count },
-  )
+  return scanElements(view, row, { table: fields, name: 'field', value: 'value' }, { cursor, count })
 }
 
 /** Walk the members of a set, or of a sorted set with their scores, as `scanFields`. */

@@ -4,10 +4,11 @@ import { type Bin, fromBin, toBin } from '@dotdo/core/bytes'
 import { Failure } from '@dotdo/core/errors'
 import type { View } from '@dotdo/core/shard'
 import type { FieldRow, KeyRow } from '../tables.ts'
-import { members, scores } from './elements.ts'
+import { scores } from './elements.ts'
 import { findField } from './hashes.ts'
 import { findKey, wrongType } from './keys.ts'
 import { itemValue, type ListRow, readItems } from './lists.ts'
+import { readMembers } from './sets.ts'
 import { readFieldValues, readValues } from './values.ts'
 
 /** What SORT is asked to do, besides its keys. */
@@ -28,12 +29,6 @@ export function readSortable(view: View, row: KeyRow): Bin[] {
   if (row.type === 'set') return readMembers(view, row)
   if (row.type === 'zset') return readByScore(view, row)
   throw wrongType()
-}
-
-function readMembers(view: View, { slot, db, key }: KeyRow): Bin[] {
-  view.settle(members, slot, slot)
-  const statement = 'select member from redis_members where slot = ? and db = ? and key = ?'
-  return view.raw(statement, slot, db, fromBin(key)).map(([member]) => toBin(member as Uint8Array))
 }
 
 function readByScore(view: View, { slot, db, key }: KeyRow): Bin[] {
