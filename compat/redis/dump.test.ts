@@ -151,8 +151,7 @@ describe('RESTORE', () => {
     expect(await restoredElements(body, runOurs)).toEqual(elements)
   })
 
-  // As above.
-  // As above.
+  // Without a redis-server there is nothing that could take them.
   test.skipIf(version === undefined).each([...forms])('%s, by Redis', async (_, body, elements) => {
     expect(await restoredElements(body, (...argv) => (real as RealRedis).run(...argv))).toEqual(elements)
   })
