@@ -80,6 +80,14 @@ export const REDIS_BATCH_BYTES = 1024 * 1024
 export const REDIS_QUEUED_INPUT_BYTES = 1024 * 1024
 /** Bytes of replies that may wait for a Redis client that does not read them, before its connection is closed. */
 export const REDIS_QUEUED_OUTPUT_BYTES_MAX = 256 * 1024 * 1024
+/** Changes read at once for blocked clients and client-side caches: a read stands between the shard's groups. */
+export const REDIS_CHANGED_KEYS_MAX = 10_000
+/** The same in bytes of log. */
+export const REDIS_CHANGED_BYTES_MAX = 1024 * 1024
+/** Milliseconds that one wait for a shard's next change lasts: past it, it is asked whether its slots have moved. */
+export const REDIS_CHANGE_WAIT_MS = 10_000
+/** Milliseconds between tries to reach a shard that blocked clients wait for, at the most. */
+export const REDIS_CHANGE_RETRY_MS_MAX = 1_000
 /** Shards a thread keeps open at once: each takes 3 file handles and about 200 KB. */
 export const OPEN_SHARDS_MAX = 1_000
 /** Open shards of a thread that may each keep as much in memory as the limits say; more share that much among them. */

@@ -6,7 +6,7 @@
  *     without it answers CROSSSLOT. */
 import type { Bin } from '@dotdo/core/bytes'
 import type { Tx } from '@dotdo/core/shard'
-import type { Value } from './value.ts'
+import type { Value, WouldBlock } from './value.ts'
 
 /** Where a command's keys stand in argv, in the terms of Redis' COMMAND INFO: `last` may be negative (from the end). */
 export interface KeyPositions {
@@ -39,6 +39,18 @@ export type Scatter =
       readonly kind: 'cursor'
     }
 
+/** How a command waits when its function answers WouldBlock. */
+export interface Blocking {
+  /** Where the time-out stands in argv (negative: from the end); undefined from the function when the request waits for
+   *  nothing. */
+  readonly timeoutAt: number | ((argv: readonly Bin[]) => number | undefined)
+  readonly unit: 'seconds' | 'ms'
+  /** Places of the keys it waits for, when these are not all of its keys. */
+  keys?(argv: readonly Bin[]): readonly number[]
+  /** A key that gets another type ends the wait with WRONGTYPE, as in streams; else the client waits on. */
+  readonly answersWrongType?: true
+}
+
 /** A command's row. S is the session's type, so that this file knows nothing of it. */
 export interface Command<S = unknown> {
   /** Lower case; a subcommand is `client|setname`. */
@@ -56,12 +68,14 @@ export interface Command<S = unknown> {
   /** One line for COMMAND DOCS. */
   readonly summary: string
   readonly scatter?: Scatter
+  /** Present when it may wait for a key to change (blocking.ts). */
+  readonly block?: Blocking
   /** Not allowed inside MULTI. */
   readonly noMulti?: boolean
   /** Allowed before AUTH. */
   readonly noAuth?: boolean
   /** Run in the shard. @param argv argv[0] is the name as sent */
-  run?(tx: Tx, argv: readonly Bin[], context: Context): Value
+  run?(tx: Tx, argv: readonly Bin[], context: Context): Value | WouldBlock
   /** Run in the session. */
   session?(session: S, argv: readonly Bin[]): Value | Promise<Value> | undefined
 }

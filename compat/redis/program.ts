@@ -1,20 +1,27 @@
 /** Redis as a shard runs it: the command table's functions, transactions, and active expiry.
  *
  *  Calls: a command's name with `{ argv, db }`; `exec`; `watch`, which answers what `exec` needs to see that
- *  a key has changed; `keyspace`, which counts. */
+ *  a key has changed; `keyspace`, which counts; `changed`, which tells the keys that changed; `peek`,
+ *  which tells what a blocking command would answer. */
 import type { Bin } from '@dotdo/core/bytes'
 import { Failure } from '@dotdo/core/errors'
 import type { Row, Table, Tx } from '@dotdo/core/shard'
 import { type Call, type ColdRow, ColdRows, type Op, type Position, type Program } from '@dotdo/core/shard'
 import type { Command } from './command.ts'
 import { shardCommands } from './commands/shard.ts'
+import { type ChangedArgs, readChanged } from './engine/changed.ts'
 import { allElementTables } from './engine/elements.ts'
 import { sweepExpired } from './engine/expiry.ts'
 import { probeKey } from './engine/keys.ts'
 import { countKeys } from './engine/scan.ts'
 import { errorReply } from './errors.ts'
 import { keys } from './tables.ts'
-import type { Value } from './value.ts'
+import { readTimeout } from './timeout.ts'
+import { isWouldBlock, type Value, type WouldBlock } from './value.ts'
+
+/** Everything that is stored, and what of it is content of its key: what wakes those who wait, and ends a WATCH. */
+const tables: readonly Table[] = [keys, ...allElementTables]
+const content: readonly Table[] = [keys, ...allElementTables]
 
 /** The arguments of a command's call. */
 export interface CommandArgs {
@@ -41,21 +48,82 @@ export interface Keyspace {
   readonly expires: number
 }
 
+/** A blocking command's answer to a session when there is nothing for it yet. */
+export interface Blocked extends WouldBlock {
+  /** Changes after this one may bring what it waits for. */
+  readonly at: Position
+}
+
 type Run = NonNullable<Command['run']>
+type Runs = ReadonlyMap<string, Run>
 
-const runs: ReadonlyMap<string, Run> = new Map(
-  shardCommands.flatMap(({ name, run }): [string, Run][] => (run === undefined ? [] : [[name, run]])),
-)
+/** The commands that run in a shard. */
+export const shardRows: readonly Command[] = shardCommands
 
-function runCommand(tx: Tx, name: string, args: CommandArgs): Value {
+/** A blocking command reads its time-out before anything else, also where it cannot wait. */
+function runOf({ run, block }: Command): Run | undefined {
+  if (run === undefined || block === undefined) return run
+  return (tx, argv, context) => {
+    readTimeout(block, argv)
+    return run(tx, argv, context)
+  }
+}
+
+function runsOf(rows: readonly Command[]): Runs {
+  return new Map(
+    rows.flatMap((row): [string, Run][] => {
+      const run = runOf(row)
+      return run === undefined ? [] : [[row.name, run]]
+    }),
+  )
+}
+
+function answerCommand(tx: Tx, runs: Runs, name: string, args: CommandArgs): Value | WouldBlock {
   const run = runs.get(name)
   if (run === undefined) throw new Failure('unsupported', `ERR no shard runs the command '${name}'`)
   return run(tx, args.argv, args)
 }
 
+/** Run a command where nobody can wait: in a transaction, or in a script. */
+function runCommand(tx: Tx, runs: Runs, name: string, args: CommandArgs): Value {
+  const answer = answerCommand(tx, runs, name, args)
+  return isWouldBlock(answer) ? answer.wouldBlock : answer
+}
+
+function runForSession(tx: Tx, runs: Runs, name: string, args: CommandArgs): Value | Blocked {
+  const answer = answerCommand(tx, runs, name, args)
+  return isWouldBlock(answer) ? { ...answer, at: tx.position } : answer
+}
+
+/** The arguments of the call `peek`. */
+export interface PeekArgs extends CommandArgs {
+  readonly name: string
+}
+
+/** What a blocking command would answer: an error, WouldBlock, or that there is something for it. */
+export type Peeked = Blocked | { readonly error: Bin } | { readonly ready: true }
+
+/** Undoes what was only tried. */
+const tried = Symbol('tried')
+
+/** Find out what a blocking command would answer, without doing it: others may have to be served before. */
+function peek(tx: Tx, runs: Runs, { name, ...args }: PeekArgs): Peeked {
+  try {
+    return tx.attempt(() => {
+      const answer = runForSession(tx, runs, name, args)
+      if (isWouldBlock(answer)) return answer
+      throw tried
+    })
+  } catch (error) {
+    if (error === tried) return { ready: true }
+    if (error instanceof Failure) return errorReply(error)
+    throw error
+  }
+}
+
 type Watch = ExecArgs['watches'][number]
 
-const watched: ReadonlySet<Table> = new Set([keys, ...allElementTables])
+const watched: ReadonlySet<Table> = new Set(content)
 
 /** Whether a change names the watched key: a truncate has only some columns, and names all that agree with them. */
 function names({ key, db }: Watch, table: Table, changed: Row, _: Op): boolean {
@@ -74,12 +142,12 @@ function changed(tx: Tx, watch: Watch): boolean {
 }
 
 /** Run a transaction: nothing when a watched key has changed, else every command, a failed one undone alone. */
-function exec(tx: Tx, { commands, watches }: ExecArgs): Value {
+function exec(tx: Tx, runs: Runs, { commands, watches }: ExecArgs): Value {
   if (watches.some((watch) => changed(tx, watch))) return { nilArray: true }
   const cold: ColdRow[] = []
   const replies = commands.map(({ name, argv, db }): Value => {
     try {
-      return tx.attempt(() => runCommand(tx, name, { argv, db }))
+      return tx.attempt(() => runCommand(tx, runs, name, { argv, db }))
     } catch (error) {
       if (error instanceof Failure) return errorReply(error)
       if (!(error instanceof ColdRows)) throw error
@@ -98,17 +166,25 @@ function keyspace(tx: Tx): Keyspace[] {
   return used.map((db) => ({ db, ...countKeys(tx, db) })).filter((counted) => counted.keys > 0)
 }
 
-/** The program `redis`. */
-export const redisProgram: Program = {
-  name: 'redis',
-  tables: [keys, ...allElementTables],
-  run(tx: Tx, { name, args }: Call): unknown {
-    if (name === 'exec') return exec(tx, args as ExecArgs)
-    if (name === 'watch') return { position: tx.position, atMs: tx.nowMs } satisfies WatchMark
-    if (name === 'keyspace') return keyspace(tx)
-    return runCommand(tx, name, args as CommandArgs)
-  },
-  // These truncate, or settle after they wrote; the others read what they need of SQL before their first write.
-  writesSql: ({ name }: Call) => name === 'exec' || name === 'flushdb' || name === 'flushall',
-  sweep: sweepExpired,
+/** Make the program `redis` with these commands. */
+export function createRedisProgram(rows: readonly Command[]): Program {
+  const runs = runsOf(rows)
+  return {
+    name: 'redis',
+    tables,
+    run(tx: Tx, { name, args }: Call): unknown {
+      if (name === 'exec') return exec(tx, runs, args as ExecArgs)
+      if (name === 'watch') return { position: tx.position, atMs: tx.nowMs } satisfies WatchMark
+      if (name === 'keyspace') return keyspace(tx)
+      if (name === 'changed') return readChanged(tx, args as ChangedArgs, content)
+      if (name === 'peek') return peek(tx, runs, args as PeekArgs)
+      return runForSession(tx, runs, name, args as CommandArgs)
+    },
+    // These truncate, or settle after they wrote; the others read what they need of SQL before their first write.
+    writesSql: ({ name }: Call) => name === 'exec' || name === 'flushdb' || name === 'flushall',
+    sweep: sweepExpired,
+  }
 }
+
+/** The program `redis`. */
+export const redisProgram: Program = createRedisProgram(shardRows)

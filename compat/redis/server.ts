@@ -1,6 +1,8 @@
 /** The Redis server without sockets: it knows its sessions, its commands and what it can say of itself. */
-import type { Database } from '@dotdo/core/shard'
+import type { Clock, Database } from '@dotdo/core/shard'
+import { Waiters } from './blocking.ts'
 import { commandTable } from './commands/table.ts'
+import { KeyFeeds } from './key-feed.ts'
 import { CommandIndex } from './lookup.ts'
 import { type Row, Session, type SessionState, type Transport } from './session.ts'
 
@@ -39,7 +41,7 @@ export interface ServerCounters {
 /** What a server is made of. */
 export interface ServerOptions {
   /** Opens databases by name. */
-  readonly fabric: { database(name: string): Promise<Database> }
+  readonly fabric: { database(name: string): Promise<Database>; readonly clock: Pick<Clock, 'after' | 'nowMs'> }
   readonly clock: { nowMs(): number }
   /** Check credentials in constant time; without it, everyone is let in as `default`. `any` lets everyone in whatever
    *  they say, for clients inside the server's own process. */
@@ -62,6 +64,8 @@ export interface RedisServer {
   readonly commands: CommandIndex
   /** The connections, by id. */
   readonly sessions: Map<number, Session>
+  /** The clients that wait for a key. */
+  readonly waiters: Waiters
   /** Whether clients must say credentials, have none to say, or may say any. */
   readonly credentials: 'needed' | 'none' | 'any'
   /** The database that connections begin in. */
@@ -101,6 +105,8 @@ export function createRedisServer(options: ServerOptions): RedisServer {
   const { fabric, clock, info, authenticate } = options
   const counters = {} as ServerCounters
   resetCounters(counters)
+  const onBug = options.onBug ?? (() => undefined)
+  const feeds = new KeyFeeds({ clock: fabric.clock, onBug })
   let lastId = 0
   const server: RedisServer = {
     fabric,
@@ -109,9 +115,10 @@ export function createRedisServer(options: ServerOptions): RedisServer {
     counters,
     commands: new CommandIndex(options.commands ?? commandTable),
     sessions: new Map(),
+    waiters: new Waiters({ clock: fabric.clock, feeds, onBug }),
     credentials: authenticate === 'any' ? 'any' : authenticate === undefined ? 'none' : 'needed',
     firstDatabase: options.database ?? 'default',
-    onBug: options.onBug ?? (() => undefined),
+    onBug,
     authenticate: typeof authenticate === 'function' ? authenticate : defaultUser(authenticate),
     connect(transport, { database = server.firstDatabase } = {}) {
       counters.connections += 1

@@ -15,6 +15,7 @@ import {
   REDIS_REQUEST_BYTES_MAX,
 } from '@dotdo/core/limits'
 import type { Database, Pending, Plan } from '@dotdo/core/shard'
+import type { Parked } from './blocking.ts'
 import { encodeValue, type Protocol, ReplyWriter, RequestDecoder } from './codec.ts'
 import type { Command } from './command.ts'
 import { errorReply } from './errors.ts'
@@ -114,6 +115,10 @@ export class Session {
   ended = false
   /** Whether the connection ends once the replies so far have been written. */
   closing = false
+  /** Whether the client has said that it sends no more: it is not kept waiting for keys. */
+  finished = false
+  /** The command that waits for a key, while one does; those after it wait for it. */
+  parked: Parked | undefined = undefined
   /** Settles when everything received so far has been run and written. */
   busy: Promise<void> = Promise.resolve()
   /** Whether `run` is under way; it stays so once the connection is over. */
@@ -158,6 +163,13 @@ export class Session {
     this.chunks.length = 0
     this.outcomes.length = 0
     this.server.sessions.delete(this.state.id)
+    this.parked?.release('end')
+  }
+
+  /** Say that the client sends no more. One that waits for a key is let go, as Redis does; others get their replies. */
+  finish(): void {
+    this.finished = true
+    if (this.parked !== undefined) this.kill()
   }
 
   /** Close the connection from our side, without waiting for replies. */
@@ -238,7 +250,15 @@ export class Session {
   /** Run a command now, whatever MULTI says. */
   perform(row: Row, argv: readonly Bin[]): Answer {
     if (row.session) return row.session(this, argv)
+    if (row.block) return this.block(row, argv)
     return this.withPlan((plan, { map }) => planCommand({ plan, map, db: this.state.db }, row, argv))
+  }
+
+  /** Run a command that may wait for a key; the replies before it do not wait with it. */
+  private async block(row: Row, argv: readonly Bin[]): Promise<Value | undefined> {
+    const flushing = this.flush()
+    if (flushing) await flushing
+    return this.ended ? undefined : this.server.waiters.run(this, row, argv)
   }
 
   private async work(): Promise<void> {

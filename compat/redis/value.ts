@@ -22,3 +22,17 @@ export type Value =
 
 /** The reply `+OK`. */
 export const OK: Value = { simple: 'OK' }
+
+/** What a blocking command answers in the shard when there is nothing for it yet. Never reaches the codec: a session
+ *  waits then, and everybody else gets the reply inside. */
+export interface WouldBlock {
+  /** What the client gets when the time is over, and where nobody can wait. */
+  readonly wouldBlock: Value
+  /** What to run again, when that is not the request as it was sent (`$` in XREAD). */
+  readonly argv?: readonly Bin[]
+}
+
+/** Whether an answer of a shard is no reply yet. */
+export function isWouldBlock(answer: unknown): answer is WouldBlock {
+  return typeof answer === 'object' && answer !== null && 'wouldBlock' in answer
+}

@@ -33,6 +33,8 @@ export interface WireSession {
   receive(bytes: Uint8Array): Promise<void> | undefined
   /** Settles when everything received so far has been run and written. */
   readonly busy: Promise<void>
+  /** The client sends no more, or the server is stopping: what would wait for others is not waited for. */
+  finish?(): void
   /** The connection is gone. */
   end(): void
 }

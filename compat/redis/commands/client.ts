@@ -10,9 +10,9 @@ import { isPlainName, readInteger, setName } from './connection.ts'
 type Reader = (session: Session, argv: readonly Bin[]) => Value | undefined
 
 /** Describe a connection on one line, as CLIENT LIST does: only fields that are known here. */
-function describe({ state, transport, queuedInputBytes }: Session, nowMs: number): string {
+function describe({ state, transport, queuedInputBytes, parked }: Session, nowMs: number): string {
   const { multi } = state
-  const flags = `${multi ? 'x' : ''}${state.noEvict ? 'e' : ''}${state.noTouch ? 'T' : ''}` || 'N'
+  const flags = `${parked ? 'b' : ''}${multi ? 'x' : ''}${state.noEvict ? 'e' : ''}${state.noTouch ? 'T' : ''}` || 'N'
   const seconds = (sinceMs: number) => Math.max(0, Math.floor((nowMs - sinceMs) / 1000))
   const fields: [string, string | number][] = [
     ['id', state.id],
@@ -140,13 +140,14 @@ function readSwitch([, , wanted = '']: readonly Bin[]): boolean {
   return /^on$/i.test(wanted)
 }
 
-const unblock: Reader = (_session, argv) => {
-  readInteger(argv[2] as Bin)
+const unblock: Reader = ({ server }, argv) => {
+  const id = readInteger(argv[2] as Bin)
   if (argv.length > 4 || (argv[3] !== undefined && !/^(timeout|error)$/i.test(argv[3]))) {
     throw new Failure('invalid', 'ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR')
   }
-  // No command blocks, so no client is ever blocked.
-  return 0
+  const parked = server.sessions.get(id)?.parked
+  parked?.release(/^error$/i.test(argv[3] ?? '') ? 'error' : 'timeout')
+  return parked === undefined ? 0 : 1
 }
 
 const tracking: Reader = (_session, argv) => {
