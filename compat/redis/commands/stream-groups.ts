@@ -127,7 +127,8 @@ function parseWanted(tx: Tx, argv: Argv, { db }: Context): Wanted[] {
     if (id === '$') {
       throw refuse(
         'The $ ID is meaningless in the context of XREADGROUP: you want to read the history of this consumer by ' +
-          'specifying a proper ID, or use the > ID to get new messages. The $ ID would just return an empty result set.',
+          'specifying a proper ID, or use the > ID to get new messages. ' +
+          'The $ ID would just return an empty result set.',
       )
     }
     const after = id === '>' ? ID_MAX : toStrictId(id)

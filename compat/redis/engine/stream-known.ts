@@ -1,8 +1,8 @@
-/** Ids of entries that are in memory: the first ones and the newest ones of streams in use, so that adding, trimming and
+/** Ids of entries that are in memory: the first and the newest ones of streams in use, so that adding, trimming and
  *  reading what was just added ask SQL for nothing.
  *
- *  1. What is known belongs to one version of the key's row, as an index does (indexes.ts): whoever changes entries says
- *     so (`changingIds`, `followIds`), and a row that came another way makes it void.
+ *  1. What is known belongs to one version of the key's row, as an index does (indexes.ts): whoever changes entries
+ *     says so (`changingIds`, `followIds`), and a row that came another way makes it void.
  *  2. `head` holds every id from the first entry on, up to its own last one; `tail` every id behind `floor`.
  *  3. What a call did to it cannot be undone: when the call is, it is dropped. */
 import { type Bin, fromBin, toBin } from '@dotdo/core/bytes'

@@ -1,6 +1,6 @@
 /** What streams hold: a row an entry, a group, a consumer, and a delivery that was not acknowledged.
  *
- *  1. Entries are ordered by id (stream-ids.ts). Their fields are one packed value (stream-fields.ts), which may be cold.
+ *  1. Entries are ordered by id (stream-ids.ts). Their fields are one packed value (stream-fields.ts), maybe cold.
  *  2. Counts (a group's and a consumer's pending deliveries) stand in their rows and are kept up with each change.
  *  3. Rows of groups are no content of the key: they wake nobody, and no WATCH sees them. */
 import { type Bin, binToJson, fromBin } from '@dotdo/core/bytes'
