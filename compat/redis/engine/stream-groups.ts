@@ -60,7 +60,8 @@ export function listConsumers(view: View, { slot, db, key, name }: GroupRow): Co
 const pendingColumns = 'slot, db, key, group_name, id, consumer, delivered, count'
 const selectPending = `select ${pendingColumns} from redis_deliveries
   where slot = ? and db = ? and key = ? and group_name = ? and id >= ? and id <= ? order by id limit ?`
-const selectOfConsumer = `select ${pendingColumns} from redis_deliveries
+// SQLite would take the primary key, and pass over the deliveries of all others.
+const selectOfConsumer = `select ${pendingColumns} from redis_deliveries indexed by redis_deliveries_consumer
   where slot = ? and db = ? and key = ? and group_name = ? and id >= ? and id <= ? and consumer = ?
   order by consumer, id limit ?`
 
@@ -179,44 +180,49 @@ export function removeConsumer(tx: Tx, group: GroupRow, name: Bin): number {
 
 /** Changes to one group: its row and those of its consumers are written once, at the end. */
 class Changes {
-  group: GroupRow
   private readonly tx: Tx
-  private readonly stored: GroupRow
-  private readonly changed = new Map<Bin, ConsumerRow>()
+  private readonly group: GroupRow
+  /** By how much the pending deliveries of consumers change. */
+  private readonly counts = new Map<Bin, number>()
+  private count = 0
+  private top: Bin
+  private moved: Partial<GroupRow> | undefined = undefined
+  private reader: Bin | undefined = undefined
+  private isServed = false
 
   /** @param group as it is stored */
   constructor(tx: Tx, group: GroupRow) {
     this.tx = tx
     this.group = group
-    this.stored = group
+    this.top = group.top
   }
 
-  /** Note that a consumer is here, and make it when it is new. */
+  /** Note which consumer is here; it is made when it is new. */
   see(name: Bin): void {
-    const { tx, group } = this
-    const known = this.changed.get(name) ?? findConsumer(tx, group, name) ?? newConsumer(tx, group, name)
-    this.changed.set(name, { ...known, seen: tx.nowMs })
+    this.reader = name
   }
 
-  /** Note that a consumer got something. */
-  serve(name: Bin): void {
-    const known = this.changed.get(name)
-    if (known !== undefined) this.changed.set(name, { ...known, active: this.tx.nowMs })
+  /** Note that the consumer got something. */
+  serve(): void {
+    this.isServed = true
   }
 
-  private count(name: Bin, by: number): void {
-    const { tx, group } = this
-    const known = this.changed.get(name) ?? findConsumer(tx, group, name)
-    if (known !== undefined) this.changed.set(name, { ...known, pending: known.pending + by })
-    this.group = { ...group, pending: group.pending + by }
+  /** Have the group go on elsewhere. */
+  move(to: Pick<GroupRow, 'last'> & Partial<Pick<GroupRow, 'read'>>): void {
+    this.moved = to
+  }
+
+  private add(name: Bin, by: number): void {
+    this.counts.set(name, (this.counts.get(name) ?? 0) + by)
+    this.count += by
   }
 
   /** Store a delivery.
    *  @param before what it was */
   put(row: PendingRow, before: PendingRow | undefined): void {
-    if (before !== undefined) this.count(before.consumer, -1)
-    this.count(row.consumer, 1)
-    if (row.id > this.group.top) this.group = { ...this.group, top: row.id }
+    if (before !== undefined) this.add(before.consumer, -1)
+    this.add(row.consumer, 1)
+    if (row.id > this.top) this.top = row.id
     this.tx.put(deliveries, row)
   }
 
@@ -224,13 +230,27 @@ class Changes {
   remove(id: Bin): boolean {
     const row = findPending(this.tx, this.group, id)
     if (row === undefined) return false
-    this.count(row.consumer, -1)
+    this.add(row.consumer, -1)
     return this.tx.remove(deliveries, row)
   }
 
   write(): void {
-    for (const row of this.changed.values()) this.tx.put(consumers, row)
-    if (this.group !== this.stored) this.tx.put(groups, this.group)
+    const { tx, group, top, count, moved, reader } = this
+    if (reader !== undefined && !this.counts.has(reader)) this.counts.set(reader, 0)
+    for (const [name, by] of this.counts) this.writeConsumer(name, by)
+    if (count !== 0 || top !== group.top || moved !== undefined) {
+      tx.put(groups, { ...group, top, ...moved, pending: group.pending + count })
+    }
+  }
+
+  private writeConsumer(name: Bin, by: number): void {
+    const { tx, group } = this
+    const isReader = name === this.reader
+    const row = findConsumer(tx, group, name) ?? (isReader ? newConsumer(tx, group, name) : undefined)
+    if (row === undefined || (by === 0 && !isReader)) return
+    const seen = isReader ? tx.nowMs : row.seen
+    const active = isReader && this.isServed ? tx.nowMs : row.active
+    tx.put(consumers, { ...row, seen, active, pending: row.pending + by })
   }
 }
 
@@ -307,10 +327,10 @@ export function deliver(tx: Tx, row: StreamRow, group: GroupRow, found: readonly
     if (noAck) continue
     const before = id > group.top ? undefined : findPending(tx, group, id)
     changes.put({ slot, db, key, group_name: group.name, id, consumer, delivered: tx.nowMs, count: 1 }, before)
-    changes.serve(consumer)
+    changes.serve()
   }
   const last = found.at(-1)?.id
-  if (last !== undefined) changes.group = { ...changes.group, last, read: readOf(read) }
+  if (last !== undefined) changes.move({ last, read: readOf(read) })
   changes.write()
 }
 
@@ -412,7 +432,7 @@ export function claim(tx: Tx, group: GroupRow, claims: Claims, options: Claim): 
   const { consumer, delivered, retries, justId, last = ID_MIN } = options
   const { slot, db, key, name: group_name } = group
   const changes = new Changes(tx, group)
-  if (last > group.last) changes.group = { ...group, last }
+  if (last > group.last) changes.move({ last })
   changes.see(consumer)
   for (const id of claims.gone) changes.remove(id)
   for (const id of claims.claimed) {
@@ -420,7 +440,7 @@ export function claim(tx: Tx, group: GroupRow, claims: Claims, options: Claim): 
     // A forced delivery counts as one before this.
     const count = retries ?? (before?.count ?? 1) + (justId ? 0 : 1)
     changes.put({ slot, db, key, group_name, id, consumer, delivered, count }, before)
-    changes.serve(consumer)
+    changes.serve()
   }
   changes.write()
 }
