@@ -11,7 +11,7 @@ import type { Value } from './value.ts'
 export const CROSSSLOT = "CROSSSLOT Keys in request don't hash to the same slot"
 
 const words =
-  /^(ERR|WRONGTYPE|WRONGPASS|NOAUTH|NOPERM|NOPROTO|EXECABORT|CROSSSLOT|TRYAGAIN|UNAVAILABLE|MISCONF|BUSYKEY) /
+  /^(ERR|WRONGTYPE|WRONGPASS|NOAUTH|NOPERM|NOPROTO|EXECABORT|CROSSSLOT|TRYAGAIN|UNAVAILABLE|MISCONF|BUSYKEY|NOGROUP|BUSYGROUP) /
 
 /** Messages that begin with an error word keep it. */
 function worded(word: string): (message: string) => string {

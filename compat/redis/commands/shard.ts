@@ -10,6 +10,9 @@ import { setCommands } from './sets.ts'
 import { sortCommands } from './sort.ts'
 import { sortedSetAlgebraCommands } from './sorted-set-algebra.ts'
 import { sortedSetCommands } from './sorted-sets.ts'
+import { streamGroupCommands } from './stream-groups.ts'
+import { streamInfoCommands } from './stream-info.ts'
+import { streamCommands } from './streams.ts'
 import { stringCommands } from './strings.ts'
 
 /** Every command that runs in a shard. */
@@ -22,6 +25,9 @@ export const shardCommands: readonly Command[] = [
   ...sortedSetCommands,
   ...sortedSetAlgebraCommands,
   ...geoCommands,
+  ...streamCommands,
+  ...streamGroupCommands,
+  ...streamInfoCommands,
   ...scanCommands,
   ...sortCommands,
   ...dumpCommands,
