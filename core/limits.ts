@@ -96,6 +96,8 @@ export const REDIS_RANDOM_FIELDS_MAX = 1_000_000
 export const SHARD_THREADS_MAX = 256
 /** Redis connections served at once: Redis' own default of maxclients. */
 export const REDIS_CLIENTS_MAX = 10_000
+/** Bytes of a HyperLogLog in its sparse form, header included: Redis' hll-sparse-max-bytes, above which it is dense. */
+export const REDIS_HLL_SPARSE_BYTES_MAX = 3_000
 /** Bytes of the body of an HTTP request to the server's own routes: they are held in memory. */
 export const HTTP_BODY_BYTES_MAX = 1024 * 1024
 /** Databases of one page of GET /databases: each carries its map. */

@@ -26,6 +26,9 @@ export type Scatter =
   | {
       /** Cut argv by key (each key with the `step - 1` arguments after it), run the pieces, join their replies. */
       readonly kind: 'split'
+      /** What argv[0] of the pieces is, when `run` shall answer otherwise for a piece than for the whole: no name that
+       *  a client can call. */
+      readonly piece?: Bin
       /** @param replies each piece's reply; `places[i]` are the indexes (0 for the first key) of piece i's keys */
       join(replies: Value[], places: number[][], keyCount: number): Value
     }

@@ -75,7 +75,8 @@ export function planCommand(target: Target, command: AnyCommand, argv: readonly 
   const slots = slotsOf(map, keysGiven)
   if (slots.length > 1 && map.count > 1) {
     if (command.scatter?.kind !== 'split') throw new Failure('cross_shard', `the keys of ${command.name} live apart`)
-    return planSplit(target, { command, argv, places, join: command.scatter.join })
+    const { join, piece = argv[0] as Bin } = command.scatter
+    return planSplit(target, { command, argv, places, join, piece })
   }
   const pending = plan.together(slots, callOf(target, command, argv))
   return new Later(() => replyOf(pending.reply))
@@ -117,14 +118,16 @@ interface Split {
   readonly argv: readonly Bin[]
   readonly places: readonly number[]
   readonly join: Extract<Scatter, { kind: 'split' }>['join']
+  /** What argv[0] of the pieces is. */
+  readonly piece: Bin
 }
 
-function planSplit(target: Target, { command, argv, places, join }: Split): Later {
+function planSplit(target: Target, { command, argv, places, join, piece: name }: Split): Later {
   const step = command.keys?.step ?? 1
   const pieces = new Map<number, { argv: Bin[]; places: number[] }>()
   places.forEach((at, index) => {
     const slot = target.map.slotOf(argv[at] as Bin)
-    const piece = pieces.get(slot) ?? { argv: [argv[0] as Bin], places: [] }
+    const piece = pieces.get(slot) ?? { argv: [name], places: [] }
     pieces.set(slot, piece)
     for (let i = at; i < at + step; i++) piece.argv.push(argv[i] as Bin)
     piece.places.push(index)
