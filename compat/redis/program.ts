@@ -1,7 +1,7 @@
 /** Redis as a shard runs it: the command table's functions, transactions, and active expiry.
  *
  *  Calls: a command's name with `{ argv, db }`; `exec`; `watch`, which answers what `exec` needs to see that
- *  a key has changed; `keyspace`, which counts. */
+ *  a key has changed; `keyspace`, which counts; `users`, which keeps the users of the ACL. */
 import type { Bin } from '@dotdo/core/bytes'
 import { Failure } from '@dotdo/core/errors'
 import type { Row, Table, Tx } from '@dotdo/core/shard'
@@ -14,8 +14,9 @@ import { stringCommands } from './commands/strings.ts'
 import { sweepExpired } from './engine/expiry.ts'
 import { probeKey } from './engine/keys.ts'
 import { countKeys } from './engine/scan.ts'
+import { runUsers, type UsersArgs } from './engine/users.ts'
 import { errorReply } from './errors.ts'
-import { fields, keys } from './tables.ts'
+import { fields, keys, users } from './tables.ts'
 import type { Value } from './value.ts'
 
 /** The arguments of a command's call. */
@@ -103,14 +104,15 @@ function keyspace(tx: Tx): Keyspace[] {
 /** The program `redis`. */
 export const redisProgram: Program = {
   name: 'redis',
-  tables: [keys, fields],
+  tables: [keys, fields, users],
   run(tx: Tx, { name, args }: Call): unknown {
     if (name === 'exec') return exec(tx, args as ExecArgs)
     if (name === 'watch') return { position: tx.position, atMs: tx.nowMs } satisfies WatchMark
     if (name === 'keyspace') return keyspace(tx)
+    if (name === 'users') return runUsers(tx, args as UsersArgs)
     return runCommand(tx, name, args as CommandArgs)
   },
   // These truncate, or settle after they wrote; the others read what they need of SQL before their first write.
-  writesSql: ({ name }: Call) => name === 'exec' || name === 'flushdb' || name === 'flushall',
+  writesSql: ({ name }: Call) => ['exec', 'flushdb', 'flushall', 'users'].includes(name),
   sweep: sweepExpired,
 }

@@ -23,8 +23,8 @@ function freePort(): Promise<number> {
   })
 }
 
-/** Reads RESP3 replies, as many types as the compared commands answer. */
-class ReplyReader {
+/** Reads RESP3 replies, as many types as the compared commands answer; sets as arrays, verbatim text as its text. */
+export class ReplyReader {
   private text = ''
   private at = 0
 
@@ -74,7 +74,15 @@ class ReplyReader {
         return null
       case '$':
         return this.bulk(Number(rest))
+      case '=':
+        return this.bulk(Number(rest)).slice('txt:'.length)
+      case ',':
+        return { double: Number(rest) }
+      case '#':
+        return { bool: rest === 't' }
       case '*':
+      case '~':
+      case '>':
         return Array.from({ length: Number(rest) }, () => this.value())
       case '%':
         return { map: Array.from({ length: Number(rest) }, (): [Reply, Reply] => [this.value(), this.value()]) }
@@ -131,10 +139,11 @@ export class RealRedis {
     this.folder = folder
   }
 
-  static async start(): Promise<RealRedis> {
+  /** @param extra flags of the server, as on its command line */
+  static async start(...extra: string[]): Promise<RealRedis> {
     const port = await freePort()
     const folder = temporaryFolder()
-    const flags = ['--port', `${port}`, '--bind', '127.0.0.1', '--save', '', '--dir', folder.path]
+    const flags = ['--port', `${port}`, '--bind', '127.0.0.1', '--save', '', '--dir', folder.path, ...extra]
     const process = spawn('redis-server', flags, { stdio: ['ignore', 'pipe', 'inherit'] })
     await new Promise<void>((resolve, reject) => {
       process.on('exit', (code) => reject(new Error(`redis-server ended with ${code}`)))

@@ -1,7 +1,9 @@
 /** The Redis server without sockets: it knows its sessions, its commands and what it can say of itself. */
 import type { Database } from '@dotdo/core/shard'
+import { AccessControl } from './acl/access.ts'
 import { commandTable } from './commands/table.ts'
 import { CommandIndex } from './lookup.ts'
+import { PROGRAM } from './routing.ts'
 import { type Row, Session, type SessionState, type Transport } from './session.ts'
 
 /** The version of Redis whose commands and replies these are. */
@@ -39,8 +41,13 @@ export interface ServerCounters {
 /** What a server is made of. */
 export interface ServerOptions {
   /** Opens databases by name. */
-  readonly fabric: { database(name: string): Promise<Database> }
-  readonly clock: { nowMs(): number }
+  readonly fabric: {
+    database(name: string): Promise<Database>
+    /** Tells whether there is a database, without making it. */
+    find?(name: string): Promise<unknown>
+  }
+  /** Time, and chance that nobody can guess: below 2^48. */
+  readonly clock: { nowMs(): number; random(): number }
   /** Check credentials in constant time; without it, everyone is let in as `default`. `any` lets everyone in whatever
    *  they say, for clients inside the server's own process. */
   readonly authenticate?: ((user: string, password: string) => boolean) | 'any'
@@ -64,12 +71,12 @@ export interface RedisServer {
   readonly sessions: Map<number, Session>
   /** Whether clients must say credentials, have none to say, or may say any. */
   readonly credentials: 'needed' | 'none' | 'any'
+  /** The users, and what they may do. */
+  readonly access: AccessControl
   /** The database that connections begin in. */
   readonly firstDatabase: string
   /** Told of failures that are bugs of ours. */
   onBug(error: unknown): void
-  /** Check credentials. */
-  authenticate(user: string, password: string): boolean
   /** Begin a connection.
    *  @param options its database, when it is not the server's first */
   connect(transport: Transport, options?: { database?: string }): Session
@@ -92,16 +99,35 @@ export function resetCounters(counters: ServerCounters): void {
 }
 
 /** As Redis' user `default` without a password: any password is right, and no other user exists, unless any may be. */
-function defaultUser(who: 'any' | undefined): RedisServer['authenticate'] {
+function defaultUser(who: 'any' | undefined): (user: string, password: string) => boolean {
   return (user) => who === 'any' || user === 'default'
+}
+
+/** Let connections that came before the users were read stand as those that come now. */
+function greet({ sessions, access }: RedisServer): void {
+  for (const session of sessions.values()) session.welcome(access.welcomes())
+}
+
+/** End the connections of users that are gone. */
+function dismiss({ sessions }: RedisServer, gone: ReadonlySet<string>): void {
+  for (const session of [...sessions.values()]) if (gone.has(session.state.user)) session.closeSoon()
 }
 
 /** Make a server over a fabric. */
 export function createRedisServer(options: ServerOptions): RedisServer {
-  const { fabric, clock, info, authenticate } = options
+  const { fabric, clock, info, authenticate, database: firstDatabase = 'default' } = options
   const counters = {} as ServerCounters
   resetCounters(counters)
   let lastId = 0
+  const access = new AccessControl({
+    fabric,
+    database: firstDatabase,
+    program: PROGRAM,
+    needed: typeof authenticate === 'function',
+    authenticate: typeof authenticate === 'function' ? authenticate : defaultUser(authenticate),
+    read: () => greet(server),
+    gone: (names) => dismiss(server, names),
+  })
   const server: RedisServer = {
     fabric,
     clock,
@@ -110,16 +136,16 @@ export function createRedisServer(options: ServerOptions): RedisServer {
     commands: new CommandIndex(options.commands ?? commandTable),
     sessions: new Map(),
     credentials: authenticate === 'any' ? 'any' : authenticate === undefined ? 'none' : 'needed',
-    firstDatabase: options.database ?? 'default',
+    access,
+    firstDatabase,
     onBug: options.onBug ?? (() => undefined),
-    authenticate: typeof authenticate === 'function' ? authenticate : defaultUser(authenticate),
     connect(transport, { database = server.firstDatabase } = {}) {
       counters.connections += 1
       lastId += 1
       const state = firstState(lastId, transport, {
         nowMs: clock.nowMs(),
         database,
-        authenticated: server.credentials !== 'needed',
+        authenticated: access.welcomes(),
       })
       const session = new Session(server, transport, state)
       server.sessions.set(lastId, session)

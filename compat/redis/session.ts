@@ -15,6 +15,8 @@ import {
   REDIS_REQUEST_BYTES_MAX,
 } from '@dotdo/core/limits'
 import type { Database, Pending, Plan } from '@dotdo/core/shard'
+import { denialText } from './acl/check.ts'
+import { noteDenial } from './acl/note.ts'
 import { encodeValue, type Protocol, ReplyWriter, RequestDecoder } from './codec.ts'
 import type { Command } from './command.ts'
 import { errorReply } from './errors.ts'
@@ -72,7 +74,7 @@ export interface SessionState {
   db: number
   protocol: Protocol
   authenticated: boolean
-  user: string
+  user: Bin
   /** CLIENT REPLY: `skip` is for the next command, `skipping` for the one that runs. */
   reply: 'on' | 'off' | 'skip' | 'skipping'
   noEvict: boolean
@@ -116,6 +118,8 @@ export class Session {
   closing = false
   /** Settles when everything received so far has been run and written. */
   busy: Promise<void> = Promise.resolve()
+  /** Whether the client was let in by what it said, or by the host. */
+  private admitted = false
   /** Whether `run` is under way; it stays so once the connection is over. */
   private active = false
   private readonly decoder = new RequestDecoder()
@@ -176,7 +180,8 @@ export class Session {
   }
 
   /** Let the client in. */
-  admit(user: string): void {
+  admit(user: Bin): void {
+    this.admitted = true
     this.state.user = user
     this.state.authenticated = true
     this.decoder.authenticated = true
@@ -184,10 +189,22 @@ export class Session {
 
   /** Take the client's rights back, as RESET does. */
   expel(): void {
-    const welcome = this.server.credentials !== 'needed'
+    this.admitted = false
     this.state.user = 'default'
-    this.state.authenticated = welcome
-    this.decoder.authenticated = welcome
+    this.welcome(this.server.access.welcomes())
+  }
+
+  /** Say whether a client may begin without credentials; one that has been let in stays. */
+  welcome(open: boolean): void {
+    if (this.admitted) return
+    this.state.authenticated = open
+    this.decoder.authenticated = open
+  }
+
+  /** End the connection: when its replies are out if it is at work, else now. */
+  closeSoon(): void {
+    if (this.active) this.closing = true
+    else this.kill()
   }
 
   /** Open the session's database.
@@ -299,6 +316,8 @@ export class Session {
   private dispatch(argv: readonly Bin[]): Answer {
     const { state, server } = this
     const { multi } = state
+    const { access } = server
+    if (!access.ready) return access.load().then(() => this.dispatch(argv))
     let row: Row
     try {
       const { counters } = server
@@ -306,6 +325,7 @@ export class Session {
       row = server.commands.find(argv)
       counters.byCommand.set(row.name, (counters.byCommand.get(row.name) ?? 0) + 1)
       if (!state.authenticated && !row.noAuth) throw new Failure('unauthenticated', 'authentication required')
+      if (access.enforced) this.checkAccess(row, argv)
       if (multi && row.noMulti) throw new Failure('invalid', 'ERR Command not allowed inside a transaction')
       state.lastCommand = row.name
       if (multi && !row.immediate) return enqueue(multi, row, argv)
@@ -316,6 +336,16 @@ export class Session {
       throw error
     }
     return this.perform(row, argv)
+  }
+
+  /** Hold the user to the ACL; a denial is noted in its log.
+   *  @throws forbidden */
+  private checkAccess(row: Row, argv: readonly Bin[]): void {
+    const { state, server } = this
+    const denial = server.access.denial(state.user, row, argv)
+    if (denial === undefined) return
+    noteDenial(this, { ...denial, context: state.multi ? 'multi' : 'toplevel', user: state.user })
+    throw new Failure('forbidden', `NOPERM ${denialText(state.user, denial)}`)
   }
 
   private settle(answer: Value | Later | undefined): undefined {

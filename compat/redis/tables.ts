@@ -7,7 +7,7 @@
  *  4. A value that is null where there must be one is cold: it is in the lake alone. So rows as they are found have a
  *     `Stored` value, which nothing can be done with; the functions of engine/values.ts make it a Bin. */
 import { type Bin, binToJson, binToText, fromBin, textToBin, toBin } from '@dotdo/core/bytes'
-import { murmur3, type Relation, type RelationValue, type SqlValue, table } from '@dotdo/core/shard'
+import { internalTable, murmur3, type Relation, type RelationValue, type SqlValue, table } from '@dotdo/core/shard'
 
 /** The types a key can have. */
 export type KeyType = 'string' | 'hash'
@@ -168,4 +168,23 @@ export const fields = table<FieldRow>({
     ],
     payload: { column: 'value', isCold: ({ value }) => value === null, fromLake: valueFromLake },
   },
+})
+
+/** A user of the ACL. */
+export type UserRow = {
+  /** Users are of the server, not of a key: all are in slot 0 of the database that connections begin in. */
+  slot: number
+  name: Bin
+  /** What it may do, as ACL LIST says it; of passwords, their hashes. */
+  rules: Bin
+  /** 1 when the password that the server was started with is one of its own. */
+  password: number
+}
+
+/** Users: in no log, feed or query, as they hold hashes of passwords. */
+export const users = internalTable<UserRow>({
+  name: 'redis_users',
+  columns: { slot: 'integer', name: 'bin', rules: 'bin', password: 'integer' },
+  primaryKey: ['slot', 'name'],
+  withoutRowid: true,
 })

@@ -1,12 +1,15 @@
 /** For tests: a server over a real fabric in a folder of its own, and clients that speak bytes. Node only. */
+import { randomInt } from 'node:crypto'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fromBin, toBin } from '@dotdo/core/bytes'
 import { type NodeFabric, openFabric } from '@dotdo/core/host/node'
 import { redisProgram } from './program.ts'
+import { ReplyReader } from './real-redis.testing.ts'
 import { createRedisServer, type RedisServer, type ServerOptions } from './server.ts'
 import type { Session, Transport } from './session.ts'
+import type { Reply } from './transcript.testing.ts'
 
 /** A server to test, with a clock that is moved by hand (the shards have the real one). */
 export interface TestServer {
@@ -31,6 +34,8 @@ export interface TestClient {
   queuedBytes: number
   /** Send bytes. */
   send(bytes: string): void
+  /** Run one command, on a connection that speaks RESP3. */
+  run(...argv: readonly string[]): Promise<Reply>
   /** Send lines, each ended by CRLF, and read what has been answered when all is done. */
   ask(...lines: string[]): Promise<string>
 }
@@ -60,6 +65,15 @@ function connect(server: RedisServer, port: number): TestClient {
     send(bytes) {
       session.receive(fromBin(bytes))
     },
+    async run(...argv) {
+      client.send(`*${argv.length}\r\n${argv.map((word) => `$${word.length}\r\n${word}\r\n`).join('')}`)
+      await session.busy
+      const reader = new ReplyReader()
+      reader.feed(fromBin(client.received))
+      client.received = ''
+      const next = reader.next()
+      return next === undefined ? { error: 'no reply' } : next.reply
+    },
     async ask(...lines) {
       client.send(lines.map((line) => `${line}\r\n`).join(''))
       await session.busy
@@ -87,7 +101,7 @@ export async function openTestServer(
   const startedMs = 1_800_000_000_000
   let ports = 40_000
   const info = { version: '0.0.0', runId: '0'.repeat(40), durability: 'normal', startedMs } as const
-  const clock = { nowMs: () => test.nowMs }
+  const clock = { nowMs: () => test.nowMs, random: () => randomInt(2 ** 48 - 1) }
   const server = createRedisServer({ fabric, clock, info, onBug, ...rest })
   const test: TestServer = {
     server,

@@ -5,44 +5,13 @@ import { Failure } from '@dotdo/core/errors'
 import type { Row, Session } from '../session.ts'
 import { OK, type Value } from '../value.ts'
 import { syntaxError } from './arguments.ts'
+import { describeClient } from './client-line.ts'
 import { isPlainName, readInteger, setName } from './connection.ts'
 
 type Reader = (session: Session, argv: readonly Bin[]) => Value | undefined
 
-/** Describe a connection on one line, as CLIENT LIST does: only fields that are known here. */
-function describe({ state, transport, queuedInputBytes }: Session, nowMs: number): string {
-  const { multi } = state
-  const flags = `${multi ? 'x' : ''}${state.noEvict ? 'e' : ''}${state.noTouch ? 'T' : ''}` || 'N'
-  const seconds = (sinceMs: number) => Math.max(0, Math.floor((nowMs - sinceMs) / 1000))
-  const fields: [string, string | number][] = [
-    ['id', state.id],
-    ['addr', state.address],
-    ['laddr', state.localAddress],
-    ['name', state.name],
-    ['age', seconds(state.createdMs)],
-    ['idle', seconds(state.activeMs)],
-    ['flags', flags],
-    ['db', state.db],
-    ['sub', 0],
-    ['psub', 0],
-    ['ssub', 0],
-    ['multi', multi ? multi.queue.length : -1],
-    ['qbuf', queuedInputBytes],
-    ['multi-mem', multi?.sizeBytes ?? 0],
-    ['omem', transport.queuedBytes()],
-    ['cmd', state.lastCommand],
-    ['user', state.user],
-    ['redir', -1],
-    ['resp', state.protocol],
-    ['lib-name', state.libraryName],
-    ['lib-ver', state.libraryVersion],
-    ['database', state.database],
-  ]
-  return fields.map(([name, value]) => `${name}=${value}`).join(' ')
-}
-
 function describeAll(sessions: Iterable<Session>, nowMs: number): Value {
-  const lines = [...sessions].map((session) => `${describe(session, nowMs)}\n`)
+  const lines = [...sessions].map((session) => `${describeClient(session, nowMs)}\n`)
   return { verbatim: lines.join(''), format: 'txt' }
 }
 

@@ -1,5 +1,6 @@
 /** The table of commands: what drives dispatch, routing, COMMAND and the support page. */
 import type { Row } from '../session.ts'
+import { aclCommands } from './acl.ts'
 import { clientCommands } from './client.ts'
 import { clusterCommands } from './cluster.ts'
 import { connectionCommands } from './connection.ts'
@@ -16,6 +17,7 @@ const groups: readonly (readonly Row[])[] = [
   clientCommands,
   clusterCommands,
   serverCommands,
+  aclCommands,
   introspectionCommands,
   transactionCommands,
   stringCommands,

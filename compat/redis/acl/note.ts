@@ -1,0 +1,16 @@
+/** Notes denials of a session in the log of the ACL. */
+import { describeClient } from '../commands/client-line.ts'
+import type { Session } from '../session.ts'
+import type { Noted } from './log.ts'
+
+/** Note a denial. */
+export function noteDenial(session: Session, denial: Omit<Noted, 'client'>): void {
+  const { server } = session
+  const nowMs = server.clock.nowMs()
+  const { reason, context, object, user } = denial
+  const noted = { reason, context, object, user, client: describeClient(session, nowMs) }
+  server.access.log.note(noted, nowMs, ACL_LOG_MAX)
+}
+
+/** Entries that ACL LOG keeps: Redis' acllog-max-len. */
+const ACL_LOG_MAX = 128
