@@ -92,6 +92,9 @@ export const PINS_MAX = 8_192
 export const AGGREGATE_ENTRIES_MAX = 1_000_000
 /** Fields of one HRANDFIELD with repetition, where the request alone says how many: bounds a reply's memory. */
 export const REDIS_RANDOM_FIELDS_MAX = 1_000_000
+/** Elements of Redis collections whose order one shard keeps in memory, some 60 bytes each; less when many shards
+ *  share a process. What is beyond is read again from SQLite when it is asked for. */
+export const REDIS_INDEXED_ELEMENTS_MAX = 200_000
 /** Worker threads of one server: more than the cores of any machine it runs on help nobody. */
 export const SHARD_THREADS_MAX = 256
 /** Redis connections served at once: Redis' own default of maxclients. */

@@ -156,7 +156,17 @@ describe('relations', () => {
     row: unknown,
   ) => Object.fromEntries((columns ?? []).map(({ name, value }) => [name, value(row as R)]))
   const key = (value: string | null, more: Partial<KeyRow> = {}): KeyRow => {
-    return { ...probeKey(0, 'k'), type: 'string', value, size: 0, expires: null, ...more }
+    return {
+      ...probeKey(0, 'k'),
+      type: 'string',
+      value,
+      size: 0,
+      expires: null,
+      head: null,
+      tail: null,
+      meta: null,
+      ...more,
+    }
   }
   const texts = ['', 'plain', textToBin('größer 𝕏'), 'a\0b', '\xef\xbb\xbfmarked']
 

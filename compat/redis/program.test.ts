@@ -294,7 +294,8 @@ describe('what people see', () => {
   })
 
   test('documents hold text as text and bytes as base64', () => {
-    const row = { slot: 1, db: 0, hash: 1, key: 'k', size: 0, expires: null }
+    const none = { head: null, tail: null, meta: null }
+    const row = { slot: 1, db: 0, hash: 1, key: 'k', size: 0, expires: null, ...none }
     expect(keys.document({ ...row, type: 'string', value: '\xff' })).toEqual({
       db: 0,
       key: 'k',

@@ -7,16 +7,14 @@ import { Failure } from '@dotdo/core/errors'
 import type { Row, Table, Tx } from '@dotdo/core/shard'
 import { type Call, type ColdRow, ColdRows, type Op, type Position, type Program } from '@dotdo/core/shard'
 import type { Command } from './command.ts'
-import { hashCommands } from './commands/hashes.ts'
-import { keyCommands } from './commands/keys.ts'
-import { scanCommands } from './commands/scan.ts'
-import { stringCommands } from './commands/strings.ts'
+import { shardCommands } from './commands/shard.ts'
+import { allElementTables } from './engine/elements.ts'
 import { sweepExpired } from './engine/expiry.ts'
 import { probeKey } from './engine/keys.ts'
 import { countKeys } from './engine/scan.ts'
-import { runUsers, type UsersArgs } from './engine/users.ts'
+import { runUsers, type UsersArgs, users } from './engine/users.ts'
 import { errorReply } from './errors.ts'
-import { fields, keys, users } from './tables.ts'
+import { keys } from './tables.ts'
 import type { Value } from './value.ts'
 
 /** The arguments of a command's call. */
@@ -47,9 +45,7 @@ export interface Keyspace {
 type Run = NonNullable<Command['run']>
 
 const runs: ReadonlyMap<string, Run> = new Map(
-  [...stringCommands, ...keyCommands, ...hashCommands, ...scanCommands].flatMap(({ name, run }): [string, Run][] =>
-    run === undefined ? [] : [[name, run]],
-  ),
+  shardCommands.flatMap(({ name, run }): [string, Run][] => (run === undefined ? [] : [[name, run]])),
 )
 
 function runCommand(tx: Tx, name: string, args: CommandArgs): Value {
@@ -60,9 +56,11 @@ function runCommand(tx: Tx, name: string, args: CommandArgs): Value {
 
 type Watch = ExecArgs['watches'][number]
 
+const watched: ReadonlySet<Table> = new Set([keys, ...allElementTables])
+
 /** Whether a change names the watched key: a truncate has only some columns, and names all that agree with them. */
 function names({ key, db }: Watch, table: Table, changed: Row, _: Op): boolean {
-  if (table !== keys && table !== fields) return false
+  if (!watched.has(table)) return false
   return (changed.key === undefined || changed.key === key) && (changed.db === undefined || changed.db === db)
 }
 
@@ -104,7 +102,7 @@ function keyspace(tx: Tx): Keyspace[] {
 /** The program `redis`. */
 export const redisProgram: Program = {
   name: 'redis',
-  tables: [keys, fields, users],
+  tables: [keys, ...allElementTables, users],
   run(tx: Tx, { name, args }: Call): unknown {
     if (name === 'exec') return exec(tx, args as ExecArgs)
     if (name === 'watch') return { position: tx.position, atMs: tx.nowMs } satisfies WatchMark

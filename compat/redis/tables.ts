@@ -1,16 +1,18 @@
-/** What Redis stores: a row a key, and a row a field of a hash.
+/** What Redis stores: a row a key, and a row a field of a hash; what other types hold stands in engine/elements.ts.
  *
  *  1. `hash` is a function of the key (of the field): 31 bits of murmur3. Inside a slot (a hash) rows are ordered by
  *     it, which gives SCAN and HSCAN a numeric cursor that inserts and deletes do not disturb (engine/scan.ts).
- *  2. A key of type `hash` has at least one field and `size` is their number; a string has its `value`.
+ *  2. A key that is no string has at least one element (a stream may have none) and `size` is their number; a string
+ *     has its `value`.
  *  3. `expires` is the last millisecond at which the key is alive: Redis expires a key when now > expires.
  *  4. A value that is null where there must be one is cold: it is in the lake alone. So rows as they are found have a
  *     `Stored` value, which nothing can be done with; the functions of engine/values.ts make it a Bin. */
-import { type Bin, binToJson, binToText, fromBin, textToBin, toBin } from '@dotdo/core/bytes'
-import { internalTable, murmur3, type Relation, type RelationValue, type SqlValue, table } from '@dotdo/core/shard'
+import { type Bin, binToJson } from '@dotdo/core/bytes'
+import { murmur3, type SqlValue, table } from '@dotdo/core/shard'
+import { idOf, idPart, keyColumns, nameColumn, timeColumn, valueColumns, valueFromLake } from './engine/columns.ts'
 
 /** The types a key can have. */
-export type KeyType = 'string' | 'hash'
+export type KeyType = 'string' | 'hash' | 'list' | 'set' | 'zset' | 'stream'
 
 /** A value as a row holds it: a Bin, or null when there is none or when it is cold. Typed so that no code reads it
  *  without asking for it. */
@@ -25,10 +27,15 @@ export type KeyRow = {
   type: KeyType
   /** The value of a string; null for other types. */
   value: Stored
-  /** How many fields a hash has; 0 for a string. */
+  /** How many elements it has; 0 for a string. */
   size: number
   /** When it expires, in ms since 1970; null for never. */
   expires: number | null
+  /** The positions of a list's first and last items; null for other types. */
+  head: number | null
+  tail: number | null
+  /** What else a type keeps of a key: 'sparse' for a list with gaps, the state of a stream; else null. */
+  meta: Bin | null
 }
 
 /** A field of a hash. */
@@ -39,57 +46,6 @@ export type FieldRow = {
   hash: number
   field: Bin
   value: Stored
-}
-
-/** Write a key or field so that `/` can join it to others: text stays text, other bytes become %XX. */
-function idPart(bin: Bin): string {
-  if (!/[%/\x80-\xff]/.test(bin)) return bin
-  const text = textOf(bin)
-  if (text !== undefined) return /[%/]/.test(text) ? text.replace(/[%/]/g, (c) => (c === '%' ? '%25' : '%2F')) : text
-  return escapeBytes(bin)
-}
-
-function escapeBytes(bin: Bin): string {
-  return bin.replace(/[^!-~]|[%/]/g, (char) => `%${char.charCodeAt(0).toString(16).toUpperCase().padStart(2, '0')}`)
-}
-
-/** As `binToText`, without decoding what needs none. */
-function textOf(bin: Bin): string | undefined {
-  return /[\x80-\xff]/.test(bin) ? binToText(bin) : bin
-}
-
-/** The columns of a value: text in one, other bytes in the other, so that both can be asked for as what they are. */
-function valueColumns<R extends { value: Stored }>(): Relation<R>['columns'] {
-  const text = (value: Stored) => (value === null ? undefined : textOf(value as Bin))
-  return [
-    { name: 'value', type: 'string', value: ({ value }) => text(value) ?? null },
-    {
-      name: 'bytes',
-      type: 'binary',
-      value: ({ value }) => (value === null || text(value) !== undefined ? null : fromBin(value as Bin)),
-    },
-  ]
-}
-
-/** Read a value from its columns. */
-function valueFromLake({ value, bytes }: { readonly [name: string]: RelationValue }): Stored {
-  if (typeof value === 'string') return textToBin(value)
-  return bytes instanceof Uint8Array ? toBin(bytes) : null
-}
-
-/** A name as people see it: text, or bytes in the form that they have in ids. */
-function nameColumn(bin: Bin): string {
-  return textOf(bin) ?? escapeBytes(bin)
-}
-
-/** Microseconds since 1970, as far as a number goes: to the year 2255. */
-function timeColumn(timeMs: number | null): number | null {
-  return timeMs === null ? null : Math.max(-Number.MAX_SAFE_INTEGER, Math.min(timeMs * 1000, Number.MAX_SAFE_INTEGER))
-}
-
-/** Database 0 goes without saying; as parts hold no `/`, the number of parts tells whether it was left out. */
-function idOf(db: number | undefined, path: string): string {
-  return db === undefined || db === 0 ? path : `${db}/${path}`
 }
 
 /** The keys of all numbered databases. */
@@ -105,6 +61,9 @@ export const keys = table<KeyRow>({
     value: 'bin?',
     size: 'integer',
     expires: 'integer?',
+    head: 'real?',
+    tail: 'real?',
+    meta: 'bin?',
   },
   primaryKey: ['slot', 'db', 'hash', 'key'],
   withoutRowid: true,
@@ -125,8 +84,7 @@ export const keys = table<KeyRow>({
   documentId: ({ db, key = '' }) => idOf(db, idPart(key)),
   relation: {
     columns: [
-      { name: 'db', type: 'int', required: true, value: ({ db }) => db },
-      { name: 'key', type: 'string', required: true, value: ({ key }) => nameColumn(key) },
+      ...keyColumns<KeyRow>(),
       { name: 'type', type: 'string', required: true, value: ({ type }) => type },
       ...valueColumns<KeyRow>(),
       { name: 'size', type: 'long', required: true, value: ({ size }) => size },
@@ -161,30 +119,10 @@ export const fields = table<FieldRow>({
   documentId: ({ db, key = '', field = '' }) => idOf(db, `${idPart(key)}/${idPart(field)}`),
   relation: {
     columns: [
-      { name: 'db', type: 'int', required: true, value: ({ db }) => db },
-      { name: 'key', type: 'string', required: true, value: ({ key }) => nameColumn(key) },
+      ...keyColumns<FieldRow>(),
       { name: 'field', type: 'string', required: true, value: ({ field }) => nameColumn(field) },
       ...valueColumns<FieldRow>(),
     ],
     payload: { column: 'value', isCold: ({ value }) => value === null, fromLake: valueFromLake },
   },
-})
-
-/** A user of the ACL. */
-export type UserRow = {
-  /** Users are of the server, not of a key: all are in slot 0 of the database that connections begin in. */
-  slot: number
-  name: Bin
-  /** What it may do, as ACL LIST says it; of passwords, their hashes. */
-  rules: Bin
-  /** 1 when the password that the server was started with is one of its own. */
-  password: number
-}
-
-/** Users: in no log, feed or query, as they hold hashes of passwords. */
-export const users = internalTable<UserRow>({
-  name: 'redis_users',
-  columns: { slot: 'integer', name: 'bin', rules: 'bin', password: 'integer' },
-  primaryKey: ['slot', 'name'],
-  withoutRowid: true,
 })

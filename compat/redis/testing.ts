@@ -4,18 +4,11 @@ import { Failure } from '@dotdo/core/errors'
 import type { Call, Clock, ShardLimits } from '@dotdo/core/shard'
 import { openTestShard, type TestShard } from '../../core/host/node/testing.ts'
 import type { Lake } from './cold.testing.ts'
-import type { Command } from './command.ts'
-import { hashCommands } from './commands/hashes.ts'
-import { keyCommands } from './commands/keys.ts'
-import { scanCommands } from './commands/scan.ts'
-import { stringCommands } from './commands/strings.ts'
+import { shardCommands } from './commands/shard.ts'
 import { errorReply } from './errors.ts'
 import { CommandIndex } from './lookup.ts'
 import { type ExecArgs, redisProgram } from './program.ts'
 import type { Value } from './value.ts'
-
-/** Every command that runs in a shard. */
-export const shardCommands: readonly Command[] = [...stringCommands, ...keyCommands, ...hashCommands, ...scanCommands]
 
 const index = new CommandIndex(new Map(shardCommands.map((row) => [row.name, row as never])))
 

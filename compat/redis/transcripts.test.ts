@@ -1,8 +1,9 @@
 /** Every transcript, against us and against a real Redis when one is installed. */
 import { readdirSync, readFileSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { shardCommands } from './commands/shard.ts'
 import { installedVersion, RealRedis } from './real-redis.testing.ts'
-import { shardCommands, TestRedis } from './testing.ts'
+import { TestRedis } from './testing.ts'
 import { atLeast, disagreements, type Exchange, parseTranscript, type Reply } from './transcript.testing.ts'
 
 const folder = new URL('./transcripts/', import.meta.url)

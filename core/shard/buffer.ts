@@ -172,6 +172,11 @@ export class BufferedTable {
     if (!this.young.delete(entry)) this.old.delete(entry)
   }
 
+  /** Have `work` done if what comes after this is undone. */
+  onUndo(work: () => void): void {
+    this.undo.push(work)
+  }
+
   /** Forget how to undo: the group is committed. */
   commit(): void {
     if (this.undo.length > 0) this.undo = []

@@ -41,6 +41,9 @@ export interface View {
   readonly position: Position
   /** What a program keeps in memory for this shard; emptied whenever the shard reads itself back from its file. */
   readonly memory: Map<string, unknown>
+  /** The part of its limits on memory that the shard may use now, above 0 to 1: what programs keep in `memory` obeys
+   *  it. */
+  readonly share: number
   /** Ask the log whether anything that `matches` has changed since a position.
    *  @param matches gets the key columns of each change (borrowed); of a truncate, the columns it was given
    *  @returns true also when the history since then is gone or is another one
@@ -107,6 +110,9 @@ export interface Tx extends View {
   record<R extends Row>(table: Table<R>, op: 'put' | 'delete', row: R, before?: R): void
   /** Run part of a call so that its throw undoes that part only. */
   attempt<T>(work: () => T): T
+  /** Have `work` done if what this call does from here on is undone: what `memory` derives from rows must follow
+   *  them. */
+  onUndo(work: () => void): void
   /** A random integer below 2^48. */
   random(): number
 }

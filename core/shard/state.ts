@@ -1,7 +1,7 @@
 /** What a shard has in memory: its log, its buffered tables, its ownership. All of it is read back from the database.
  * */
 
-import { Failure } from '../errors.ts'
+import { assert, Failure } from '../errors.ts'
 import { BufferedTable, type CacheLimits } from './buffer.ts'
 import type { Clock } from './clock.ts'
 import { type Capture, ChangeLog, type LogMark } from './log.ts'
@@ -38,7 +38,8 @@ export class ShardState {
   private readonly limits: ShardLimits
   /** What each buffer may keep now; they read it anew each time. */
   private readonly cache: CacheLimits = { rows: 1, bytes: 1 }
-  private share = 1
+  /** The part of its limits on memory that the shard may use now, above 0 to 1. */
+  share = 1
   private readonly buffers: BufferedTable[] = []
   private readonly byTable = new Map<Table, { shape: TableShape; buffer: BufferedTable | undefined; sql: Statements }>()
 
@@ -134,6 +135,13 @@ export class ShardState {
   rollback(mark: StateMark): void {
     this.log.rollback(mark.log)
     for (const [i, buffer] of this.buffers.entries()) buffer.rollback(mark.buffers[i] as number)
+  }
+
+  /** Have `work` done if the running call is undone, or the part of it that is under way. */
+  onUndo(work: () => void): void {
+    const [buffer] = this.buffers
+    assert(buffer !== undefined, 'a shard without buffered tables undoes nothing in memory')
+    buffer.onUndo(work)
   }
 
   /** The group is committed. */

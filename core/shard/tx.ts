@@ -58,6 +58,14 @@ export class ShardTx implements Tx {
     return this.state.memory
   }
 
+  get share(): number {
+    return this.state.share
+  }
+
+  onUndo(work: () => void): void {
+    this.state.onUndo(work)
+  }
+
   get position(): Position {
     const { incarnation, ownership, log } = this.state
     return { incarnation, epoch: ownership.epoch, seq: log.seq }

@@ -30,6 +30,14 @@ export function toInteger(argument: Bin): number {
   return Number(toInt64(argument))
 }
 
+/** Parse how many elements are wanted.
+ *  @throws invalid when it is no integer, or negative */
+export function toCount(argument: Bin): number {
+  const value = parseInt64(argument)
+  if (value === undefined || value < 0) throw new Failure('invalid', 'ERR value is out of range, must be positive')
+  return Number(value)
+}
+
 /** Write an integer as a reply. */
 export function integerReply(value: Int64): Value {
   return typeof value === 'number' ? value : { int64: `${value}` }

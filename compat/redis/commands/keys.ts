@@ -3,10 +3,11 @@ import type { Bin } from '@dotdo/core/bytes'
 import { Failure } from '@dotdo/core/errors'
 import type { Tx } from '@dotdo/core/shard'
 import type { Command, Context, Scatter } from '../command.ts'
+import { allElementTables } from '../engine/elements.ts'
 import { parseInt64 } from '../engine/integers.ts'
 import { alive, copyKey, type Doomed, doom, findKey, type KeyProbe, probeKey, removeDoomed } from '../engine/keys.ts'
 import { readValue } from '../engine/values.ts'
-import { fields, type KeyRow, keys } from '../tables.ts'
+import { type KeyRow, keys } from '../tables.ts'
 import { OK, type Value } from '../value.ts'
 import { syntaxError, toInteger } from './arguments.ts'
 import { expireCommands } from './expire.ts'
@@ -117,23 +118,32 @@ function checkFlush(argv: Argv): void {
 
 function flushdb(tx: Tx, argv: Argv, { db }: Context): Value {
   checkFlush(argv)
-  tx.truncate(fields, { db })
+  for (const table of allElementTables) tx.truncate(table, { db })
   tx.truncate(keys, { db })
   return OK
 }
 
 function flushall(tx: Tx, argv: Argv): Value {
   checkFlush(argv)
-  tx.truncate(fields)
+  for (const table of allElementTables) tx.truncate(table)
   tx.truncate(keys)
   return OK
 }
 
-/** Strings as Redis would hold them when set; a hash is a tree of rows here, which is no listpack whatever its size. */
+/** Collections are trees of rows here, which are no listpacks whatever their size. */
+const encodings = {
+  hash: 'hashtable',
+  list: 'quicklist',
+  set: 'hashtable',
+  zset: 'skiplist',
+  stream: 'stream',
+} as const
+
+/** Strings as Redis would hold them when set. */
 function objectEncoding(tx: Tx, argv: Argv, { db }: Context): Value {
   const row = findKey(tx, db, argv[2] as Bin)
   if (row === undefined) return null
-  if (row.type === 'hash') return 'hashtable'
+  if (row.type !== 'string') return encodings[row.type]
   const value = readValue(tx, row)
   if (parseInt64(value) !== undefined) return 'int'
   return value.length <= 44 ? 'embstr' : 'raw'

@@ -4,12 +4,9 @@ import { aclCommands } from './acl.ts'
 import { clientCommands } from './client.ts'
 import { clusterCommands } from './cluster.ts'
 import { connectionCommands } from './connection.ts'
-import { hashCommands } from './hashes.ts'
 import { introspectionCommands } from './introspection.ts'
-import { keyCommands } from './keys.ts'
-import { scanCommands } from './scan.ts'
 import { serverCommands } from './server.ts'
-import { stringCommands } from './strings.ts'
+import { shardCommands } from './shard.ts'
 import { transactionCommands } from './transactions.ts'
 
 const groups: readonly (readonly Row[])[] = [
@@ -20,10 +17,7 @@ const groups: readonly (readonly Row[])[] = [
   aclCommands,
   introspectionCommands,
   transactionCommands,
-  stringCommands,
-  keyCommands,
-  hashCommands,
-  scanCommands,
+  shardCommands,
 ]
 
 /** Every command by its full name, `client|setname` among them. */

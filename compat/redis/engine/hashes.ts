@@ -2,7 +2,7 @@
 import { type Bin, fromBin, toBin } from '@dotdo/core/bytes'
 import type { Tx, View } from '@dotdo/core/shard'
 import { type FieldRow, fields, type KeyRow, keys } from '../tables.ts'
-import { alive, checkSize, findKey, placeOf, probeKey, putKey, removeFields, selectFields, wrongType } from './keys.ts'
+import { alive, checkSize, findKey, newKey, placeOf, probeKey, putKey, removeElements, wrongType } from './keys.ts'
 import { type FieldCells, type Pair, pairsOf, readFieldValue, readFieldValues } from './values.ts'
 
 /** Find a hash that is alive.
@@ -57,7 +57,7 @@ export function setFields(tx: Tx, db: number, argv: readonly Bin[], from: number
   for (let i = from; i < argv.length; i += 2) {
     checkSize(key, (argv[i] as Bin).length + (argv[i + 1] as Bin).length)
   }
-  if (row === undefined && stored?.type === 'hash') removeFields(tx, stored)
+  if (row === undefined && stored !== undefined) removeElements(tx, stored)
   let added = 0
   for (let i = from; i < argv.length; i += 2) {
     const field = argv[i] as Bin
@@ -65,7 +65,7 @@ export function setFields(tx: Tx, db: number, argv: readonly Bin[], from: number
     if (tx.find(fields, put) === undefined) added++
     tx.put(fields, put)
   }
-  if (row === undefined) putKey(tx, { ...probe, type: 'hash', value: null, size: added, expires: null })
+  if (row === undefined) putKey(tx, newKey(probe, 'hash', added))
   else if (added > 0) putKey(tx, { ...row, size: row.size + added })
   return added
 }
@@ -82,6 +82,9 @@ export function removeNamedFields(tx: Tx, db: number, key: Bin, names: readonly 
   else if (removed > 0) putKey(tx, { ...row, size: row.size - removed })
   return removed
 }
+
+/** Reads the fields of a hash, as `FieldCells`. */
+const selectFields = 'select hash, field, value from redis_fields where slot = ? and db = ? and key = ?'
 
 /** Read all fields as they stand in SQL.
  *  @cost one row a field, and the slot's dirty rows settled */

@@ -4,13 +4,15 @@
  *  2. Writers get the row as it is `stored`, expired or not: what replaces it must know what it leaves behind.
  *  3. What a command needs of SQL it reads before its first write: one that settles after it wrote is undone and run
  *     again by the shard, in a savepoint. */
-import { type Bin, fromBin, toBin } from '@dotdo/core/bytes'
+import { type Bin, fromBin } from '@dotdo/core/bytes'
 import { Failure } from '@dotdo/core/errors'
 import { SQL_ROW_BYTES_MAX } from '@dotdo/core/limits'
-import { crc16Slot, murmur3, type Tx, type View } from '@dotdo/core/shard'
-import { fields, type KeyRow, keys } from '../tables.ts'
+import { crc16Slot, murmur3, type Row, type Table, type Tx, type View } from '@dotdo/core/shard'
+import { type KeyRow, type KeyType, keys } from '../tables.ts'
 import { noteExpiry } from './due.ts'
-import { type FieldCells, pairsOf, readValue } from './values.ts'
+import { elementTables } from './elements.ts'
+import { changing, follow } from './indexes.ts'
+import { readValue } from './values.ts'
 
 /** What names a key: the primary key of its row. */
 export type KeyProbe = Pick<KeyRow, 'slot' | 'db' | 'hash' | 'key'>
@@ -51,7 +53,12 @@ export function checkSize(key: Bin, valueBytes: number): void {
   throw new Failure('limit', `ERR string exceeds maximum allowed size (${SQL_ROW_BYTES_MAX} bytes, its key included)`)
 }
 
-/** Store a key's row; whatever it replaces must hold no fields. */
+/** Make the row of a new key that is no string. */
+export function newKey({ slot, db, hash, key }: KeyProbe, type: KeyType, size: number): KeyRow {
+  return { slot, db, hash, key, type, value: null, size, expires: null, head: null, tail: null, meta: null }
+}
+
+/** Store a key's row; whatever it replaces must hold no elements. */
 export function putKey(tx: Tx, row: KeyRow): void {
   if (row.expires !== null) noteExpiry(tx, row.slot, row.expires)
   tx.put(keys, row)
@@ -69,51 +76,50 @@ export function putString(
 ): void {
   const { slot, db, hash, key } = probe
   checkSize(key, value.length)
-  if (stored !== undefined && stored.type === 'hash') removeFields(tx, stored)
+  if (stored !== undefined && stored.type !== 'string') removeElements(tx, stored)
   if (expires !== null) noteExpiry(tx, slot, expires)
-  tx.put(keys, { slot, db, hash, key, type: 'string', value, size: 0, expires })
+  tx.put(keys, { slot, db, hash, key, type: 'string', value, size: 0, expires, head: null, tail: null, meta: null })
 }
 
-/** Reads the fields of a hash, as `FieldCells`. */
-export const selectFields = 'select hash, field, value from redis_fields where slot = ? and db = ? and key = ?'
-
-/** A key about to go, and where its fields are. */
+/** A key about to go, and its elements by their primary keys. */
 export interface Doomed {
   readonly row: KeyRow
-  readonly places: readonly FieldPlace[]
+  readonly elements: readonly { readonly table: Table; readonly rows: readonly Row[] }[]
 }
 
-type FieldPlace = readonly [hash: number, field: Bin]
+/** Read the elements of a key as they stand in SQL.
+ *  @param columns their names, joined by commas
+ *  @cost one row an element, and the slot's dirty rows settled */
+function readElements(view: View, table: Table, { slot, db, key }: KeyRow, columns: string): Row[] {
+  view.settle(table, slot, slot)
+  const statement = `select ${columns} from ${table.name} where slot = ? and db = ? and key = ?`
+  return view.all(statement, slot, db, fromBin(key)).map((row) => view.fromSql(table, row))
+}
 
 /** Look at what must go with a key. */
 export function doom(view: View, row: KeyRow): Doomed {
-  if (row.type !== 'hash') return { row, places: [] }
-  const { slot, db, key } = row
-  view.settle(fields, slot, slot)
-  const found = view.raw(
-    'select hash, field from redis_fields where slot = ? and db = ? and key = ?',
-    slot,
-    db,
-    fromBin(key),
-  )
-  return { row, places: found.map(([hash, field]): FieldPlace => [hash as number, toBin(field as Uint8Array)]) }
+  const elements = elementTables[row.type].map((table) => ({
+    table,
+    rows: readElements(view, table, row, table.primaryKey.join(', ')),
+  }))
+  return { row, elements }
 }
 
-/** Remove the fields, one by one: consumers see each go, and no savepoint is needed.
- *  @cost a look-up and a log entry a field */
-function removePlaces(tx: Tx, { row: { slot, db, key }, places }: Doomed): void {
-  for (const [hash, field] of places) tx.remove(fields, { slot, db, key, hash, field })
+/** Remove the elements, one by one: consumers see each go, and no savepoint is needed.
+ *  @cost a look-up and a log entry an element */
+function removeAll(tx: Tx, { elements }: Doomed): void {
+  for (const { table, rows } of elements) for (const row of rows) tx.remove(table, row)
 }
 
-/** Remove the fields of a hash. */
-export function removeFields(tx: Tx, row: KeyRow): void {
-  removePlaces(tx, doom(tx, row))
+/** Remove the elements of a key. */
+export function removeElements(tx: Tx, row: KeyRow): void {
+  removeAll(tx, doom(tx, row))
 }
 
 /** Remove a key with all that was found of it.
  *  @returns whether it was still there */
 export function removeDoomed(tx: Tx, doomed: Doomed): boolean {
-  removePlaces(tx, doomed)
+  removeAll(tx, doomed)
   const { slot, db, hash, key } = doomed.row
   return tx.remove(keys, { slot, db, hash, key })
 }
@@ -125,26 +131,31 @@ export function removeKey(tx: Tx, stored: KeyRow): void {
 
 /** Set or take away when a key expires; a time that has come removes the key at once. */
 export function setExpires(tx: Tx, row: KeyRow, expires: number | null): void {
-  if (expires !== null && expires <= tx.nowMs) removeKey(tx, row)
-  else putKey(tx, { ...row, expires })
+  if (expires !== null && expires <= tx.nowMs) return removeKey(tx, row)
+  const index = changing(tx, row)
+  const next = { ...row, expires }
+  putKey(tx, next)
+  follow(tx, index, next)
 }
 
 /** Copy a key, its expiry included, to another name; whatever is there is replaced.
  *  @param stored the target's row as it is in the table */
 export function copyKey(tx: Tx, source: KeyRow, target: KeyProbe, stored: KeyRow | undefined): void {
   const value = source.type === 'string' ? readValue(tx, source) : null
-  checkSize(target.key, value?.length ?? 0)
-  let cells: readonly FieldCells[] = []
-  if (source.type === 'hash') {
-    tx.settle(fields, source.slot, source.slot)
-    cells = tx.raw(selectFields, source.slot, source.db, fromBin(source.key)) as unknown as FieldCells[]
-  }
-  const pairs = pairsOf(tx, source, cells)
-  for (const [field, stored] of pairs) checkSize(target.key, field.length + stored.length)
-  if (stored?.type === 'hash') removeFields(tx, stored)
   const { slot, db, hash, key } = target
+  checkSize(key, value?.length ?? 0)
+  const elements = elementTables[source.type].map((table) => {
+    const rows = readElements(tx, table, source, Object.keys(table.columns).join(', '))
+    return { table, rows: tx.wholeAll(table, rows) }
+  })
+  for (const { rows } of elements) for (const row of rows) checkElement(key, row)
+  if (stored !== undefined) removeElements(tx, stored)
   putKey(tx, { ...source, value, slot, db, hash, key })
-  for (const [i, [field, value]] of pairs.entries()) {
-    tx.put(fields, { slot, db, key, hash: (cells[i] as FieldCells)[0], field, value })
-  }
+  for (const { table, rows } of elements) for (const row of rows) tx.put(table, { ...row, slot, db, key })
+}
+
+function checkElement(key: Bin, { key: _, ...rest }: Row): void {
+  let sizeBytes = 0
+  for (const value of Object.values(rest)) if (typeof value === 'string') sizeBytes += value.length
+  checkSize(key, sizeBytes)
 }

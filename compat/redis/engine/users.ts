@@ -1,7 +1,25 @@
 /** The users of the ACL, kept: they outlive the server, and every server of a database knows them. */
 import type { Bin } from '@dotdo/core/bytes'
-import type { Tx } from '@dotdo/core/shard'
-import { type UserRow, users } from '../tables.ts'
+import { internalTable, type Tx } from '@dotdo/core/shard'
+
+/** A user of the ACL. */
+export type UserRow = {
+  /** Users are of the server, not of a key: all are in slot 0 of the database that connections begin in. */
+  slot: number
+  name: Bin
+  /** What it may do, as ACL LIST says it; of passwords, their hashes. */
+  rules: Bin
+  /** 1 when the password that the server was started with is one of its own. */
+  password: number
+}
+
+/** Users: in no log, feed or query, as they hold hashes of passwords. */
+export const users = internalTable<UserRow>({
+  name: 'redis_users',
+  columns: { slot: 'integer', name: 'bin', rules: 'bin', password: 'integer' },
+  primaryKey: ['slot', 'name'],
+  withoutRowid: true,
+})
 
 /** The slot that all users are in. */
 export const USERS_SLOT = 0

@@ -1,0 +1,213 @@
+/** The orders of collections that are in memory: made from rows when first asked for, kept up with writes, dropped when
+ *  others need the room.
+ *
+ *  1. An index belongs to one version of its key's row. Whoever changes elements tells the index of each before its
+ *     row is written, and at last of the key's row (`changing`, `follow`); a row that came another way (with its
+ *     slot, after a restore) makes the index void.
+ *  2. What a call did to an index cannot be undone: when the call is, the index is dropped, and made anew from the
+ *     rows.
+ *  3. Indexes share REDIS_INDEXED_ELEMENTS_MAX elements of memory a shard; one that needs more alone keeps an
+ *     outline. */
+import { type Bin, fromBin, toBin } from '@dotdo/core/bytes'
+import { assert } from '@dotdo/core/errors'
+import { REDIS_INDEXED_ELEMENTS_MAX } from '@dotdo/core/limits'
+import type { Table, Tx, View } from '@dotdo/core/shard'
+import type { KeyRow } from '../tables.ts'
+import { items, members, scores } from './elements.ts'
+import { type Elements, LEAF_SIZE, Ranked } from './ranked.ts'
+
+/** By which columns the elements of a type are ordered. */
+interface Ordering {
+  readonly table: Table
+  readonly order: string
+  /** Undefined where the first alone tells elements apart. */
+  readonly name: string | undefined
+}
+
+const orderings: { readonly [type: string]: Ordering } = {
+  list: { table: items, order: 'position', name: undefined },
+  set: { table: members, order: 'hash', name: 'member' },
+  zset: { table: scores, order: 'score', name: 'member' },
+}
+
+/** An index takes as much room as so many elements when it has none. */
+const INDEX_OVERHEAD = 8
+
+/** The order of one key's elements, as it is in memory. */
+export interface Index {
+  readonly ranked: Ranked
+  /** The key's row as it was stored last. */
+  row: KeyRow
+  /** The elements in memory that have been counted. */
+  counted: number
+  readonly drop: () => void
+}
+
+interface Indexes {
+  readonly byKey: Map<string, Index>
+  /** Elements in memory, of all indexes. */
+  loaded: number
+}
+
+function indexesOf(view: View): Indexes {
+  const known = view.memory.get('redis.indexes') as Indexes | undefined
+  if (known !== undefined) return known
+  const indexes: Indexes = { byKey: new Map(), loaded: 0 }
+  view.memory.set('redis.indexes', indexes)
+  return indexes
+}
+
+function nameOf({ db, key }: Pick<KeyRow, 'db' | 'key'>): string {
+  return `${db}/${key}`
+}
+
+/** Keep an index of a key. */
+function begin(indexes: Indexes, row: KeyRow, ranked: Ranked): Index {
+  const name = nameOf(row)
+  indexes.byKey.get(name)?.drop()
+  const index: Index = {
+    ranked,
+    row,
+    counted: INDEX_OVERHEAD,
+    drop() {
+      if (indexes.byKey.get(name) !== index) return
+      indexes.byKey.delete(name)
+      indexes.loaded -= index.counted
+    },
+  }
+  indexes.byKey.set(name, index)
+  indexes.loaded += INDEX_OVERHEAD
+  return index
+}
+
+/** Find the index of a key's row, if it is in memory. */
+function recall(indexes: Indexes, row: KeyRow): Index | undefined {
+  const index = indexes.byKey.get(nameOf(row))
+  if (index === undefined || index.row === row) return index
+  index.drop()
+  return undefined
+}
+
+function count(indexes: Indexes, index: Index): void {
+  const now = index.ranked.loaded + INDEX_OVERHEAD
+  indexes.loaded += now - index.counted
+  index.counted = now
+}
+
+/** Make room: the indexes used least recently go, and of the one that stays all but one leaf if need be. */
+function makeRoom(view: View, indexes: Indexes, current: Index, rank: number): void {
+  count(indexes, current)
+  const max = REDIS_INDEXED_ELEMENTS_MAX * view.share
+  if (indexes.loaded <= max) return
+  for (const index of indexes.byKey.values()) {
+    if (index !== current) index.drop()
+    if (indexes.loaded <= max) return
+  }
+  current.ranked.unload(rank)
+  count(indexes, current)
+}
+
+/** Make the function that reads elements of a key from SQL. */
+function reader(view: View, row: KeyRow): (order: number, name: Bin, count: number) => Elements {
+  const { table, order, name } = orderings[row.type] as Ordering
+  const { slot, db } = row
+  const key = fromBin(row.key)
+  const columns = name === undefined ? order : `${order}, ${name}`
+  const from = name === undefined ? `${order} >= ?` : `(${order}, ${name}) >= (?, ?)`
+  const statement = `select ${columns} from ${table.name} where slot = ? and db = ? and key = ? and ${from}
+    order by ${columns} limit ?`
+  return (first, firstName, count) => {
+    view.settle(table, slot, slot)
+    const bound = name === undefined ? [first] : [first, fromBin(firstName)]
+    return toElements(view.raw(statement, slot, db, key, ...bound, count))
+  }
+}
+
+function toElements(rows: readonly (readonly unknown[])[]): Elements {
+  const elements: Elements = { orders: [], names: [] }
+  for (const [order, name] of rows) {
+    elements.orders.push(order as number)
+    elements.names.push(name === undefined ? '' : toBin(name as Uint8Array))
+  }
+  return elements
+}
+
+/** Read the first element of every leaf. */
+function readOutline(view: View, row: KeyRow): Elements {
+  const { table, order, name } = orderings[row.type] as Ordering
+  view.settle(table, row.slot, row.slot)
+  const columns = name === undefined ? order : `${order}, ${name}`
+  const statement = `select ${columns} from (
+      select ${columns}, row_number() over (order by ${columns}) as at from ${table.name}
+      where slot = ? and db = ? and key = ?)
+    where at % ${LEAF_SIZE} = 1 order by ${columns}`
+  return toElements(view.raw(statement, row.slot, row.db, fromBin(row.key)))
+}
+
+function build(view: View, row: KeyRow): Ranked {
+  const read = reader(view, row)
+  const ranked = new Ranked(read)
+  if (row.size <= REDIS_INDEXED_ELEMENTS_MAX * view.share * 0.25) {
+    ranked.fill(read(Number.NEGATIVE_INFINITY, '', row.size))
+  } else ranked.outline(readOutline(view, row), row.size)
+  assert(ranked.size === row.size, `a key of ${row.size} elements has ${ranked.size} rows`)
+  return ranked
+}
+
+/** Ask the order of a key's elements something.
+ *  @param row the key's row as it is now
+ *  @param rank whereabouts the question is, when that is known
+ *  @cost the first time, reads every element, or for large ones the first of each leaf; then O(log n) and what is
+ *  read */
+export function ask<T>(view: View, row: KeyRow, question: (ranked: Ranked) => T, rank = 0): T {
+  const indexes = indexesOf(view)
+  let index = recall(indexes, row)
+  if (index === undefined) index = begin(indexes, row, build(view, row))
+  else index.ranked.read = reader(view, row)
+  const answer = question(index.ranked)
+  // The one used last stands last.
+  if (indexes.byKey.size > 1) {
+    const name = nameOf(row)
+    indexes.byKey.delete(name)
+    indexes.byKey.set(name, index)
+  }
+  makeRoom(view, indexes, index, rank)
+  return answer
+}
+
+/** Begin to change the elements of a key; before its rows are.
+ *  @param row the key's row as it is
+ *  @returns the index, to be told of every element before its row is written, and at last of the key's row; undefined
+ *  when none is in memory */
+export function changing(tx: Tx, row: KeyRow): Index | undefined {
+  const index = recall(indexesOf(tx), row)
+  if (index === undefined) return undefined
+  index.ranked.read = reader(tx, row)
+  tx.onUndo(index.drop)
+  return index
+}
+
+/** End a change, when the rows are written.
+ *  @param row the key's row as it is stored now */
+export function follow(tx: Tx, index: Index | undefined, row: KeyRow): void {
+  if (index === undefined) return
+  index.row = row
+  makeRoom(tx, indexesOf(tx), index, index.ranked.size)
+}
+
+/** Begin the index of a new key.
+ *  @param row the key's row as it is stored now
+ *  @param elements all it has, in order */
+export function indexNew(tx: Tx, row: KeyRow, elements: Elements): void {
+  const indexes = indexesOf(tx)
+  const ranked = new Ranked(reader(tx, row))
+  ranked.fill(elements)
+  const index = begin(indexes, row, ranked)
+  tx.onUndo(index.drop)
+  makeRoom(tx, indexes, index, ranked.size)
+}
+
+/** Tell how many elements the index of a key holds in memory, undefined when there is none: for tests. */
+export function loadedElements(view: View, row: KeyRow): number | undefined {
+  return recall(indexesOf(view), row)?.ranked.loaded
+}
