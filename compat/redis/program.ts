@@ -1,7 +1,7 @@
 /** Redis as a shard runs it: the command table's functions, transactions, and active expiry.
  *
  *  Calls: a command's name with `{ argv, db }`; `exec`; `watch`, which answers what `exec` needs to see that
- *  a key has changed; `keyspace`, which counts; `users`, which keeps the users of the ACL. */
+ *  a key has changed; `keyspace` and `slotkeys`, which count and list; `users`, which keeps the users of the ACL. */
 import type { Bin } from '@dotdo/core/bytes'
 import { Failure } from '@dotdo/core/errors'
 import type { Row, Table, Tx } from '@dotdo/core/shard'
@@ -12,6 +12,7 @@ import { allElementTables } from './engine/elements.ts'
 import { sweepExpired } from './engine/expiry.ts'
 import { probeKey } from './engine/keys.ts'
 import { countKeys } from './engine/scan.ts'
+import { type SlotKeysArgs, slotKeys } from './engine/slot-keys.ts'
 import { runUsers, type UsersArgs, users } from './engine/users.ts'
 import { errorReply } from './errors.ts'
 import { keys } from './tables.ts'
@@ -107,10 +108,11 @@ export const redisProgram: Program = {
     if (name === 'exec') return exec(tx, args as ExecArgs)
     if (name === 'watch') return { position: tx.position, atMs: tx.nowMs } satisfies WatchMark
     if (name === 'keyspace') return keyspace(tx)
+    if (name === 'slotkeys') return slotKeys(tx, args as SlotKeysArgs)
     if (name === 'users') return runUsers(tx, args as UsersArgs)
     return runCommand(tx, name, args as CommandArgs)
   },
   // These truncate, or settle after they wrote; the others read what they need of SQL before their first write.
-  writesSql: ({ name }: Call) => ['exec', 'flushdb', 'flushall', 'users'].includes(name),
+  writesSql: ({ name }: Call) => ['exec', 'flushdb', 'flushall', 'swapdb', 'users'].includes(name),
   sweep: sweepExpired,
 }

@@ -1,8 +1,10 @@
 /** The Redis server without sockets: it knows its sessions, its commands and what it can say of itself. */
-import type { Database } from '@dotdo/core/shard'
+import type { Clock, Database } from '@dotdo/core/shard'
 import { AccessControl } from './acl/access.ts'
 import { commandTable } from './commands/table.ts'
+import { Config } from './config.ts'
 import { CommandIndex } from './lookup.ts'
+import { Measured } from './measured.ts'
 import { PROGRAM } from './routing.ts'
 import { type Row, Session, type SessionState, type Transport } from './session.ts'
 
@@ -46,8 +48,8 @@ export interface ServerOptions {
     /** Tells whether there is a database, without making it. */
     find?(name: string): Promise<unknown>
   }
-  /** Time, and chance that nobody can guess: below 2^48. */
-  readonly clock: { nowMs(): number; random(): number }
+  /** Time, and chance that nobody can guess. */
+  readonly clock: Pick<Clock, 'nowMs' | 'random' | 'after'>
   /** Check credentials in constant time; without it, everyone is let in as `default`. `any` lets everyone in whatever
    *  they say, for clients inside the server's own process. */
   readonly authenticate?: ((user: string, password: string) => boolean) | 'any'
@@ -71,6 +73,9 @@ export interface RedisServer {
   readonly sessions: Map<number, Session>
   /** Whether clients must say credentials, have none to say, or may say any. */
   readonly credentials: 'needed' | 'none' | 'any'
+  readonly config: Config
+  /** How long commands took. */
+  readonly measured: Measured
   /** The users, and what they may do. */
   readonly access: AccessControl
   /** The database that connections begin in. */
@@ -119,6 +124,7 @@ export function createRedisServer(options: ServerOptions): RedisServer {
   const counters = {} as ServerCounters
   resetCounters(counters)
   let lastId = 0
+  const config = new Config(info)
   const access = new AccessControl({
     fabric,
     database: firstDatabase,
@@ -137,6 +143,8 @@ export function createRedisServer(options: ServerOptions): RedisServer {
     sessions: new Map(),
     credentials: authenticate === 'any' ? 'any' : authenticate === undefined ? 'none' : 'needed',
     access,
+    config,
+    measured: new Measured(config),
     firstDatabase,
     onBug: options.onBug ?? (() => undefined),
     connect(transport, { database = server.firstDatabase } = {}) {

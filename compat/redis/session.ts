@@ -20,6 +20,7 @@ import { noteDenial } from './acl/note.ts'
 import { encodeValue, type Protocol, ReplyWriter, RequestDecoder } from './codec.ts'
 import type { Command } from './command.ts'
 import { errorReply } from './errors.ts'
+import type { Taken } from './measured.ts'
 import { findKeys, Later, planCommand } from './routing.ts'
 import type { RedisServer } from './server.ts'
 import type { Value } from './value.ts'
@@ -127,6 +128,8 @@ export class Session {
   private readonly chunks: Uint8Array[] = []
   private waitingBytes = 0
   private outcomes: Outcome[] = []
+  /** The commands of the batch whose replies are not out. */
+  private taken: Taken[] = []
   private batchSize = 0
   private batchMax = REDIS_BATCH_COMMANDS_FIRST
   private plan: Plan | undefined = undefined
@@ -328,6 +331,7 @@ export class Session {
       if (access.enforced) this.checkAccess(row, argv)
       if (multi && row.noMulti) throw new Failure('invalid', 'ERR Command not allowed inside a transaction')
       state.lastCommand = row.name
+      this.taken.push({ row, argv, startedMs: server.clock.nowMs() })
       if (multi && !row.immediate) return enqueue(multi, row, argv)
     } catch (error) {
       if (multi) multi.broken = true
@@ -362,8 +366,10 @@ export class Session {
   }
 
   private write(): Promise<void> | undefined {
-    const { outcomes, writer, transport } = this
+    const { outcomes, writer, transport, taken } = this
     this.outcomes = []
+    this.taken = []
+    this.server.measured.finish(this, taken, this.server.clock.nowMs())
     for (const { answer, protocol } of outcomes) writer.add(this.encode(answer, protocol))
     if (this.ended) {
       writer.take()

@@ -1,10 +1,9 @@
 /** For tests: a server over a real fabric in a folder of its own, and clients that speak bytes. Node only. */
-import { randomInt } from 'node:crypto'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fromBin, toBin } from '@dotdo/core/bytes'
-import { type NodeFabric, openFabric } from '@dotdo/core/host/node'
+import { type NodeFabric, nodeClock, openFabric } from '@dotdo/core/host/node'
 import { redisProgram } from './program.ts'
 import { ReplyReader } from './real-redis.testing.ts'
 import { createRedisServer, type RedisServer, type ServerOptions } from './server.ts'
@@ -101,7 +100,8 @@ export async function openTestServer(
   const startedMs = 1_800_000_000_000
   let ports = 40_000
   const info = { version: '0.0.0', runId: '0'.repeat(40), durability: 'normal', startedMs } as const
-  const clock = { nowMs: () => test.nowMs, random: () => randomInt(2 ** 48 - 1) }
+  const { random, after } = nodeClock
+  const clock = { nowMs: () => test.nowMs, random, after }
   const server = createRedisServer({ fabric, clock, info, onBug, ...rest })
   const test: TestServer = {
     server,

@@ -9,8 +9,5 @@ export function noteDenial(session: Session, denial: Omit<Noted, 'client'>): voi
   const nowMs = server.clock.nowMs()
   const { reason, context, object, user } = denial
   const noted = { reason, context, object, user, client: describeClient(session, nowMs) }
-  server.access.log.note(noted, nowMs, ACL_LOG_MAX)
+  server.access.log.note(noted, nowMs, server.config.number('acllog-max-len'))
 }
-
-/** Entries that ACL LOG keeps: Redis' acllog-max-len. */
-const ACL_LOG_MAX = 128

@@ -3,6 +3,7 @@ import type { Command } from '../command.ts'
 import { hashCommands } from './hashes.ts'
 import { keyCommands } from './keys.ts'
 import { listCommands } from './lists.ts'
+import { memoryKeyCommands } from './memory.ts'
 import { scanCommands } from './scan.ts'
 import { stringCommands } from './strings.ts'
 
@@ -13,4 +14,5 @@ export const shardCommands: readonly Command[] = [
   ...hashCommands,
   ...listCommands,
   ...scanCommands,
+  ...memoryKeyCommands,
 ]

@@ -47,8 +47,16 @@ const tipsByName = byCommand(tipLines)
 export function flagsOf(row: AnyRow): string[] {
   const line = flagsByName.get(row.name)
   const flags = line === undefined ? ownFlags(row) : words(line[0])
-  return row.findKeys && !flags.includes('movablekeys') ? [...flags, 'movablekeys'] : flags
+  return row.findKeys || keySpecsOf(row).some(isMovable) ? [...flags, 'movablekeys'] : flags
 }
+
+/** Whether positions cannot tell where the keys are. */
+function isMovable({ begin, find, flags }: KeySpec): boolean {
+  if (flags.includes('not_key')) return false
+  return begin === undefined || !('index' in begin) || find === undefined || 'countAt' in find || isIncomplete(flags)
+}
+
+const isIncomplete = (flags: readonly string[]): boolean => flags.includes('incomplete')
 
 function ownFlags(row: AnyRow): string[] {
   const flags: string[] = []
@@ -187,7 +195,7 @@ const writesBy = ['insert', 'update', 'delete']
  *  @throws invalid when argv is too short for them */
 export function keysWithFlags(row: AnyRow, argv: readonly Bin[]): { at: number; flags: readonly string[] }[] {
   const told = keySpecsOf(row)
-  const partly = told.some((spec) => spec.begin === undefined || spec.flags.includes('incomplete'))
+  const partly = told.some((spec) => spec.begin === undefined || isIncomplete(spec.flags))
   if (told.length === 0 || partly) {
     const flags = row.mode === 'write' ? ['RW', 'access', 'update'] : ['RO', 'access']
     return findKeys(row, argv).map((at) => ({ at, flags }))
