@@ -92,7 +92,7 @@ export class Measured {
       const slow = slowerMs >= 0 && durationMs >= slowerMs
       const event = eventMs > 0 && durationMs >= eventMs
       if ((slow || event) && !flagsOf(taken.row).includes('blocking')) {
-        if (slow && taken.row.name !== 'exec') this.noteSlow(session, taken, durationMs)
+        if (slow) this.noteSlow(session, taken, durationMs)
         if (event) this.noteEvent(flagsOf(taken.row).includes('fast') ? 'fast-command' : 'command', durationMs, nowMs)
       }
     }

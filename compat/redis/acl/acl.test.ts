@@ -1,9 +1,14 @@
 /** ACL beyond one connection: what is kept, who is let in, and what a real server says of the same commands. */
 import { createHash } from 'node:crypto'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { nodeClock, openFabric } from '@dotdo/core/host/node'
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { commandTable } from '../commands/table.ts'
 import { categoriesOf, flagsOf } from '../commands/traits.ts'
+import { redisProgram } from '../program.ts'
 import { installedVersion, RealRedis } from '../real-redis.testing.ts'
 import { createRedisServer } from '../server.ts'
 import { openTestServer, type TestServer } from '../test-server.ts'
@@ -52,7 +57,7 @@ describe.skipIf(version === undefined)(`beside Redis ${version}`, () => {
       if (!there) continue
       const simples = (at: number) => (there[at] as { simple: string }[]).map(({ simple }) => simple).sort()
       const categories = categoriesOf(row).map((category) => `@${category}`)
-      const ours = { name: row.name, categories: categories.sort(), flags: flagsOf(row).sort() }
+      const ours = { name: row.name, categories: categories.sort(), flags: [...flagsOf(row)].sort() }
       const theirs = { name: row.name, categories: simples(6), flags: simples(2) }
       if (JSON.stringify(ours) !== JSON.stringify(theirs)) wrong.push({ ours, theirs })
     }
@@ -192,6 +197,32 @@ test('in process, whoever is no user is let in as before', async () => {
   }
 })
 
+test('users survive a restart of the host, in a database of many shards too', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'dotdo-acl-'))
+  const defaults = { count: 3, partitioner: 'crc16' } as const
+  const info = { version: '0', runId: '0'.repeat(40), durability: 'full', startedMs: 0 } as const
+  const open = async () => {
+    const fabric = await openFabric({ data: folder, programs: [redisProgram], durability: 'full', defaults })
+    const server = createRedisServer({ fabric, clock: nodeClock, info })
+    return { fabric, ask: connectTo(server) }
+  }
+  const first = await open()
+  const rules =
+    'on #2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b %R~a:* resetchannels &n.* -@all +@read'
+  const selector = '(%W~b:* resetchannels -@all +set)'
+  expect(await first.ask(`ACL SETUSER "caf\xe9" ${rules} ${selector}`)).toBe('+OK\r\n')
+  const listed = await first.ask('ACL LIST')
+  expect(listed).toContain(`user caf\xe9 ${rules} ${selector}\r\n`)
+  await first.fabric.close()
+  const second = await open()
+  expect(await second.ask('ACL LIST')).toBe(listed)
+  expect(await second.ask('AUTH "caf\xe9" secret', 'GET a:1', 'SET b:1 x', 'SET a:1 x', 'GET b:1')).toMatch(
+    /^\+OK\r\n\$-1\r\n\+OK\r\n-NOPERM No .* a key\r\n-NOPERM No .* a key\r\n$/,
+  )
+  await second.fabric.close()
+  rmSync(folder, { recursive: true })
+})
+
 /** Connect to another server over the same fabric. @returns what asks it */
 function connectTo(second: ReturnType<typeof createRedisServer>) {
   let received = ''
@@ -206,7 +237,7 @@ function connectTo(second: ReturnType<typeof createRedisServer>) {
   })
   return async (...lines: string[]) => {
     received = ''
-    session.receive(Buffer.from(lines.map((line) => `${line}\r\n`).join('')))
+    session.receive(Buffer.from(lines.map((line) => `${line}\r\n`).join(''), 'latin1'))
     await session.busy
     return received
   }

@@ -4,7 +4,6 @@ import type { Bin } from '@dotdo/core/bytes'
 import { Failure } from '@dotdo/core/errors'
 import { globMatches } from '../engine/glob.ts'
 import type { CommandIndex } from '../lookup.ts'
-import { findKeys } from '../routing.ts'
 import type { Row, Session } from '../session.ts'
 import type { Value } from '../value.ts'
 import { syntaxError, wrongArity } from './arguments.ts'
@@ -147,7 +146,7 @@ function keysOf({ server }: Session, argv: readonly Bin[]): { row: Row; keys: Bi
     if (!known) throw new Failure('invalid', 'ERR Invalid command specified', undefined, error)
     throw new Failure('invalid', 'ERR Invalid number of arguments specified for command', undefined, error)
   }
-  const places = findKeys(row, argv)
+  const places = keysWithFlags(row, argv).map(({ at }) => at)
   if (places.length === 0) throw new Failure('invalid', 'ERR The command has no key arguments')
   return { row, keys: places.map((at) => argv[at] as Bin) }
 }

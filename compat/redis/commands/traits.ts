@@ -43,8 +43,19 @@ const flagsByName = byCommand(flagLines)
 const specsByName = byCommand(keySpecLines)
 const tipsByName = byCommand(tipLines)
 
+const knownFlags = new Map<string, readonly string[]>()
+
 /** List a command's flags, as COMMAND INFO does. */
-export function flagsOf(row: AnyRow): string[] {
+export function flagsOf(row: AnyRow): readonly string[] {
+  let flags = knownFlags.get(row.name)
+  if (flags === undefined) {
+    flags = readFlags(row)
+    knownFlags.set(row.name, flags)
+  }
+  return flags
+}
+
+function readFlags(row: AnyRow): string[] {
   const line = flagsByName.get(row.name)
   const flags = line === undefined ? ownFlags(row) : words(line[0])
   return row.findKeys || keySpecsOf(row).some(isMovable) ? [...flags, 'movablekeys'] : flags
