@@ -99,6 +99,8 @@ export const REDIS_INDEXED_ELEMENTS_MAX = 200_000
 export const SHARD_THREADS_MAX = 256
 /** Redis connections served at once: Redis' own default of maxclients. */
 export const REDIS_CLIENTS_MAX = 10_000
+/** How long a server that shares its users with others believes what it has read of them. */
+export const REDIS_USERS_REFRESH_MS = 5_000
 /** Rows that SWAPDB moves: it holds all of them in memory, and the shard for as long as it stores them. */
 export const REDIS_SWAP_ROWS_MAX = 100_000
 /** Bytes of a HyperLogLog in its sparse form, header included: Redis' hll-sparse-max-bytes, above which it is dense. */

@@ -56,6 +56,9 @@ export interface ServerOptions {
   readonly info: ServerInfo
   /** The database of the fabric that a connection begins in. Default `default`. */
   readonly database?: string
+  /** How long users of the ACL are believed once they are read, where other servers share the database and may change
+   *  them. Default: for ever. */
+  readonly usersRefreshMs?: number
   /** Told of failures that are bugs of ours. */
   readonly onBug?: (error: unknown) => void
   /** The commands. Default: all. */
@@ -115,7 +118,11 @@ function greet({ sessions, access }: RedisServer): void {
 
 /** End the connections of users that are gone. */
 function dismiss({ sessions }: RedisServer, gone: ReadonlySet<string>): void {
-  for (const session of [...sessions.values()]) if (gone.has(session.state.user)) session.closeSoon()
+  for (const session of [...sessions.values()]) {
+    if (!gone.has(session.state.user)) continue
+    session.expel()
+    session.closeSoon()
+  }
 }
 
 /** Make a server over a fabric. */
@@ -129,6 +136,8 @@ export function createRedisServer(options: ServerOptions): RedisServer {
     fabric,
     database: firstDatabase,
     program: PROGRAM,
+    clock,
+    refreshMs: options.usersRefreshMs,
     needed: typeof authenticate === 'function',
     authenticate: typeof authenticate === 'function' ? authenticate : defaultUser(authenticate),
     read: () => greet(server),

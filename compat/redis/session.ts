@@ -320,7 +320,8 @@ export class Session {
     const { state, server } = this
     const { multi } = state
     const { access } = server
-    if (!access.ready) return access.load().then(() => this.dispatch(argv))
+    // The users may have changed so that the connection ends here.
+    if (!access.ready) return access.load().then(() => (this.closing ? undefined : this.dispatch(argv)))
     let row: Row
     try {
       const { counters } = server

@@ -7,6 +7,7 @@
  *  3. Only the Worker reaches it, and that has checked the password of a request that brings one. */
 import { DurableObject } from 'cloudflare:workers'
 import { workersClock } from '@dotdo/core/host/workers'
+import { REDIS_USERS_REFRESH_MS } from '@dotdo/core/limits'
 import { createRedisServer, type RedisServer } from '@dotdo/redis/server'
 import manifest from '../package.json' with { type: 'json' }
 import { serveTunnel, type TunnelSession } from '../tunnel/serve.ts'
@@ -33,6 +34,8 @@ function redisServer(environment: Environment): RedisServer {
     fabric: fabricOf(environment),
     clock: workersClock,
     onBug: logBug,
+    // Every tunnel has a server of its own: what another one changes must hold here soon.
+    usersRefreshMs: REDIS_USERS_REFRESH_MS,
     info: {
       version: manifest.version,
       runId: Buffer.from(crypto.getRandomValues(new Uint8Array(20))).toString('hex'),

@@ -19,6 +19,9 @@ export interface AccessOptions {
   /** The database that users are kept in. */
   readonly database: string
   readonly program: string
+  readonly clock: { nowMs(): number }
+  /** How long users that were read are believed, where other servers may change them; for ever when left out. */
+  readonly refreshMs: number | undefined
   /** Whether clients must say credentials when no user is stored. */
   readonly needed: boolean
   /** Check credentials of users that are not stored. */
@@ -32,14 +35,19 @@ export interface AccessOptions {
 /** The users of a server. */
 export class AccessControl {
   readonly log = new AclLog()
-  /** Whether the stored users have been read. */
-  ready = false
   private users = new Map<Bin, User>()
   private loading: Promise<void> | undefined
+  private known = false
+  private staleAtMs = Number.NEGATIVE_INFINITY
   private readonly options: AccessOptions
 
   constructor(options: AccessOptions) {
     this.options = options
+  }
+
+  /** Whether the stored users have been read, and lately enough. */
+  get ready(): boolean {
+    return this.staleAtMs === Number.POSITIVE_INFINITY || this.options.clock.nowMs() < this.staleAtMs
   }
 
   /** Whether there is anything to ask of a command. */
@@ -120,8 +128,10 @@ export class AccessControl {
   private take(stored: readonly StoredUser[]): void {
     const before = this.users
     this.users = new Map(stored.map(({ name, rules, password }) => [name, readUser(name, rules, password === 1)]))
-    if (!this.ready) {
-      this.ready = true
+    const { refreshMs, clock } = this.options
+    this.staleAtMs = refreshMs === undefined ? Number.POSITIVE_INFINITY : clock.nowMs() + refreshMs
+    if (!this.known) {
+      this.known = true
       this.options.read()
     }
     const gone = [...before.keys()].filter((name) => name !== 'default' && !this.users.has(name))

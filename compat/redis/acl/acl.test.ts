@@ -138,6 +138,24 @@ describe('users', () => {
     expect(await server.connect().ask('EXISTS none')).toBe(':0\r\n')
   })
 
+  test('changed by another server are noticed as soon as this one was told to look', async () => {
+    const { fabric, clock, info } = server.server
+    const other = createRedisServer({ fabric, clock, info, usersRefreshMs: 5000 })
+    const ask = connectTo(other)
+    const admin = server.connect()
+    await admin.ask('ACL SETUSER far on nopass +@all ~*')
+    expect(await ask('AUTH far x', 'EXISTS none')).toBe('+OK\r\n:0\r\n')
+    await admin.ask('ACL SETUSER far -exists')
+    expect(await ask('EXISTS none')).toBe(':0\r\n')
+    server.nowMs += 5000
+    expect(await ask('EXISTS none')).toMatch(/^-NOPERM /)
+    await admin.ask('ACL DELUSER far')
+    server.nowMs += 5000
+    expect(await ask('FLUSHALL', 'PING')).toBe('')
+    expect(other.sessions.size).toBe(0)
+    other.close()
+  })
+
   test('denials are in the log, equal ones once', async () => {
     const client = server.connect()
     await client.ask('HELLO 3', 'ACL SETUSER l on nopass +get ~a', 'ACL LOG RESET', 'AUTH l x')
