@@ -43,5 +43,7 @@ export default defineConfig({
     // dotdo/dist for the tests that start processes and threads; a no-op when it is newer than the sources.
     globalSetup: ['./scripts/vitest-setup.mjs'],
     passWithNoTests: false,
+    // vitest would leave one core to itself, which is half of a machine of two.
+    maxWorkers: '100%',
   },
 })

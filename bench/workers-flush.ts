@@ -48,7 +48,12 @@ async function inspect(
     })
   return {
     usage: async () => (await ask('Runtime.getHeapUsage')) as HeapUsage,
-    collect: async () => void (await ask('HeapProfiler.collectGarbage')),
+    async collect() {
+      const collected = ask('HeapProfiler.collectGarbage')
+      // An isolate that sleeps hears its inspector when something wakes it: a request does, else the next alarm.
+      await workerd.get('/health')
+      await collected
+    },
     close: () => socket.close(),
   }
 }

@@ -80,6 +80,16 @@ export const REDIS_BATCH_BYTES = 1024 * 1024
 export const REDIS_QUEUED_INPUT_BYTES = 1024 * 1024
 /** Bytes of replies that may wait for a Redis client that does not read them, before its connection is closed. */
 export const REDIS_QUEUED_OUTPUT_BYTES_MAX = 256 * 1024 * 1024
+/** Channels and patterns that one Redis connection may be subscribed to: each takes some 200 bytes here. */
+export const REDIS_SUBSCRIPTIONS_MAX = 100_000
+/** Changes read at once for blocked clients and client-side caches: a read stands between the shard's groups. */
+export const REDIS_CHANGED_KEYS_MAX = 10_000
+/** The same in bytes of log. */
+export const REDIS_CHANGED_BYTES_MAX = 1024 * 1024
+/** Milliseconds that one wait for a shard's next change lasts: past it, it is asked whether its slots have moved. */
+export const REDIS_CHANGE_WAIT_MS = 10_000
+/** Milliseconds between tries to reach a shard that blocked clients wait for, at the most. */
+export const REDIS_CHANGE_RETRY_MS_MAX = 1_000
 /** Shards a thread keeps open at once: each takes 3 file handles and about 200 KB. */
 export const OPEN_SHARDS_MAX = 1_000
 /** Open shards of a thread that may each keep as much in memory as the limits say; more share that much among them. */
@@ -92,6 +102,9 @@ export const PINS_MAX = 8_192
 export const AGGREGATE_ENTRIES_MAX = 1_000_000
 /** Fields of one HRANDFIELD with repetition, where the request alone says how many: bounds a reply's memory. */
 export const REDIS_RANDOM_FIELDS_MAX = 1_000_000
+/** Members of Redis sets and sorted sets that one command computes with when their keys live apart: all of them are
+ *  gathered in memory. */
+export const REDIS_GATHERED_MEMBERS_MAX = 1_000_000
 /** Elements of Redis collections whose order one shard keeps in memory, some 60 bytes each; less when many shards
  *  share a process. What is beyond is read again from SQLite when it is asked for. */
 export const REDIS_INDEXED_ELEMENTS_MAX = 200_000
@@ -107,6 +120,8 @@ export const REDIS_SWAP_ROWS_MAX = 100_000
 export const REDIS_HLL_SPARSE_BYTES_MAX = 3_000
 /** Bytes of the body of an HTTP request to the server's own routes: they are held in memory. */
 export const HTTP_BODY_BYTES_MAX = 1024 * 1024
+/** Bytes of the body of a Redis request over HTTP: a pipeline of some large values, held in memory. */
+export const REDIS_REST_BODY_BYTES_MAX = 16 * 1024 * 1024
 /** Databases of one page of GET /databases: each carries its map. */
 export const DATABASES_PER_PAGE_MAX = 1_000
 /** Chars of a database's policies as JSON: thousands of collections; they are read whole. */

@@ -10,6 +10,7 @@ import manifest from './package.json' with { type: 'json' }
 import { authenticateOf, defaultsOf, type Environment, fabricOf, logBug } from './worker/environment.ts'
 import { lakeOf, lakeParts, logTier, serviceOf, tieredPrograms } from './worker/lake.ts'
 import { workerMetrics } from './worker/metrics.ts'
+import { redisServer } from './worker/redis.ts'
 import { tunnelRoutes } from './worker/tunnels.ts'
 import { isOfLake, withoutLakeRoutes } from './worker/without-lake.ts'
 
@@ -50,6 +51,11 @@ function serveTunnels(request: Request, environment: Environment): Response | Pr
   return routes.fetch(request)
 }
 
+/** Whether a request is for Redis: others need no server for it made. */
+function isOfRedis({ url }: Request): boolean {
+  return /^\/redis(\/|$)/.test(new URL(url).pathname)
+}
+
 function serveApp(request: Request, environment: Environment): Response | Promise<Response> {
   const authenticate = authenticateOf(environment)
   const fabric = fabricOf(environment)
@@ -67,6 +73,7 @@ function serveApp(request: Request, environment: Environment): Response | Promis
     // Without a password it serves local development (wrangler dev), never the Internet.
     loopbackOnly: authenticate === undefined,
     metrics: () => workerMetrics(fabric, version),
+    ...(isOfRedis(request) && { redis: redisServer(environment, fabric) }),
     onBug: logBug,
     ...(authenticate && { authenticate }),
   })

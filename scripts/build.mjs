@@ -31,6 +31,9 @@ const programs = [
   { name: 'worker', kind: 'worker', source: 'dotdo/worker.ts' },
 ]
 
+/** Libraries that our packages import by a name of their own (`imports` of package.json), as no other copy will do. */
+const libraries = [{ folder: 'compat/redis', name: 'node-redis-library', source: 'seamed:redis' }]
+
 /** List the sources that a build reads. */
 function* sourceFiles(folder) {
   for (const entry of readdirSync(folder, { withFileTypes: true })) {
@@ -70,6 +73,9 @@ function plan() {
   for (const folder of workspaces()) {
     const entries = packageEntries(folder)
     if (Object.keys(entries).length > 0) tasks.push({ kind: 'package', entries, outdir: join(root, folder, 'dist') })
+  }
+  for (const { folder, name, source } of libraries) {
+    tasks.push({ kind: 'seamed', entries: { [name]: source }, outdir: join(root, folder, 'dist') })
   }
   for (const { name, kind, source } of programs) {
     if (!existsSync(join(root, source))) continue

@@ -2,8 +2,10 @@
  *
  *  1. Our own packages (@dotdo/*, dotdo) are bundled from their sources, by the condition `source`.
  *  2. Their dependencies stay imports in bundles for Node; for Workers they are bundled too.
- *  3. An output is written whole and renamed, so that a process starting meanwhile reads the old one or the new one. */
+ *  3. An output is written whole and renamed, so that a process starting meanwhile reads the old one or the new one.
+ *  4. A library that has no seam for its sockets is bundled by itself, with one put in (kind `seamed`). */
 import { mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises'
+import { createRequire, isBuiltin } from 'node:module'
 import { basename, dirname, isAbsolute, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
@@ -34,12 +36,58 @@ const packagesStay = {
   },
 }
 
+/** What a library gets for node:net: a socket of whoever is called by the options, else a real one.
+ *  The symbol is compat/redis/clients/node-redis.ts's too. */
+const seam = `import net from 'node:net'
+const dial = Symbol.for('dotdo.dial')
+const createConnection = (options, ...rest) => options?.[dial]?.() ?? net.createConnection(options, ...rest)
+module.exports = { ...net, createConnection }`
+
+/** Export every name of a CommonJS package, its built-in modules imported statically and node:net with the seam. */
+const seamed = {
+  name: 'seamed',
+  setup(plugin) {
+    const require = createRequire(import.meta.url)
+    const inside = (namespace) => (path) => ({ path, namespace })
+    plugin.onResolve({ filter: /^seamed:/ }, ({ path }) => inside('seamed')(path.slice('seamed:'.length)))
+    plugin.onLoad({ filter: /./, namespace: 'seamed' }, ({ path }) => {
+      const names = Object.keys(require(path)).filter((name) => /^[A-Za-z]\w*$/.test(name) && name !== 'default')
+      const contents = `import * as library from '${path}'\nexport const { ${names.join(', ')} } = library`
+      return { contents, resolveDir: root }
+    })
+    plugin.onResolve({ filter: /^[a-z@]/ }, ({ path, namespace }) => {
+      if (!isBuiltin(path)) return optionalPeers.has(path) ? { path, external: true } : undefined
+      return namespace === 'built-in' ? { path, external: true } : inside('built-in')(path.replace(/^node:/, ''))
+    })
+    plugin.onLoad({ filter: /./, namespace: 'built-in' }, ({ path }) => {
+      return { contents: path === 'net' ? seam : `import own from 'node:${path}'\nmodule.exports = own` }
+    })
+  },
+}
+
+/** What libraries load when their users have it. */
+const optionalPeers = new Set(['@opentelemetry/api', '@node-rs/xxhash'])
+
+/** Lets a bundled library load its optional peers, and says whose it is. */
+const seamedBanner = `/*! node-redis, https://github.com/redis/node-redis, under the MIT License of its authors.
+ *  Unchanged, but for node:net: see scripts/bundle.mjs of dotdo. */
+import { createRequire as createRequireOfBundle } from 'node:module'
+const require = createRequireOfBundle(import.meta.url)`
+
 const node = { platform: 'node', target: 'node20.19', conditions: ['source'] }
 const kinds = {
   /** One file that Node runs. */
   node: { ...node, plugins: [dependenciesStay] },
   /** Files of a package, sharing their common parts. */
   package: { ...node, plugins: [packagesStay], splitting: true, chunkNames: 'chunk-[hash]' },
+  /** A library of others with a seam. */
+  seamed: {
+    platform: 'neutral',
+    target: 'node20.19',
+    mainFields: ['main'],
+    plugins: [seamed],
+    banner: { js: seamedBanner },
+  },
   /** One file that workerd runs; node:* is there by nodejs_compat. */
   worker: {
     platform: 'browser',
@@ -63,8 +111,8 @@ async function dropOldChunks(folder, kept) {
 }
 
 /** Bundle TypeScript to ES modules with source maps.
- *  @param kind node, package or worker
- *  @param entries output name without `.js` to source, relative to the root
+ *  @param kind node, package, seamed or worker
+ *  @param entries output name without `.js` to source, relative to the root; `seamed:` and a package's name for seamed
  *  @returns paths of the outputs
  *  @throws the first errors of esbuild, as one message */
 export async function bundle(kind, entries, outdir, extension = '.js') {

@@ -104,6 +104,7 @@ const cases: readonly Case[] = [
       ['compat/redis/commands/a.ts', "import '@dotdo/mongo/engine/a'"],
       ['compat/redis/client.ts', "import '@dotdo/mongo'"],
       ['compat/redis/client.ts', "import '../mongo/value.ts'"],
+      ['compat/redis/server.ts', "import './clients/place.ts'"],
       ['fsx/a.ts', "import '@dotdo/gitx'"],
     ],
     good: [
@@ -112,6 +113,7 @@ const cases: readonly Case[] = [
       ['compat/redis/engine/a.ts', "import '@dotdo/core/shard'\nimport './b.ts'"],
       ['compat/redis/commands/a.ts', "import '../engine/a.ts'\nimport '../value.ts'"],
       ['compat/redis/client.ts', "import '@dotdo/core/host/node'\nimport './session.ts'"],
+      ['compat/redis/clients/a.ts', "import '@dotdo/core/host/node'\nimport '../session.ts'"],
       ['gitx/a.ts', "import '@dotdo/fsx'"],
       ['dotdo/a.ts', "import '@dotdo/redis/session'\nimport '@dotdo/core/host/node'"],
       ['core/shard/a.test.ts', "import '@dotdo/core/host/node'"],
@@ -187,10 +189,12 @@ const cases: readonly Case[] = [
       ['core/a.ts', "import 'vitest'"],
       ['compat/redis/a.ts', "import 'pino/a'"],
       ['test/a.ts', "import '@no/such'"],
+      ['compat/redis/a.ts', "import '#no-such'"],
     ],
     good: [
       ['core/a.ts', "import 'drizzle-orm/sqlite-core'\nimport '@dotdo/core/errors'"],
       ['core/a.test.ts', "import 'vitest'\nimport 'ioredis'"],
+      ['compat/redis/a.ts', "import '#node-redis'"],
       ['dotdo/a.ts', "import 'hono/cors'\nimport '@dotdo/redis/session'\nimport 'node:fs'"],
     ],
   },

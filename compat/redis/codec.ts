@@ -335,7 +335,10 @@ function encodeTagged(value: Tagged, protocol: Protocol): Bin {
   if ('set' in value) return encodeList(three ? '~' : '*', value.set, protocol)
   if ('push' in value) return encodeList(three ? '>' : '*', value.push, protocol)
   if ('nilArray' in value) return three ? '_\r\n' : '*-1\r\n'
-  if ('double' in value) return three ? `,${formatDouble(value.double)}\r\n` : bulk(formatDouble(value.double))
+  if ('double' in value) {
+    const text = value.text ?? formatDouble(value.double)
+    return three ? `,${text}\r\n` : bulk(text)
+  }
   if ('bool' in value) return three ? `#${value.bool ? 't' : 'f'}\r\n` : `:${value.bool ? 1 : 0}\r\n`
   if ('big' in value) return three ? `(${value.big}\r\n` : bulk(value.big)
   const { verbatim, format } = value

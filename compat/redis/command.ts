@@ -5,8 +5,8 @@
  *  3. With many shards, `scatter` says how a command whose keys live apart is still answered right; a command
  *     without it answers CROSSSLOT. */
 import type { Bin } from '@dotdo/core/bytes'
-import type { Tx } from '@dotdo/core/shard'
-import type { Value } from './value.ts'
+import type { Tx, View } from '@dotdo/core/shard'
+import type { Value, WithEffects, WouldBlock } from './value.ts'
 
 /** Where a command's keys stand in argv, in the terms of Redis' COMMAND INFO: `last` may be negative (from the end). */
 export interface KeyPositions {
@@ -38,9 +38,29 @@ export type Scatter =
       merge(replies: Value[], argv: readonly Bin[]): Value
     }
   | {
+      /** Ask the shards of the keys what they hold, and compute with that in the session. */
+      readonly kind: 'gather'
+      /** Read in a shard. @returns plain data for each key */
+      read(view: View, keys: readonly Bin[], context: Context): unknown[]
+      /** @param held what each key holds, in their order in argv */
+      compute(held: readonly unknown[], argv: readonly Bin[]): Value
+    }
+  | {
       /** Walk the shards one after the other with a cursor that names the shard (SCAN). */
       readonly kind: 'cursor'
     }
+
+/** How a command waits when its function answers WouldBlock. */
+export interface Blocking {
+  /** Where the time-out stands in argv (negative: from the end); undefined from the function when the request waits for
+   *  nothing. */
+  readonly timeoutAt: number | ((argv: readonly Bin[]) => number | undefined)
+  readonly unit: 'seconds' | 'ms'
+  /** Places of the keys it waits for, when these are not all of its keys. */
+  keys?(argv: readonly Bin[]): readonly number[]
+  /** A key that gets another type ends the wait with WRONGTYPE, as in streams; else the client waits on. */
+  readonly answersWrongType?: true
+}
 
 /** A command's row. S is the session's type, so that this file knows nothing of it. */
 export interface Command<S = unknown> {
@@ -59,12 +79,14 @@ export interface Command<S = unknown> {
   /** One line for COMMAND DOCS. */
   readonly summary: string
   readonly scatter?: Scatter
+  /** Present when it may wait for a key to change (blocking.ts). */
+  readonly block?: Blocking
   /** Not allowed inside MULTI. */
   readonly noMulti?: boolean
   /** Allowed before AUTH. */
   readonly noAuth?: boolean
   /** Run in the shard. @param argv argv[0] is the name as sent */
-  run?(tx: Tx, argv: readonly Bin[], context: Context): Value
+  run?(tx: Tx, argv: readonly Bin[], context: Context): Value | WouldBlock | WithEffects
   /** Run in the session. */
   session?(session: S, argv: readonly Bin[]): Value | Promise<Value> | undefined
 }

@@ -1,13 +1,16 @@
 /** Redis as a shard runs it: the command table's functions, transactions, and active expiry.
  *
  *  Calls: a command's name with `{ argv, db }`; `exec`; `watch`, which answers what `exec` needs to see that
- *  a key has changed; `keyspace` and `slotkeys`, which count and list; `users`, which keeps the users of the ACL. */
+ *  a key has changed; `gather`, which reads for a command whose keys live apart; `keyspace` and `slotkeys`, which count
+ *  and list; `changed`, which tells the keys that changed; `peek`, which tells what a blocking command would answer;
+ *  `users`, which keeps the users of the ACL. */
 import type { Bin } from '@dotdo/core/bytes'
 import { Failure } from '@dotdo/core/errors'
 import type { Row, Table, Tx } from '@dotdo/core/shard'
 import { type Call, type ColdRow, ColdRows, type Op, type Position, type Program } from '@dotdo/core/shard'
-import type { Command } from './command.ts'
+import type { Command, Scatter } from './command.ts'
 import { shardCommands } from './commands/shard.ts'
+import { type ChangedArgs, readChanged } from './engine/changed.ts'
 import { allElementTables } from './engine/elements.ts'
 import { sweepExpired } from './engine/expiry.ts'
 import { probeKey } from './engine/keys.ts'
@@ -16,11 +19,22 @@ import { type SlotKeysArgs, slotKeys } from './engine/slot-keys.ts'
 import { runUsers, type UsersArgs, users } from './engine/users.ts'
 import { errorReply } from './errors.ts'
 import { keys } from './tables.ts'
-import type { Value } from './value.ts'
+import { readTimeout } from './timeout.ts'
+import { isWouldBlock, type Value, type WithEffects, type WouldBlock } from './value.ts'
+
+/** Everything that is stored. */
+const tables: readonly Table[] = [keys, ...allElementTables]
 
 /** The arguments of a command's call. */
 export interface CommandArgs {
   readonly argv: readonly Bin[]
+  readonly db: number
+}
+
+/** The arguments of the call `gather`: what keys hold, for a command that computes with it elsewhere. */
+export interface GatherArgs {
+  readonly command: string
+  readonly keys: readonly Bin[]
   readonly db: number
 }
 
@@ -43,16 +57,84 @@ export interface Keyspace {
   readonly expires: number
 }
 
+/** A blocking command's answer to a session when there is nothing for it yet. */
+export interface Blocked extends WouldBlock {
+  /** Changes after this one may bring what it waits for. */
+  readonly at: Position
+}
+
 type Run = NonNullable<Command['run']>
+type Runs = ReadonlyMap<string, Run>
 
-const runs: ReadonlyMap<string, Run> = new Map(
-  shardCommands.flatMap(({ name, run }): [string, Run][] => (run === undefined ? [] : [[name, run]])),
-)
+/** A blocking command reads its time-out before anything else, also where it cannot wait. */
+function runOf({ run, block }: Command): Run | undefined {
+  if (run === undefined || block === undefined) return run
+  return (tx, argv, context) => {
+    readTimeout(block, argv)
+    return run(tx, argv, context)
+  }
+}
 
-function runCommand(tx: Tx, name: string, args: CommandArgs): Value {
+function runsOf(rows: readonly Command[]): Runs {
+  return new Map(
+    rows.flatMap((row): [string, Run][] => {
+      const run = runOf(row)
+      return run === undefined ? [] : [[row.name, run]]
+    }),
+  )
+}
+
+function answerCommand(tx: Tx, runs: Runs, name: string, args: CommandArgs): Value | WouldBlock | WithEffects {
   const run = runs.get(name)
   if (run === undefined) throw new Failure('unsupported', `ERR no shard runs the command '${name}'`)
   return run(tx, args.argv, args)
+}
+
+const gatherings: ReadonlyMap<string, Extract<Scatter, { kind: 'gather' }>> = new Map(
+  shardCommands.flatMap(({ name, scatter }) => (scatter?.kind === 'gather' ? [[name, scatter] as const] : [])),
+)
+
+function gather(tx: Tx, { command, keys, db }: GatherArgs): unknown[] {
+  const gathering = gatherings.get(command)
+  if (gathering === undefined) throw new Failure('unsupported', `ERR no shard gathers for the command '${command}'`)
+  return gathering.read(tx, keys, { db })
+}
+
+/** Run a command where nobody can wait: in a transaction, or in a script. */
+function runCommand(tx: Tx, runs: Runs, name: string, args: CommandArgs): Value | WithEffects {
+  const answer = answerCommand(tx, runs, name, args)
+  return isWouldBlock(answer) ? answer.wouldBlock : answer
+}
+
+function runForSession(tx: Tx, runs: Runs, name: string, args: CommandArgs): Value | WithEffects | Blocked {
+  const answer = answerCommand(tx, runs, name, args)
+  return isWouldBlock(answer) ? { ...answer, at: tx.position } : answer
+}
+
+/** The arguments of the call `peek`. */
+export interface PeekArgs extends CommandArgs {
+  readonly name: string
+}
+
+/** What a blocking command would answer: an error, WouldBlock, or that there is something for it. */
+export type Peeked = Blocked | { readonly error: Bin } | { readonly ready: true }
+
+/** Undoes what was only tried. */
+const tried = Symbol('tried')
+
+/** Find out what a blocking command would answer, without doing it: others may have to be served before. */
+function peek(tx: Tx, runs: Runs, { name, ...args }: PeekArgs): Peeked {
+  try {
+    return tx.attempt(() => {
+      const answer = runForSession(tx, runs, name, args)
+      if (isWouldBlock(answer)) return answer
+      throw tried
+    })
+  } catch (error) {
+    if (error === tried) return { ready: true }
+    if (error instanceof Failure) return errorReply(error)
+    throw error
+  }
 }
 
 type Watch = ExecArgs['watches'][number]
@@ -76,12 +158,12 @@ function changed(tx: Tx, watch: Watch): boolean {
 }
 
 /** Run a transaction: nothing when a watched key has changed, else every command, a failed one undone alone. */
-function exec(tx: Tx, { commands, watches }: ExecArgs): Value {
+function exec(tx: Tx, runs: Runs, { commands, watches }: ExecArgs): Value | (Value | WithEffects)[] {
   if (watches.some((watch) => changed(tx, watch))) return { nilArray: true }
   const cold: ColdRow[] = []
-  const replies = commands.map(({ name, argv, db }): Value => {
+  const replies = commands.map(({ name, argv, db }): Value | WithEffects => {
     try {
-      return tx.attempt(() => runCommand(tx, name, { argv, db }))
+      return tx.attempt(() => runCommand(tx, runs, name, { argv, db }))
     } catch (error) {
       if (error instanceof Failure) return errorReply(error)
       if (!(error instanceof ColdRows)) throw error
@@ -100,19 +182,28 @@ function keyspace(tx: Tx): Keyspace[] {
   return used.map((db) => ({ db, ...countKeys(tx, db) })).filter((counted) => counted.keys > 0)
 }
 
-/** The program `redis`. */
-export const redisProgram: Program = {
-  name: 'redis',
-  tables: [keys, ...allElementTables, users],
-  run(tx: Tx, { name, args }: Call): unknown {
-    if (name === 'exec') return exec(tx, args as ExecArgs)
-    if (name === 'watch') return { position: tx.position, atMs: tx.nowMs } satisfies WatchMark
-    if (name === 'keyspace') return keyspace(tx)
-    if (name === 'slotkeys') return slotKeys(tx, args as SlotKeysArgs)
-    if (name === 'users') return runUsers(tx, args as UsersArgs)
-    return runCommand(tx, name, args as CommandArgs)
-  },
-  // These truncate, or settle after they wrote; the others read what they need of SQL before their first write.
-  writesSql: ({ name }: Call) => ['exec', 'flushdb', 'flushall', 'swapdb', 'users'].includes(name),
-  sweep: sweepExpired,
+/** Make the program `redis` with these commands. */
+export function createRedisProgram(rows: readonly Command[]): Program {
+  const runs = runsOf(rows)
+  return {
+    name: 'redis',
+    tables: [...tables, users],
+    run(tx: Tx, { name, args }: Call): unknown {
+      if (name === 'exec') return exec(tx, runs, args as ExecArgs)
+      if (name === 'watch') return { position: tx.position, atMs: tx.nowMs } satisfies WatchMark
+      if (name === 'gather') return gather(tx, args as GatherArgs)
+      if (name === 'keyspace') return keyspace(tx)
+      if (name === 'slotkeys') return slotKeys(tx, args as SlotKeysArgs)
+      if (name === 'users') return runUsers(tx, args as UsersArgs)
+      if (name === 'changed') return readChanged(tx, args as ChangedArgs, tables)
+      if (name === 'peek') return peek(tx, runs, args as PeekArgs)
+      return runForSession(tx, runs, name, args as CommandArgs)
+    },
+    // These truncate, or settle after they wrote; the others read what they need of SQL before their first write.
+    writesSql: ({ name }: Call) => ['exec', 'flushdb', 'flushall', 'swapdb', 'users'].includes(name),
+    sweep: sweepExpired,
+  }
 }
+
+/** The program `redis`. */
+export const redisProgram: Program = createRedisProgram(shardCommands)

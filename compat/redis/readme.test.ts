@@ -4,7 +4,6 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
 import { commandTable } from './commands/table.ts'
-import Redis from './index.ts'
 import type { Row } from './session.ts'
 
 const path = fileURLToPath(new URL('README.md', import.meta.url))
@@ -33,14 +32,25 @@ test('the table of commands is that of the code', async () => {
   await expect(`${before}${supportTable()}\n${after}`).toMatchFileSnapshot(path)
 })
 
-test('the first snippet runs', async () => {
+/** A snippet with its imports as calls. */
+function runnable(snippet: string, folder: string): string {
+  return snippet
+    .replace(/^import (\{.*\}) from ('.*')$/gm, 'const $1 = await load($2)')
+    .replace(/^import (\w+) from ('.*')$/gm, 'const { default: $1 } = await load($2)')
+    .replaceAll('./data', folder)
+}
+
+const snippets = [...readme.matchAll(/```ts\n([\s\S]*?)```/g)].map(([, snippet = '']) => snippet)
+
+test.each(snippets)('snippet %$ runs', async (snippet) => {
   const folder = mkdtempSync(join(tmpdir(), 'dotdo-readme-'))
-  const snippet = /```ts\n([\s\S]*?)```/.exec(readme)?.[1] ?? ''
-  const code = snippet.replace("import Redis from '@dotdo/redis'", '').replace('./data', folder)
-  const printed: unknown[] = []
+  const printed: string[] = []
+  const log = (...values: unknown[]) => printed.push(values.join(' '))
+  const load = (name: string) => import(/* @vite-ignore */ name)
   // biome-ignore lint/security/noGlobalEval: what is run is this package's own README
-  const run = eval(`async (Redis, console) => {${code}}`) as (redis: typeof Redis, console: unknown) => Promise<void>
-  await run(Redis, { log: (text: unknown) => printed.push(text) })
-  expect(printed).toEqual(['hello'])
+  const run = eval(`async (load, console) => {${runnable(snippet, folder)}}`) as (...all: unknown[]) => Promise<void>
+  await run(load, { log })
+  expect(printed).toEqual([...snippet.matchAll(/^console\.log\(.*\) \/\/ (.*)$/gm)].map(([, said]) => said))
+  expect(printed).not.toEqual([])
   rmSync(folder, { recursive: true })
 })

@@ -23,7 +23,12 @@ function freePort(): Promise<number> {
   })
 }
 
-/** Reads RESP3 replies, as many types as the compared commands answer; sets as arrays, verbatim text as its text. */
+/** Read a double of the protocol. */
+function readDouble(text: string): number {
+  return /inf/.test(text) ? Number(text.replace('inf', 'Infinity')) : Number(text)
+}
+
+/** Reads RESP3 replies, as many types as the compared commands answer; verbatim text as its text. */
 export class ReplyReader {
   private text = ''
   private at = 0
@@ -70,20 +75,21 @@ export class ReplyReader {
         return { error: rest }
       case ':':
         return Number.isSafeInteger(Number(rest)) ? Number(rest) : { int64: rest }
+      case ',':
+        return { double: readDouble(rest) }
       case '_':
         return null
       case '$':
         return this.bulk(Number(rest))
       case '=':
         return this.bulk(Number(rest)).slice('txt:'.length)
-      case ',':
-        return { double: Number(rest) }
       case '#':
         return { bool: rest === 't' }
       case '*':
-      case '~':
       case '>':
         return Array.from({ length: Number(rest) }, () => this.value())
+      case '~':
+        return { set: Array.from({ length: Number(rest) }, () => this.value()) }
       case '%':
         return { map: Array.from({ length: Number(rest) }, (): [Reply, Reply] => [this.value(), this.value()]) }
     }
@@ -129,11 +135,17 @@ export class RespConnection {
 
 /** A running redis-server and one connection to it. */
 export class RealRedis {
+  readonly port: number
   private readonly process: ChildProcess
   private readonly connection: RespConnection
   private readonly folder: ReturnType<typeof temporaryFolder>
 
-  private constructor(process: ChildProcess, connection: RespConnection, folder: ReturnType<typeof temporaryFolder>) {
+  private constructor(
+    port: number,
+    process: ChildProcess,
+    { connection, folder }: { connection: RespConnection; folder: ReturnType<typeof temporaryFolder> },
+  ) {
+    this.port = port
     this.process = process
     this.connection = connection
     this.folder = folder
@@ -151,7 +163,7 @@ export class RealRedis {
         if (chunk.includes('Ready to accept connections')) resolve()
       })
     })
-    return new RealRedis(process, await RespConnection.open(port), folder)
+    return new RealRedis(port, process, { connection: await RespConnection.open(port), folder })
   }
 
   /** Run a command. */

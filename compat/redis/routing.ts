@@ -9,8 +9,8 @@ import type { Pending, Plan, ShardMap } from '@dotdo/core/shard'
 import type { Command, Scatter } from './command.ts'
 import { wrongArity } from './commands/arguments.ts'
 import { replyOf } from './errors.ts'
-import type { CommandArgs } from './program.ts'
-import type { Value } from './value.ts'
+import type { CommandArgs, GatherArgs } from './program.ts'
+import { type Effect, hasEffects, type Value } from './value.ts'
 
 /** A row, whatever the type of its session function. */
 export type AnyCommand = Omit<Command, 'session'>
@@ -21,6 +21,7 @@ export const PROGRAM = 'redis'
 /** A reply that is known once its plan has run. */
 export class Later {
   private readonly read: () => Value
+  private known: Value | undefined = undefined
   /** @param read called once, after the plan has run */
   constructor(read: () => Value) {
     this.read = read
@@ -29,7 +30,8 @@ export class Later {
   /** Read the reply.
    *  @throws Failure when that is what the shards answered */
   value(): Value {
-    return this.read()
+    if (this.known === undefined) this.known = this.read()
+    return this.known
   }
 }
 
@@ -38,6 +40,16 @@ export interface Target {
   readonly plan: Plan
   readonly map: ShardMap
   readonly db: number
+  /** Carries out what an answer brings about, when it is read: its call has been committed by then. Without it, effects
+   *  are dropped. */
+  carryOut?(effects: readonly Effect[]): void
+}
+
+/** Read a shard's answer to a target's call, and carry out its effects. */
+export function settleAnswer(target: Pick<Target, 'carryOut'>, answer: unknown): Value {
+  if (!hasEffects(answer)) return replyOf(answer)
+  target.carryOut?.(answer.effects)
+  return answer.reply
 }
 
 /** List the places of a command's keys in argv.
@@ -66,7 +78,7 @@ export function planCommand(target: Target, command: AnyCommand, argv: readonly 
   const { keys } = command
   if (keys !== undefined && keys.first === keys.last) {
     const pending = target.plan.one(target.map.slotOf(argv[keys.first] as Bin), callOf(target, command, argv))
-    return new Later(() => replyOf(pending.reply))
+    return new Later(() => settleAnswer(target, pending.reply))
   }
   const places = findKeys(command, argv)
   if (places.length === 0) return planKeyless(target, command, argv)
@@ -74,12 +86,14 @@ export function planCommand(target: Target, command: AnyCommand, argv: readonly 
   const keysGiven = places.map((at) => argv[at] as Bin)
   const slots = slotsOf(map, keysGiven)
   if (slots.length > 1 && map.count > 1) {
-    if (command.scatter?.kind !== 'split') throw new Failure('cross_shard', `the keys of ${command.name} live apart`)
-    const { join, piece = argv[0] as Bin } = command.scatter
+    const { scatter } = command
+    if (scatter?.kind === 'gather') return planGather(target, { command, argv, keys: keysGiven, scatter })
+    if (scatter?.kind !== 'split') throw new Failure('cross_shard', `the keys of ${command.name} live apart`)
+    const { join, piece = argv[0] as Bin } = scatter
     return planSplit(target, { command, argv, places, join, piece })
   }
   const pending = plan.together(slots, callOf(target, command, argv))
-  return new Later(() => replyOf(pending.reply))
+  return new Later(() => settleAnswer(target, pending.reply))
 }
 
 function callOf({ db }: Target, { name }: AnyCommand, argv: readonly Bin[]) {
@@ -99,7 +113,7 @@ function planKeyless(target: Target, command: AnyCommand, argv: readonly Bin[]):
   }
   if (target.map.count > 1) throw new Failure('cross_shard', `${command.name} names no key to find its shard by`)
   const pending = target.plan.shard(0, callOf(target, command, argv))
-  return new Later(() => replyOf(pending.reply))
+  return new Later(() => settleAnswer(target, pending.reply))
 }
 
 /** @returns every reply, or the first error among them */
@@ -137,6 +151,37 @@ function planSplit(target: Target, { command, argv, places, join, piece: name }:
   return new Later(() => {
     const replies = readAll(pendings)
     return Array.isArray(replies) ? join(replies, piecePlaces, places.length) : (replies as Value)
+  })
+}
+
+interface Gather {
+  readonly command: AnyCommand
+  readonly argv: readonly Bin[]
+  readonly keys: readonly Bin[]
+  readonly scatter: Extract<Scatter, { kind: 'gather' }>
+}
+
+/** As a split, each piece is of one slot: keys of the same shard are read at once all the same. */
+function planGather(target: Target, { command, argv, keys, scatter }: Gather): Later {
+  const pieces = new Map<number, number[]>()
+  for (const [place, key] of keys.entries()) {
+    const slot = target.map.slotOf(key)
+    const piece = pieces.get(slot)
+    if (piece === undefined) pieces.set(slot, [place])
+    else piece.push(place)
+  }
+  const pendings = [...pieces].map(([slot, places]) => {
+    const args: GatherArgs = { command: command.name, keys: places.map((place) => keys[place] as Bin), db: target.db }
+    return target.plan.one(slot, { program: PROGRAM, name: 'gather', args })
+  })
+  return new Later(() => {
+    const replies = readAll(pendings)
+    if (!Array.isArray(replies)) return replies as Value
+    const held: unknown[] = []
+    for (const [i, places] of [...pieces.values()].entries()) {
+      for (const [at, place] of places.entries()) held[place] = (replies[i] as unknown[])[at]
+    }
+    return scatter.compute(held, argv)
   })
 }
 

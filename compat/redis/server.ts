@@ -1,10 +1,13 @@
 /** The Redis server without sockets: it knows its sessions, its commands and what it can say of itself. */
 import type { Clock, Database } from '@dotdo/core/shard'
 import { AccessControl } from './acl/access.ts'
+import { Waiters } from './blocking.ts'
 import { commandTable } from './commands/table.ts'
 import { Config } from './config.ts'
+import { KeyFeeds } from './key-feed.ts'
 import { CommandIndex } from './lookup.ts'
 import { Measured } from './measured.ts'
+import { PubSub } from './pubsub.ts'
 import { PROGRAM } from './routing.ts'
 import { type Row, Session, type SessionState, type Transport } from './session.ts'
 
@@ -47,6 +50,7 @@ export interface ServerOptions {
     database(name: string): Promise<Database>
     /** Tells whether there is a database, without making it. */
     find?(name: string): Promise<unknown>
+    readonly clock: Pick<Clock, 'after' | 'nowMs'>
   }
   /** Time, and chance that nobody can guess. */
   readonly clock: Pick<Clock, 'nowMs' | 'random' | 'after'>
@@ -61,6 +65,8 @@ export interface ServerOptions {
   readonly usersRefreshMs?: number
   /** Told of failures that are bugs of ours. */
   readonly onBug?: (error: unknown) => void
+  /** Whether each connection has a server of its own: pub/sub is then refused, as nobody would hear. */
+  readonly alone?: boolean
   /** The commands. Default: all. */
   readonly commands?: ReadonlyMap<string, Row>
 }
@@ -74,6 +80,11 @@ export interface RedisServer {
   readonly commands: CommandIndex
   /** The connections, by id. */
   readonly sessions: Map<number, Session>
+  /** Whether each connection has a server of its own, so that messages would reach nobody. */
+  readonly alone: boolean
+  readonly pubsub: PubSub
+  /** The clients that wait for a key. */
+  readonly waiters: Waiters
   /** Whether clients must say credentials, have none to say, or may say any. */
   readonly credentials: 'needed' | 'none' | 'any'
   readonly config: Config
@@ -130,6 +141,8 @@ export function createRedisServer(options: ServerOptions): RedisServer {
   const { fabric, clock, info, authenticate, database: firstDatabase = 'default' } = options
   const counters = {} as ServerCounters
   resetCounters(counters)
+  const onBug = options.onBug ?? (() => undefined)
+  const feeds = new KeyFeeds({ clock: fabric.clock, onBug })
   let lastId = 0
   const config = new Config(info)
   const access = new AccessControl({
@@ -150,12 +163,15 @@ export function createRedisServer(options: ServerOptions): RedisServer {
     counters,
     commands: new CommandIndex(options.commands ?? commandTable),
     sessions: new Map(),
+    alone: options.alone ?? false,
+    pubsub: new PubSub(),
+    waiters: new Waiters({ clock: fabric.clock, feeds, onBug }),
     credentials: authenticate === 'any' ? 'any' : authenticate === undefined ? 'none' : 'needed',
     access,
     config,
     measured: new Measured(config),
     firstDatabase,
-    onBug: options.onBug ?? (() => undefined),
+    onBug,
     connect(transport, { database = server.firstDatabase } = {}) {
       counters.connections += 1
       lastId += 1
@@ -201,6 +217,7 @@ function firstState(id: number, transport: Transport, { nowMs, database, authent
     noTouch: false,
     lastCommand: 'NULL',
     multi: undefined,
+    subscriptions: undefined,
     watches: [],
   }
 }

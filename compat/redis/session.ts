@@ -14,16 +14,20 @@ import {
   REDIS_QUEUED_OUTPUT_BYTES_MAX,
   REDIS_REQUEST_BYTES_MAX,
 } from '@dotdo/core/limits'
-import type { Database, Pending, Plan } from '@dotdo/core/shard'
-import { denialText } from './acl/check.ts'
-import { noteDenial } from './acl/note.ts'
+import type { Database, Plan } from '@dotdo/core/shard'
+import { holdToRules } from './acl/note.ts'
+import type { Parked } from './blocking.ts'
 import { encodeValue, type Protocol, ReplyWriter, RequestDecoder } from './codec.ts'
 import type { Command } from './command.ts'
 import { errorReply } from './errors.ts'
 import type { Taken } from './measured.ts'
+import { countSubscriptions } from './pubsub.ts'
 import { findKeys, Later, planCommand } from './routing.ts'
 import type { RedisServer } from './server.ts'
-import type { Value } from './value.ts'
+import type { SessionState, Transaction, Transport } from './session-state.ts'
+import type { Effect, Value } from './value.ts'
+
+export type { Queued, SessionState, Transaction, Transport, Watch } from './session-state.ts'
 
 /** What a session command answers: a reply, one that comes with the plan, a promise of one, or nothing. */
 export type Answer = Value | Later | Promise<Value | Later | undefined> | undefined
@@ -34,78 +38,15 @@ export interface Row extends Omit<Command, 'session'> {
   session?(session: Session, argv: readonly Bin[]): Answer
   /** Runs at once inside MULTI, where others are queued. */
   readonly immediate?: boolean
-}
-
-/** A command that waits in MULTI. */
-export interface Queued {
-  readonly row: Row
-  readonly argv: readonly Bin[]
-}
-
-/** An open MULTI. */
-export interface Transaction {
-  readonly queue: Queued[]
-  /** A command could not be queued: EXEC will abort. */
-  broken: boolean
-  /** Bytes of the queued arguments. */
-  sizeBytes: number
-}
-
-/** A watched key, with the position of its shard's log when it was watched. */
-export interface Watch {
-  readonly key: Bin
-  readonly db: number
-  /** Its reply is the position: undefined until the shard has told it. */
-  readonly asked: Pending
-}
-
-/** What a connection remembers. */
-export interface SessionState {
-  readonly id: number
-  /** The client's `ip:port`, and ours. */
-  readonly address: string
-  readonly localAddress: string
-  readonly createdMs: number
-  activeMs: number
-  name: Bin
-  libraryName: Bin
-  libraryVersion: Bin
-  /** The fabric's database; `db` is the numbered one inside it. */
-  database: string
-  db: number
-  protocol: Protocol
-  authenticated: boolean
-  user: Bin
-  /** CLIENT REPLY: `skip` is for the next command, `skipping` for the one that runs. */
-  reply: 'on' | 'off' | 'skip' | 'skipping'
-  noEvict: boolean
-  noTouch: boolean
-  lastCommand: string
-  multi: Transaction | undefined
-  watches: Watch[]
-}
-
-/** Where a session's bytes go. */
-export interface Transport {
-  /** The client's `ip:port`. */
-  readonly address: string
-  /** Our `ip:port`. */
-  readonly localAddress?: string
-  /** Send bytes. @param bytes given away */
-  write(bytes: Uint8Array): void
-  /** Close, after what was written has gone out. */
-  close(): void
-  /** Close at once, whatever waits. */
-  abort(): void
-  /** How many bytes the client has not taken yet. */
-  queuedBytes(): number
-  /** @returns a promise that the client has taken enough to go on, or undefined when it has */
-  drained?(): Promise<void> | undefined
+  /** Allowed to a RESP2 client that is subscribed: its connection is for messages. */
+  readonly inSubscriberMode?: boolean
 }
 
 interface Outcome {
-  readonly answer: Value | Later
+  answer: Value | Later
   readonly protocol: Protocol
+  /** The client asked for no reply; a Later is read nevertheless, for what it brings about. */
+  readonly muted?: true
 }
 
 /** A connection. Make one with `server.connect`. */
@@ -117,6 +58,10 @@ export class Session {
   ended = false
   /** Whether the connection ends once the replies so far have been written. */
   closing = false
+  /** Whether the client has said that it sends no more: it is not kept waiting for keys. */
+  finished = false
+  /** The command that waits for a key, while one does; those after it wait for it. */
+  parked: Parked | undefined = undefined
   /** Settles when everything received so far has been run and written. */
   busy: Promise<void> = Promise.resolve()
   /** Whether the client was let in by what it said, or by the host. */
@@ -133,6 +78,13 @@ export class Session {
   private batchSize = 0
   private batchMax = REDIS_BATCH_COMMANDS_FIRST
   private plan: Plan | undefined = undefined
+  /** Messages wait for the end of the turn. */
+  private pushing = false
+  /** Roughly the bytes of messages that wait for the batch that runs. */
+  private pushedBytes = 0
+  private pushesCounted = 0
+  /** The requests wait for a key, and no reply is under way: messages need not wait for them. */
+  private held = false
   private opened: Database | undefined = undefined
 
   /** @param state given away */
@@ -163,8 +115,15 @@ export class Session {
   end(): void {
     this.ended = true
     this.chunks.length = 0
-    this.outcomes.length = 0
     this.server.sessions.delete(this.state.id)
+    this.server.pubsub.leave(this)
+    this.parked?.release('end')
+  }
+
+  /** Say that the client sends no more. One that waits for a key is let go, as Redis does; others get their replies. */
+  finish(): void {
+    this.finished = true
+    if (this.parked !== undefined) this.kill()
   }
 
   /** Close the connection from our side, without waiting for replies. */
@@ -180,6 +139,35 @@ export class Session {
   /** How many bytes of requests wait here. */
   get queuedInputBytes(): number {
     return this.waitingBytes + this.decoder.heldBytes
+  }
+
+  /** Send something that answers no request. It goes behind the replies to the requests that came before. */
+  push(message: Value): void {
+    if (this.ended) return
+    this.outcomes.push({ answer: message, protocol: this.state.protocol })
+    if (this.pushing) return
+    this.pushing = true
+    // What is published in one turn is written together.
+    queueMicrotask(() => {
+      this.pushing = false
+      if (!this.active || this.held) void this.write()
+      else this.limitPushes()
+    })
+  }
+
+  /** A batch that takes long, or a client that does not read, must not make messages pile up. */
+  private limitPushes(): void {
+    for (; this.pushesCounted < this.outcomes.length; this.pushesCounted++) {
+      const { answer } = this.outcomes[this.pushesCounted] as Outcome
+      if (typeof answer !== 'object' || answer === null || !('push' in answer)) continue
+      for (const part of answer.push) this.pushedBytes += typeof part === 'string' ? part.length : 100
+    }
+    if (this.pushedBytes > REDIS_QUEUED_OUTPUT_BYTES_MAX) this.kill()
+  }
+
+  /** Whether calls are planned that have not been run. */
+  get hasPlan(): boolean {
+    return this.plan !== undefined
   }
 
   /** Let the client in. */
@@ -221,6 +209,9 @@ export class Session {
    *  @throws what the fabric throws; the session then stays where it was */
   async useDatabase(name: string): Promise<void> {
     if (name !== this.state.database) {
+      if (countSubscriptions(this) > 0) {
+        throw new Failure('invalid', 'ERR SELECT of another database by name is not allowed while subscribed')
+      }
       const opened = await this.load(name)
       await this.runPlan()
       this.opened = opened
@@ -253,12 +244,32 @@ export class Session {
     const { plan } = this
     this.plan = undefined
     await plan?.run()
+    // Reading an answer carries out what it brings about: in order, before what the next command does.
+    for (const outcome of this.outcomes) if (outcome.answer instanceof Later) outcome.answer = this.read(outcome.answer)
   }
 
   /** Run a command now, whatever MULTI says. */
   perform(row: Row, argv: readonly Bin[]): Answer {
     if (row.session) return row.session(this, argv)
-    return this.withPlan((plan, { map }) => planCommand({ plan, map, db: this.state.db }, row, argv))
+    if (row.block) return this.block(row, argv)
+    const { state, server } = this
+    return this.withPlan((plan, { map, name }) => {
+      const carryOut = (effects: readonly Effect[]) => server.pubsub.carryOut(name, effects)
+      return planCommand({ plan, map, db: state.db, carryOut }, row, argv)
+    })
+  }
+
+  /** Run a command that may wait for a key; the replies before it do not wait with it. */
+  private async block(row: Row, argv: readonly Bin[]): Promise<Value | undefined> {
+    const flushing = this.flush()
+    if (flushing) await flushing
+    if (this.ended) return undefined
+    this.held = true
+    try {
+      return await this.server.waiters.run(this, row, argv)
+    } finally {
+      this.held = false
+    }
   }
 
   private async work(): Promise<void> {
@@ -286,7 +297,7 @@ export class Session {
         if (chunk !== undefined) {
           this.waitingBytes -= chunk.length
           this.decoder.push(chunk)
-        } else if (this.batchSize > 0) {
+        } else if (this.batchSize > 0 || this.outcomes.length > 0) {
           const flushing = this.flush()
           if (flushing) await flushing
         } else {
@@ -329,8 +340,9 @@ export class Session {
       row = server.commands.find(argv)
       counters.byCommand.set(row.name, (counters.byCommand.get(row.name) ?? 0) + 1)
       if (!state.authenticated && !row.noAuth) throw new Failure('unauthenticated', 'authentication required')
-      if (access.enforced) this.checkAccess(row, argv)
+      if (access.enforced) holdToRules(this, row, argv)
       if (multi && row.noMulti) throw new Failure('invalid', 'ERR Command not allowed inside a transaction')
+      if (state.protocol === 2 && !row.inSubscriberMode && countSubscriptions(this) > 0) throw subscriberMode(row)
       state.lastCommand = row.name
       this.taken.push({ row, argv, startedMs: server.clock.nowMs() })
       if (multi && !row.immediate) return enqueue(multi, row, argv)
@@ -343,21 +355,13 @@ export class Session {
     return this.perform(row, argv)
   }
 
-  /** Hold the user to the ACL; a denial is noted in its log.
-   *  @throws forbidden */
-  private checkAccess(row: Row, argv: readonly Bin[]): void {
-    const { state, server } = this
-    const denial = server.access.denial(state.user, row, argv)
-    if (denial === undefined) return
-    noteDenial(this, { ...denial, context: state.multi ? 'multi' : 'toplevel', user: state.user })
-    throw new Failure('forbidden', `NOPERM ${denialText(state.user, denial)}`)
-  }
-
   private settle(answer: Value | Later | undefined): undefined {
     const { state } = this
     const heard = state.reply === 'on' || state.reply === 'skip'
     if (state.reply === 'skipping') state.reply = 'on'
-    if (heard && answer !== undefined) this.outcomes.push({ answer, protocol: state.protocol })
+    if (answer === undefined) return
+    if (heard) this.outcomes.push({ answer, protocol: state.protocol })
+    else if (answer instanceof Later) this.outcomes.push({ answer, protocol: state.protocol, muted: true })
   }
 
   /** Run the plan and write the batch's replies. @returns undefined when there was nothing to wait for */
@@ -371,7 +375,12 @@ export class Session {
     this.outcomes = []
     this.taken = []
     this.server.measured.finish(this, taken, this.server.clock.nowMs())
-    for (const { answer, protocol } of outcomes) writer.add(this.encode(answer, protocol))
+    this.pushedBytes = 0
+    this.pushesCounted = 0
+    for (const { answer, protocol, muted } of outcomes) {
+      if (!this.ended && !muted) writer.add(this.encode(answer, protocol))
+      else if (answer instanceof Later) this.encode(answer, protocol)
+    }
     if (this.ended) {
       writer.take()
       return undefined
@@ -394,9 +403,17 @@ export class Session {
     else if (batchSize >= batchMax) this.batchMax = Math.min(batchMax * 2, REDIS_BATCH_COMMANDS_MAX)
   }
 
-  private encode(answer: Value | Later, protocol: Protocol): Bin {
+  private read(later: Later): Value {
     try {
-      const value = answer instanceof Later ? answer.value() : answer
+      return later.value()
+    } catch (error) {
+      return this.fail(error)
+    }
+  }
+
+  private encode(answer: Value | Later, protocol: Protocol): Bin {
+    const value = answer instanceof Later ? this.read(answer) : answer
+    try {
       if (typeof value === 'object' && value !== null && 'error' in value) this.server.counters.errorReplies += 1
       return encodeValue(value, protocol)
     } catch (error) {
@@ -409,6 +426,11 @@ export class Session {
     if (!(error instanceof Failure)) this.server.onBug(error)
     return errorReply(error)
   }
+}
+
+function subscriberMode({ name }: Row): Failure {
+  const allowed = '(P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context'
+  return new Failure('invalid', `ERR Can't execute '${name}': only ${allowed}`)
 }
 
 const QUEUED: Value = { simple: 'QUEUED' }

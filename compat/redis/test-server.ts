@@ -4,10 +4,13 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fromBin, toBin } from '@dotdo/core/bytes'
 import { type NodeFabric, nodeClock, openFabric } from '@dotdo/core/host/node'
-import { redisProgram } from './program.ts'
+import type { Command } from './command.ts'
+import { shardCommands } from './commands/shard.ts'
+import { commandTable } from './commands/table.ts'
+import { createRedisProgram } from './program.ts'
 import { ReplyReader } from './real-redis.testing.ts'
 import { createRedisServer, type RedisServer, type ServerOptions } from './server.ts'
-import type { Session, Transport } from './session.ts'
+import type { Row, Session, Transport } from './session.ts'
 import type { Reply } from './transcript.testing.ts'
 
 /** A server to test, with a clock that is moved by hand (the shards have the real one). */
@@ -84,25 +87,32 @@ function connect(server: RedisServer, port: number): TestClient {
   return client
 }
 
-/** Open a server.
- *  @param options shards of each database (default 1), and the server's own options */
-export async function openTestServer(
-  options: Partial<Omit<ServerOptions, 'fabric' | 'clock'>> & { shards?: number } = {},
-): Promise<TestServer> {
-  const { shards = 1, ...rest } = options
+/** How a server is opened: with the server's own options besides. */
+export interface TestServerOptions extends Partial<Omit<ServerOptions, 'fabric' | 'clock'>> {
+  /** Shards of each database. Default 1. */
+  shards?: number
+  /** Commands besides those that there are. */
+  extra?: readonly Command[]
+}
+
+/** Open a server. */
+export async function openTestServer(options: TestServerOptions = {}): Promise<TestServer> {
+  const { shards = 1, extra = [], ...rest } = options
   const folder = mkdtempSync(join(tmpdir(), 'dotdo-redis-'))
   const bugs: unknown[] = []
   const onBug = (error: unknown) => {
     bugs.push(error)
   }
   const defaults = { count: shards, partitioner: 'crc16' } as const
-  const fabric = await openFabric({ data: folder, programs: [redisProgram], durability: 'normal', defaults, onBug })
+  const programs = [createRedisProgram([...shardCommands, ...extra])]
+  const fabric = await openFabric({ data: folder, programs, durability: 'normal', defaults, onBug })
   const startedMs = 1_800_000_000_000
   let ports = 40_000
+  const commands = new Map([...commandTable, ...extra.map((row) => [row.name, row as Row] as const)])
   const info = { version: '0.0.0', runId: '0'.repeat(40), durability: 'normal', startedMs } as const
   const { random, after } = nodeClock
   const clock = { nowMs: () => test.nowMs, random, after }
-  const server = createRedisServer({ fabric, clock, info, onBug, ...rest })
+  const server = createRedisServer({ fabric, clock, info, onBug, commands, ...rest })
   const test: TestServer = {
     server,
     fabric,

@@ -13,8 +13,10 @@
  *      @ours why                               only dotdo runs the next request
  *      @redis why                              only Redis runs it
  *
- *  Replies are RESP3 on one line: `+simple`, `-ERR error`, `:1`, `"bulk"`, `nil`, `["array" :1]`, `{"key" "value"}`. */
+ *  Replies are RESP3 on one line: `+simple`, `-ERR error`, `:1`, `"bulk"`, `nil`, `["array" :1]`, `~["set"]`,
+ *  `{"key" "value"}`, `,1.5`. */
 import type { Bin } from '@dotdo/core/bytes'
+import { formatDouble } from './codec.ts'
 import type { Value } from './value.ts'
 
 /** A reply: as a value of ours, or as the tester read it from a server. */
@@ -54,11 +56,13 @@ export function show(value: Reply): string {
   if (isList(value)) return `[${value.map(show).join(' ')}]`
   if ('int64' in value) return `:${value.int64}`
   if ('simple' in value) return `+${value.simple}`
-  if ('double' in value) return `,${value.double}`
   if ('bool' in value) return value.bool ? '#t' : '#f'
   if ('error' in value) return `-${value.error}`
   if ('nilArray' in value) return 'nil'
   if ('map' in value) return `{${value.map.map(([name, item]) => `${show(name)} ${show(item)}`).join(' ')}}`
+  // A double that says how it is written is read as that by a client.
+  if ('double' in value) return `,${formatDouble(value.text === undefined ? value.double : Number(value.text))}`
+  if ('set' in value) return `~[${value.set.map(show).join(' ')}]`
   if ('pairs' in value) return `[${value.pairs.map((pair) => show(pair)).join(' ')}]`
   throw new Error(`no transcript shows ${JSON.stringify(value)}`)
 }
@@ -97,8 +101,8 @@ export function agrees({ comparison, expected }: Exchange, shown: string): boole
     const value = Number(shown.slice(1))
     return shown.startsWith(':') && value >= low && value <= high
   }
-  const sorted = (text: string) => text[0] + elements(text).sort().join(' ')
-  return /^[[{]/.test(shown) && sorted(shown) === sorted(expected)
+  const sorted = (text: string) => text[0] + elements(text.replace(/^~/, '')).sort().join(' ')
+  return /^(~?\[|\{)/.test(shown) && sorted(shown) === sorted(expected)
 }
 
 function unquote(word: string): Bin {

@@ -7,6 +7,7 @@
  *      *    /databases/:name/tier...     tier.ts, where there is a lake
  *      *    /sql...                      sql.ts, where there is an engine for it
  *      *    /iceberg...                  iceberg.ts, where there is a lake; errors are that protocol's
+ *      *    /redis...                    redis.ts, where there is a Redis; errors and credentials are Upstash's
  *
  *  1. Every answer but a stream is JSON; an error is `{ error: { code, message } }` with the status errors.ts gives it.
  *  2. With `authenticate`, everything but /health wants the password.
@@ -17,6 +18,7 @@ import { Failure } from '@dotdo/core/errors'
 import type { Clock, Fabric, ShardOptions } from '@dotdo/core/shard'
 import type { SqlEngine } from '@dotdo/core/tiering/sql'
 import type { LakeControl } from '@dotdo/core/tiering/tier'
+import type { RedisServer } from '@dotdo/redis/server'
 import { Hono } from 'hono'
 import { methodNotAllowed } from 'hono/method-not-allowed'
 import { changesRoutes } from './changes.ts'
@@ -26,6 +28,7 @@ import { answerError, answerFailure } from './errors.ts'
 import { type HealthCheck, healthRoute } from './health.ts'
 import { type IcebergParts, icebergRoutes } from './iceberg.ts'
 import { type MetricsText, metricsRoute } from './metrics.ts'
+import { redisRoutes } from './redis.ts'
 import { type SqlOutcome, sqlRoutes } from './sql.ts'
 import { tierRoutes } from './tier.ts'
 
@@ -59,6 +62,8 @@ export interface AppParts {
   readonly lake?: LakeControl
   /** The catalog of its tables; without it there is no /iceberg. */
   readonly iceberg?: Omit<IcebergParts, 'onBug'>
+  /** The Redis whose commands are taken over HTTP too; without it there is no /redis. */
+  readonly redis?: RedisServer
   /** Told of failures that are bugs of ours. */
   onBug?(error: unknown): void
 }
@@ -71,6 +76,8 @@ export function createApp(parts: AppParts): Hono {
   app.use(refuseOtherOrigins())
   const checks = { catalog: () => fabric.list('', 1), ...parts.checks }
   app.get('/health', healthRoute({ version, startedMs, clock, checks }))
+  // Before the others' credentials: it says itself who is let in, in its own words.
+  if (parts.redis !== undefined) app.route('/redis', redisRoutes({ ...parts, redis: parts.redis, onBug }))
   if (authenticate !== undefined) app.use(requirePassword(authenticate))
   app.use(
     methodNotAllowed({

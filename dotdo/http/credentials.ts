@@ -8,7 +8,7 @@ import { answerFailure } from './errors.ts'
 export type Authenticate = (user: string, password: string) => boolean | Promise<boolean>
 
 /** Read a password from `Authorization: Bearer` or `Basic`; Basic's user is not looked at, as curl wants one. */
-function passwordOf(request: Request): string | undefined {
+export function passwordOf(request: Request): string | undefined {
   const bearer = /^Bearer +(.+)$/i.exec(request.headers.get('Authorization') ?? '')
   return bearer?.[1] ?? auth(request)?.password
 }

@@ -4,6 +4,7 @@
  *  To add one: write `<name>.ts` here, as redis.ts is, and add its row. */
 import type { Clock, Fabric } from '@dotdo/core/shard'
 import type { Registry } from 'prom-client'
+import type { AppParts } from '../http/app.ts'
 import { redis } from './redis.ts'
 import type { Durability } from './settings.ts'
 
@@ -33,6 +34,8 @@ export interface WireSession {
   receive(bytes: Uint8Array): Promise<void> | undefined
   /** Settles when everything received so far has been run and written. */
   readonly busy: Promise<void>
+  /** The client sends no more, or the server is stopping: what would wait for others is not waited for. */
+  finish?(): void
   /** The connection is gone. */
   end(): void
 }
@@ -40,6 +43,8 @@ export interface WireSession {
 /** A dialect at work. */
 export interface DialectServer {
   connect(connection: Connection): WireSession
+  /** What it adds to the HTTP app. */
+  readonly http?: Partial<AppParts>
   /** Told where it listens. */
   listening(port: number): void
   /** A client had to be turned away.

@@ -87,6 +87,7 @@ class Connections {
 
   private async finish(socket: Socket, session: WireSession): Promise<void> {
     try {
+      session.finish?.()
       await session.busy
       socket.end()
     } catch (error) {

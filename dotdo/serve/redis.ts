@@ -59,6 +59,7 @@ export const redis: Dialect = {
     count(server, parts)
     return {
       connect: (connection) => server.connect(connection),
+      http: { redis: server },
       listening(port) {
         info.port = port
       },

@@ -58,6 +58,8 @@ interface Parts {
   readonly listeners: Map<string, Listener>
   /** Aborted when the server begins to stop. */
   readonly stopping: StopSwitch
+  /** What the dialects add to the HTTP app. */
+  readonly http: Partial<AppParts>
   onBug(error: unknown): void
 }
 
@@ -77,12 +79,14 @@ function listenFailure(error: unknown, name: string, { host, port }: { host: str
 }
 
 async function startDialect(parts: Parts, dialect: Dialect): Promise<void> {
-  const { settings, listeners, log, onBug } = parts
+  const { settings, listeners, log, http, onBug } = parts
   const { name, connectionsMax } = dialect
+  const { durability } = settings
+  // Without a port of its own it may still answer over HTTP.
+  const server = dialect.start({ ...parts, clock: nodeClock, durability })
+  Object.assign(http, server.http)
   const port = settings.ports[name]
   if (port === undefined || port === 'off') return
-  const { durability } = settings
-  const server = dialect.start({ ...parts, clock: nodeClock, durability })
   const address = { host: settings.host, port }
   const onBroken = (client: string, err: Error) => log.debug({ dialect: name, client, err }, 'connection broke')
   try {
@@ -117,6 +121,7 @@ async function startHttp(parts: Parts): Promise<void> {
   const app = createApp({
     ...rest,
     ...lakeParts(parts),
+    ...parts.http,
     clock: nodeClock,
     loopbackOnly: authenticate === undefined,
     stop: parts.stopping,
@@ -147,7 +152,7 @@ function openParts(settings: Settings, opening: Opening): Parts {
   })
   const stopping = new StopSwitch()
   const { fabric } = opening.lake
-  return { ...opening, fabric, settings, startedMs, ...authenticate, listeners, stopping }
+  return { ...opening, fabric, settings, startedMs, ...authenticate, listeners, stopping, http: {} }
 }
 
 interface Opening {

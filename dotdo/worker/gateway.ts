@@ -6,12 +6,10 @@
  *     closes, and the client connects again as after any lost connection; what was acknowledged is in the shards.
  *  3. Only the Worker reaches it, and that has checked the password of a request that brings one. */
 import { DurableObject } from 'cloudflare:workers'
-import { workersClock } from '@dotdo/core/host/workers'
-import { REDIS_USERS_REFRESH_MS } from '@dotdo/core/limits'
-import { createRedisServer, type RedisServer } from '@dotdo/redis/server'
-import manifest from '../package.json' with { type: 'json' }
+import type { RedisServer } from '@dotdo/redis/server'
 import { serveTunnel, type TunnelSession } from '../tunnel/serve.ts'
-import { authenticateOf, type Environment, fabricOf, logBug } from './environment.ts'
+import { type Environment, fabricOf, logBug } from './environment.ts'
+import { redisServer } from './redis.ts'
 
 /** What is used of workerd's WebSocket; its types would hide Node's. */
 interface ServerSocket {
@@ -27,24 +25,6 @@ declare const WebSocketPair: new () => { 0: unknown; 1: ServerSocket }
 
 type PlatformRequest = Parameters<NonNullable<DurableObject['fetch']>>[0]
 type PlatformResponse = Awaited<ReturnType<NonNullable<DurableObject['fetch']>>>
-
-function redisServer(environment: Environment): RedisServer {
-  const authenticate = authenticateOf(environment)
-  return createRedisServer({
-    fabric: fabricOf(environment),
-    clock: workersClock,
-    onBug: logBug,
-    // Every tunnel has a server of its own: what another one changes must hold here soon.
-    usersRefreshMs: REDIS_USERS_REFRESH_MS,
-    info: {
-      version: manifest.version,
-      runId: Buffer.from(crypto.getRandomValues(new Uint8Array(20))).toString('hex'),
-      durability: 'full',
-      startedMs: workersClock.nowMs(),
-    },
-    ...(authenticate && { authenticate }),
-  })
-}
 
 /** Join a WebSocket's events to a tunnel's session. */
 function attach(socket: ServerSocket, open: () => TunnelSession): void {
@@ -66,7 +46,7 @@ export class GatewayObject extends DurableObject<Environment> {
 
   /** Take the other end of the client's WebSocket. Called by the Worker alone, for requests it has checked. */
   override async fetch(request: PlatformRequest): Promise<PlatformResponse> {
-    this.redis ??= redisServer(this.env)
+    this.redis ??= redisServer(this.env, fabricOf(this.env))
     const { redis } = this
     const admitted = request.headers.has('Authorization')
     const { 0: client, 1: server } = new WebSocketPair()

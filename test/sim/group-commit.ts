@@ -158,7 +158,8 @@ class Run {
       await world.sleep(1)
       machine.start()
     }
-    const client = network.client('verifier', machine)
+    // It lives perhaps far away, and asks for everything: rows that are cold are fetched on its way.
+    const client = network.client('verifier', machine, { patienceMs: 1_000 })
     const finds = slots.flatMap((slot) =>
       names.flatMap((name) => (['lists', 'books'] as const).map((table) => ({ table, slot, name }))),
     )

@@ -224,16 +224,16 @@ export class Network {
   }
 
   /** The way from `from` to a machine.
-   *  @param repeats whether its requests may arrive twice */
-  client(from: string, machine: Machine, repeats = false): ShardClient {
+   *  @param options whether its requests may arrive twice, and how long it waits for replies */
+  client(from: string, machine: Machine, { repeats = false, patienceMs = timeoutMs } = {}): ShardClient {
     return {
       submit: (calls) => {
         const request = structuredClone(calls) as Call[]
         if (repeats && this.world.random.chance(this.faults.echo)) this.echo(machine, request)
-        return this.ask(from, machine.name, () => machine.submit(request)?.then(wired), timeoutMs)
+        return this.ask(from, machine.name, () => machine.submit(request)?.then(wired), patienceMs)
       },
       awaitChange: (afterSeq, waitMs) =>
-        this.ask(from, machine.name, () => machine.awaitChange(afterSeq, waitMs), waitMs + timeoutMs),
+        this.ask(from, machine.name, () => machine.awaitChange(afterSeq, waitMs), waitMs + patienceMs),
       job: (name, args) => {
         const request = structuredClone(args)
         return this.ask(from, machine.name, () => machine.job(name, request)?.then(structuredClone), jobTimeoutMs)

@@ -65,7 +65,7 @@ class Run {
   private fabric(who: string, life = new Life(this.world)): Fabric {
     const client = (name: string, index: number): ShardClient => {
       const machine = name === CATALOG_DATABASE ? this.catalog : (this.machines[index] as Machine)
-      const inner = this.network.client(who, machine, who.startsWith('mover'))
+      const inner = this.network.client(who, machine, { repeats: who.startsWith('mover') })
       return {
         submit: (calls) => life.bind(inner.submit(calls)),
         awaitChange: (afterSeq, waitMs) => life.bind(inner.awaitChange(afterSeq, waitMs)),

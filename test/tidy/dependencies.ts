@@ -11,6 +11,8 @@ interface Manifest {
   readonly optionalDependencies?: Record<string, string>
   readonly devDependencies?: Record<string, string>
   readonly overrides?: Record<string, string>
+  /** Names that begin with # and that the package gives to files of its own. */
+  readonly imports?: Record<string, unknown>
 }
 
 const readManifest = (folder: string) =>
@@ -31,7 +33,8 @@ export function declared({ dependencies, optionalDependencies, devDependencies }
 export function declaredImports(manifests: ReadonlyMap<string, Manifest>): (source: Source) => Problem[] {
   return (source) => {
     const folder = [...manifests.keys()].find((name) => source.path.startsWith(`${name}/`)) ?? '.'
-    const names = new Set(Object.keys(declared(manifests.get(folder) as Manifest)))
+    const manifest = manifests.get(folder) as Manifest
+    const names = new Set([...Object.keys(declared(manifest)), ...Object.keys(manifest.imports ?? {})])
     // Tools and tests see everything that is installed: nothing of them is published.
     if (isFree(source.path))
       for (const manifest of manifests.values()) for (const name in declared(manifest)) names.add(name)

@@ -29,7 +29,7 @@ function layerOf(path: string): Layer | undefined {
   if (folder !== null) return (folder[1] ?? folder[2]) as Layer
   // A dialect's table declarations say what its engine stores.
   if (/^compat\/[^/]+\/(engine\/|tables\.ts$)/.test(path)) return 'engine'
-  if (/^compat\/[^/]+\/(client|index)\.ts$/.test(path)) return 'client'
+  if (/^compat\/[^/]+\/((client|index)\.ts$|clients\/)/.test(path)) return 'client'
   return path.startsWith('compat/') ? 'dialect' : undefined
 }
 

@@ -4,6 +4,7 @@ import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { connect as dial } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { Redis as Upstash } from '@upstash/redis'
 import { Redis } from 'ioredis'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { WebSocket } from 'ws'
@@ -83,6 +84,13 @@ describe('the HTTP app in a Worker', () => {
     const metrics = await (await open.get('/metrics')).text()
     expect(metrics).toMatch(new RegExp(`^dotdo_databases ${databases.length}$`, 'm'))
     expect(metrics).toMatch(new RegExp(`^dotdo_shards ${databases.reduce((sum, { shards }) => sum + shards, 0)}$`, 'm'))
+  })
+
+  test('answers Redis commands over HTTP, to the client library of Upstash too', async () => {
+    const upstash = new Upstash({ url: `${locked.url}/redis/rest`, token: 'sesame' })
+    expect(await upstash.multi().set('a', { n: 1 }).get('a').exec()).toEqual(['OK', { n: 1 }])
+    expect(await (await locked.get('/redis/rest/strlen/a?_token=sesame')).json()).toEqual({ result: 7 })
+    expect((await locked.get('/redis/rest/get/a')).status).toBe(401)
   })
 
   test('streams changes as they are made, and resumes after the last one seen', async () => {

@@ -55,7 +55,8 @@ describe.skipIf(version === undefined)(`beside Redis ${version}`, () => {
       const [there] = (await real.run('COMMAND', 'INFO', row.name)) as unknown[][]
       // A newer one, or one that is a container here and there has its own row.
       if (!there) continue
-      const simples = (at: number) => (there[at] as { simple: string }[]).map(({ simple }) => simple).sort()
+      const simples = (at: number) =>
+        (there[at] as { set: { simple: string }[] }).set.map(({ simple }) => simple).sort()
       const categories = categoriesOf(row).map((category) => `@${category}`)
       const ours = { name: row.name, categories: categories.sort(), flags: [...flagsOf(row)].sort() }
       const theirs = { name: row.name, categories: simples(6), flags: simples(2) }

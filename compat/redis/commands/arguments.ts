@@ -38,6 +38,20 @@ export function toCount(argument: Bin): number {
   return Number(value)
 }
 
+/** Parse how many elements are chosen at random; negative for some that may be the same.
+ *  @param withValues whether each comes with another value
+ *  @source redis 7.2 t_hash.c hrandfieldCommand: the bounds keep `count * 2` within 64 bits */
+export function toRandomCount(amount: Bin, withValues: boolean): number {
+  const exact = toInt64(amount)
+  if (exact === -(2n ** 63n)) {
+    const range = `${-(2n ** 63n - 1n)} and ${2n ** 63n - 1n}`
+    throw new Failure('invalid', `ERR value is out of range, value must between ${range}`)
+  }
+  const count = Number(exact)
+  if (withValues && Math.abs(count) > 2 ** 62) throw new Failure('invalid', 'ERR value is out of range')
+  return count
+}
+
 /** Write an integer as a reply. */
 export function integerReply(value: Int64): Value {
   return typeof value === 'number' ? value : { int64: `${value}` }

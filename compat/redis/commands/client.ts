@@ -2,6 +2,7 @@
  *  @source https://redis.io/docs/latest/commands/client/ and networking.c of Redis 7.2 */
 import type { Bin } from '@dotdo/core/bytes'
 import { Failure } from '@dotdo/core/errors'
+import { countSubscriptions } from '../pubsub.ts'
 import type { Row, Session } from '../session.ts'
 import { OK, type Value } from '../value.ts'
 import { syntaxError } from './arguments.ts'
@@ -15,13 +16,14 @@ function describeAll(sessions: Iterable<Session>, nowMs: number): Value {
   return { verbatim: lines.join(''), format: 'txt' }
 }
 
-/** @throws invalid for a type Redis does not know; only `normal` clients exist here */
-function isNormalType(type: Bin): boolean {
+/** Make the test for clients of a type; replicas there are none.
+ *  @throws invalid for a type Redis does not know */
+function isOfType(type: Bin): (session: Session) => boolean {
   const name = type.toLowerCase()
   if (!['normal', 'master', 'replica', 'slave', 'pubsub'].includes(name)) {
     throw new Failure('invalid', `ERR Unknown client type '${type}'`)
   }
-  return name === 'normal'
+  return (session) => name === (countSubscriptions(session) > 0 ? 'pubsub' : 'normal')
 }
 
 const list: Reader = (session, argv) => {
@@ -30,7 +32,7 @@ const list: Reader = (session, argv) => {
   if (argv.length === 2) return describeAll(server.sessions.values(), nowMs)
   const [, , by = '', ...values] = argv
   if (/^type$/i.test(by) && values.length === 1) {
-    return describeAll(isNormalType(values[0] as Bin) ? server.sessions.values() : [], nowMs)
+    return describeAll([...server.sessions.values()].filter(isOfType(values[0] as Bin)), nowMs)
   }
   if (!/^id$/i.test(by) || values.length === 0) throw syntaxError()
   const ids = values.map((value) => readInteger(value, 'ERR Invalid client ID'))
@@ -52,8 +54,7 @@ function readFilters(session: Session, filters: readonly Bin[]): (other: Session
       if (id < 1) throw new Failure('invalid', 'ERR client-id should be greater than 0')
       tests.push(({ state }) => state.id === id)
     } else if (filter === 'type') {
-      const normal = isNormalType(value)
-      tests.push(() => normal)
+      tests.push(isOfType(value))
     } else if (filter === 'addr') tests.push(({ state }) => state.address === value)
     else if (filter === 'laddr') tests.push(({ state }) => state.localAddress === value)
     else if (filter === 'user') tests.push(({ state }) => state.user === value)
@@ -109,13 +110,14 @@ function readSwitch([, , wanted = '']: readonly Bin[]): boolean {
   return /^on$/i.test(wanted)
 }
 
-const unblock: Reader = (_session, argv) => {
-  readInteger(argv[2] as Bin)
+const unblock: Reader = ({ server }, argv) => {
+  const id = readInteger(argv[2] as Bin)
   if (argv.length > 4 || (argv[3] !== undefined && !/^(timeout|error)$/i.test(argv[3]))) {
     throw new Failure('invalid', 'ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR')
   }
-  // No command blocks, so no client is ever blocked.
-  return 0
+  const parked = server.sessions.get(id)?.parked
+  parked?.release(/^error$/i.test(argv[3] ?? '') ? 'error' : 'timeout')
+  return parked === undefined ? 0 : 1
 }
 
 const tracking: Reader = (_session, argv) => {

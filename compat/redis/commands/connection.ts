@@ -3,6 +3,7 @@
 import type { Bin } from '@dotdo/core/bytes'
 import { Failure } from '@dotdo/core/errors'
 import { noteDenial } from '../acl/note.ts'
+import { countSubscriptions } from '../pubsub.ts'
 import { REDIS_VERSION } from '../server.ts'
 import type { Answer, Row, Session } from '../session.ts'
 import { OK, type Value } from '../value.ts'
@@ -107,8 +108,9 @@ async function hello(session: Session, argv: readonly Bin[]): Promise<Value> {
   }
 }
 
-function ping(_session: Session, argv: readonly Bin[]): Value {
+function ping(session: Session, argv: readonly Bin[]): Value {
   if (argv.length > 2) throw wrongArity('ping')
+  if (session.state.protocol === 2 && countSubscriptions(session) > 0) return ['pong', argv[1] ?? '']
   return argv[1] ?? { simple: 'PONG' }
 }
 
@@ -119,6 +121,7 @@ function quit(session: Session): Value {
 
 function reset(session: Session): Answer {
   const { state } = session
+  session.server.pubsub.leave(session)
   state.multi = undefined
   state.watches = []
   state.protocol = 2
@@ -192,6 +195,7 @@ export const connectionCommands: readonly Row[] = [
   {
     ...row,
     name: 'ping',
+    inSubscriberMode: true,
     arity: -1,
     since: '1.0.0',
     summary: "Returns the server's liveliness response.",
@@ -200,6 +204,7 @@ export const connectionCommands: readonly Row[] = [
   {
     ...row,
     name: 'quit',
+    inSubscriberMode: true,
     arity: -1,
     since: '1.0.0',
     noAuth: true,
@@ -210,6 +215,7 @@ export const connectionCommands: readonly Row[] = [
   {
     ...row,
     name: 'reset',
+    inSubscriberMode: true,
     arity: 1,
     since: '6.2.0',
     noAuth: true,

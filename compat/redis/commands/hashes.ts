@@ -12,9 +12,9 @@ import { addFloats } from '../engine/strings.ts'
 import { type FieldCells, pairsOf } from '../engine/values.ts'
 import type { KeyRow } from '../tables.ts'
 import { OK, type Value } from '../value.ts'
-import { integerReply, syntaxError, toInt64, wrongArity } from './arguments.ts'
+import { integerReply, syntaxError, toInt64, toRandomCount, wrongArity } from './arguments.ts'
 import { oneKey, rows } from './rows.ts'
-import { cursorReply, parseScan, toCursor } from './scan-options.ts'
+import { cursorReply, parseScan, SCAN_WHOLE, toCursor } from './scan-options.ts'
 
 type Argv = readonly Bin[]
 
@@ -147,21 +147,6 @@ function hrandfield(tx: Tx, argv: Argv, { db }: Context): Value {
   const chosen = count > 0 ? chooseDistinct(tx, row, count) : chooseRepeated(tx, row, -count)
   return withValues === undefined ? chosen.map(([, field]) => toBin(field)) : { pairs: pairsOf(tx, row, chosen) }
 }
-
-/** @source redis 7.2 t_hash.c hrandfieldCommand: the bounds keep `count * 2` within 64 bits */
-function toRandomCount(amount: Bin, withValues: boolean): number {
-  const exact = toInt64(amount)
-  if (exact === -(2n ** 63n)) {
-    const range = `${-(2n ** 63n - 1n)} and ${2n ** 63n - 1n}`
-    throw new Failure('invalid', `ERR value is out of range, value must between ${range}`)
-  }
-  const count = Number(exact)
-  if (withValues && Math.abs(count) > 2 ** 62) throw new Failure('invalid', 'ERR value is out of range')
-  return count
-}
-
-/** Hashes up to this size are walked in one step, as Redis walks a listpack. */
-const SCAN_WHOLE = 128
 
 function hscan(tx: Tx, argv: Argv, { db }: Context): Value {
   const cursor = toCursor(argv[2] as Bin)

@@ -126,11 +126,11 @@ function docs(session: Session, [, , ...names]: readonly Bin[]): Value {
 
 function list({ server }: Session, [, , ...filter]: readonly Bin[]): Value {
   const rows = [...server.commands.rows.values()]
-  if (filter.length === 0) return { set: rows.filter(isTop).map(({ name }) => name) }
+  if (filter.length === 0) return rows.filter(isTop).map(({ name }) => name)
   const [by = '', kind = '', value = ''] = filter.map((word) => word.toLowerCase())
   if (by !== 'filterby' || filter.length !== 3) throw syntaxError()
-  if (kind === 'module') return { set: [] }
-  const names = (chosen: Row[]): Value => ({ set: chosen.map(({ name }) => name) })
+  if (kind === 'module') return []
+  const names = (chosen: Row[]): Value => chosen.map(({ name }) => name)
   if (kind === 'aclcat') return names(rows.filter((row) => categoriesOf(row).includes(value)))
   if (kind === 'pattern') return names(rows.filter(({ name }) => globMatches(value, name)))
   throw syntaxError()

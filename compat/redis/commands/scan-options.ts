@@ -10,6 +10,9 @@ const COUNT_DEFAULT = 10
 /** Beyond this a larger COUNT makes no difference: no shard has as many rows. */
 const COUNT_MAX = 2 ** 40
 
+/** Collections up to this size are walked in one step, as Redis walks a listpack. */
+export const SCAN_WHOLE = 128
+
 /** Options of a walk. */
 export interface ScanOptions {
   count: number

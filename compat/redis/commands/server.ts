@@ -73,9 +73,9 @@ const furtherSections: readonly string[] = ['Commandstats']
 /** The sections in the order of INFO, but for Keyspace, which asks the shards. */
 const sections: Record<string, (server: RedisServer) => Fields> = {
   Server: serverFields,
-  Clients: ({ sessions }) => [
+  Clients: ({ sessions, waiters }) => [
     ['connected_clients', sessions.size],
-    ['blocked_clients', 0],
+    ['blocked_clients', waiters.size],
   ],
   Memory: memoryFields,
   Persistence: () => [

@@ -10,6 +10,7 @@ import { debugCommands } from './debug.ts'
 import { introspectionCommands } from './introspection.ts'
 import { memoryCommands } from './memory.ts'
 import { monitoringCommands } from './monitoring.ts'
+import { pubsubCommands } from './pubsub.ts'
 import { refusedCommands } from './refused.ts'
 import { serverCommands } from './server.ts'
 import { shardCommands } from './shard.ts'
@@ -29,6 +30,7 @@ const groups: readonly (readonly Row[])[] = [
   monitoringCommands,
   introspectionCommands,
   transactionCommands,
+  pubsubCommands,
   shardCommands,
 ]
 

@@ -11,9 +11,9 @@ import { Failure } from '@dotdo/core/errors'
 import type { Database, Plan } from '@dotdo/core/shard'
 import { errorReply, replyOf } from '../errors.ts'
 import type { ExecArgs, WatchMark } from '../program.ts'
-import { findKeys, forOneShard, Later, PROGRAM, slotsOf } from '../routing.ts'
+import { findKeys, forOneShard, Later, PROGRAM, settleAnswer, slotsOf } from '../routing.ts'
 import type { Answer, Queued, Row, Session, Transaction, Watch } from '../session.ts'
-import { OK, type Value } from '../value.ts'
+import { type Effect, OK, type Value } from '../value.ts'
 
 function multi({ state }: Session): Value {
   if (state.multi) throw new Failure('invalid', 'ERR MULTI calls can not be nested')
@@ -135,7 +135,7 @@ function gather(queue: readonly Queued[], firstDb: number, shardCount: number): 
 
 /** Plan the call of a transaction's shard commands.
  *  @throws cross_shard when its keys, watched ones included, live apart */
-function planExec({ state }: Session, { plan, database: { map }, queue, watches }: ExecPlan): Later {
+function planExec({ state, server }: Session, { plan, database: { map }, queue, watches }: ExecPlan): Later {
   const { commands, keys, finish } = gather(queue, state.db, map.count)
   const slots = slotsOf(map, [...watches.map(({ key }) => key), ...keys])
   if (slots.length > 1 && map.count > 1) throw new Failure('cross_shard', 'the keys of the transaction live apart')
@@ -145,11 +145,13 @@ function planExec({ state }: Session, { plan, database: { map }, queue, watches 
   })
   const args: ExecArgs = { commands, watches: positions }
   const call = { program: PROGRAM, name: 'exec', args }
+  const { database } = state
+  const target = { carryOut: (effects: readonly Effect[]) => server.pubsub.carryOut(database, effects) }
   const pending = slots.length === 0 ? plan.shard(0, call) : plan.together(slots, call)
   return new Later(() => {
     const answer = replyOf(pending.reply)
     if (!Array.isArray(answer)) return answer
-    return answer.map((reply: Value, i) => (finish[i] as (reply: Value) => Value)(reply))
+    return answer.map((reply: unknown, i) => (finish[i] as (reply: Value) => Value)(settleAnswer(target, reply)))
   })
 }
 

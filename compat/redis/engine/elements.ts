@@ -4,7 +4,7 @@
  *  2. Items of a list are ordered by `position`. Without gaps (the key's `meta` is null) the item at index i stands at
  *     `head + i`; an insertion takes the middle between two positions, and leaves the list 'sparse'.
  *  3. Members of a set are ordered by their hash, as fields are: SSCAN needs no memory.
- *  4. Members of a sorted set are found by name, and ordered by score and name through an index. */
+ *  4. Members of a sorted set are kept as those of a set, and ordered by score and name through an index. */
 import { type Bin, binToJson } from '@dotdo/core/bytes'
 import { murmur3, type Table, table } from '@dotdo/core/shard'
 import { fields, type KeyType, type Stored } from '../tables.ts'
@@ -33,6 +33,7 @@ export type ScoreRow = {
   slot: number
   db: number
   key: Bin
+  hash: number
   member: Bin
   score: number
 }
@@ -100,12 +101,12 @@ export const members = table<MemberRow>({
 export const scores = table<ScoreRow>({
   name: 'redis_scores',
   collection: 'scores',
-  columns: { slot: 'integer', db: 'integer', key: 'bin', member: 'bin', score: 'real' },
-  primaryKey: ['slot', 'db', 'key', 'member'],
+  columns: { slot: 'integer', db: 'integer', key: 'bin', hash: 'integer', member: 'bin', score: 'real' },
+  primaryKey: ['slot', 'db', 'key', 'hash', 'member'],
   withoutRowid: true,
   buffered: true,
   identity: {
-    hash: ({ db = 0, key = '', member = '' }) => murmur3(key, murmur3(member) ^ db),
+    hash: ({ db = 0, key = '', hash = 0 }) => murmur3(key, hash ^ db),
     same: (a, b) => a.member === b.member && a.key === b.key && a.db === b.db,
   },
   indexes: { redis_scores_order: '(slot, db, key, score, member)' },

@@ -45,6 +45,8 @@ export interface Index {
 
 interface Indexes {
   readonly byKey: Map<string, Index>
+  /** The one used last: of many commands in turn it is asked for again. */
+  last: Index | undefined
   /** Elements in memory, of all indexes. */
   loaded: number
 }
@@ -52,7 +54,7 @@ interface Indexes {
 function indexesOf(view: View): Indexes {
   const known = view.memory.get('redis.indexes') as Indexes | undefined
   if (known !== undefined) return known
-  const indexes: Indexes = { byKey: new Map(), loaded: 0 }
+  const indexes: Indexes = { byKey: new Map(), last: undefined, loaded: 0 }
   view.memory.set('redis.indexes', indexes)
   return indexes
 }
@@ -73,6 +75,7 @@ function begin(indexes: Indexes, row: KeyRow, ranked: Ranked): Index {
       if (indexes.byKey.get(name) !== index) return
       indexes.byKey.delete(name)
       indexes.loaded -= index.counted
+      if (indexes.last === index) indexes.last = undefined
     },
   }
   indexes.byKey.set(name, index)
@@ -82,6 +85,7 @@ function begin(indexes: Indexes, row: KeyRow, ranked: Ranked): Index {
 
 /** Find the index of a key's row, if it is in memory. */
 function recall(indexes: Indexes, row: KeyRow): Index | undefined {
+  if (indexes.last?.row === row) return indexes.last
   const index = indexes.byKey.get(nameOf(row))
   if (index === undefined || index.row === row) return index
   index.drop()
@@ -89,7 +93,7 @@ function recall(indexes: Indexes, row: KeyRow): Index | undefined {
 }
 
 function count(indexes: Indexes, index: Index): void {
-  const now = index.ranked.loaded + INDEX_OVERHEAD
+  const now = index.ranked.held + INDEX_OVERHEAD
   indexes.loaded += now - index.counted
   index.counted = now
 }
@@ -107,19 +111,24 @@ function makeRoom(view: View, indexes: Indexes, current: Index, rank: number): v
   count(indexes, current)
 }
 
+/** Statements that read elements from one on, by type. */
+const readStatements = Object.fromEntries(
+  Object.entries(orderings).map(([type, { table, order, name }]) => {
+    const columns = name === undefined ? order : `${order}, ${name}`
+    const from = name === undefined ? `${order} >= ?` : `(${order}, ${name}) >= (?, ?)`
+    const where = `slot = ? and db = ? and key = ? and ${from}`
+    return [type, `select ${columns} from ${table.name} where ${where} order by ${columns} limit ?`]
+  }),
+)
+
 /** Make the function that reads elements of a key from SQL. */
 function reader(view: View, row: KeyRow): (order: number, name: Bin, count: number) => Elements {
-  const { table, order, name } = orderings[row.type] as Ordering
-  const { slot, db } = row
-  const key = fromBin(row.key)
-  const columns = name === undefined ? order : `${order}, ${name}`
-  const from = name === undefined ? `${order} >= ?` : `(${order}, ${name}) >= (?, ?)`
-  const statement = `select ${columns} from ${table.name} where slot = ? and db = ? and key = ? and ${from}
-    order by ${columns} limit ?`
   return (first, firstName, count) => {
-    view.settle(table, slot, slot)
+    const { table, name } = orderings[row.type] as Ordering
+    view.settle(table, row.slot, row.slot)
     const bound = name === undefined ? [first] : [first, fromBin(firstName)]
-    return toElements(view.raw(statement, slot, db, key, ...bound, count))
+    const statement = readStatements[row.type] as string
+    return toElements(view.raw(statement, row.slot, row.db, fromBin(row.key), ...bound, count))
   }
 }
 
@@ -146,7 +155,7 @@ function readOutline(view: View, row: KeyRow): Elements {
 
 function build(view: View, row: KeyRow): Ranked {
   const read = reader(view, row)
-  const ranked = new Ranked(read)
+  const ranked = new Ranked(read, row.type === 'zset')
   if (row.size <= REDIS_INDEXED_ELEMENTS_MAX * view.share * 0.25) {
     ranked.fill(read(Number.NEGATIVE_INFINITY, '', row.size))
   } else ranked.outline(readOutline(view, row), row.size)
@@ -165,11 +174,12 @@ export function ask<T>(view: View, row: KeyRow, question: (ranked: Ranked) => T,
   if (index === undefined) index = begin(indexes, row, build(view, row))
   else index.ranked.read = reader(view, row)
   const answer = question(index.ranked)
-  // The one used last stands last.
-  if (indexes.byKey.size > 1) {
+  if (indexes.last !== index) {
+    // The one used last stands last.
     const name = nameOf(row)
     indexes.byKey.delete(name)
     indexes.byKey.set(name, index)
+    indexes.last = index
   }
   makeRoom(view, indexes, index, rank)
   return answer
@@ -180,8 +190,13 @@ export function ask<T>(view: View, row: KeyRow, question: (ranked: Ranked) => T,
  *  @returns the index, to be told of every element before its row is written, and at last of the key's row; undefined
  *  when none is in memory */
 export function changing(tx: Tx, row: KeyRow): Index | undefined {
-  const index = recall(indexesOf(tx), row)
-  if (index === undefined) return undefined
+  const indexes = indexesOf(tx)
+  const index = recall(indexes, row)
+  if (index === undefined) {
+    // One may be made from what this call writes, under a row that stays as it is: it must not outlive the call.
+    tx.onUndo(() => indexes.byKey.get(nameOf(row))?.drop())
+    return undefined
+  }
   index.ranked.read = reader(tx, row)
   tx.onUndo(index.drop)
   return index
@@ -200,11 +215,16 @@ export function follow(tx: Tx, index: Index | undefined, row: KeyRow): void {
  *  @param elements all it has, in order */
 export function indexNew(tx: Tx, row: KeyRow, elements: Elements): void {
   const indexes = indexesOf(tx)
-  const ranked = new Ranked(reader(tx, row))
+  const ranked = new Ranked(reader(tx, row), row.type === 'zset')
   ranked.fill(elements)
   const index = begin(indexes, row, ranked)
   tx.onUndo(index.drop)
   makeRoom(tx, indexes, index, ranked.size)
+}
+
+/** Look at the order of a key's elements if it is in memory, to ask what needs no row. */
+export function peek(view: View, row: KeyRow): Ranked | undefined {
+  return recall(indexesOf(view), row)?.ranked
 }
 
 /** Tell how many elements the index of a key holds in memory, undefined when there is none: for tests. */

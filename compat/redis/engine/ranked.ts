@@ -4,7 +4,9 @@
  *     them.
  *  2. Elements lie in leaves. A leaf knows its first element and how many it has; its elements are read when needed and
  *     may be forgotten again, so that a collection larger than memory takes a few bytes for hundreds of elements.
- *  3. What the rows say and what this says are the same at all times: whoever writes a row tells this of it. */
+ *  3. What the rows say and what this says are the same at all times: whoever writes a row tells this of it.
+ *  4. To add and to remove reads no row: a leaf that is not in memory only counts. So it may grow beyond what a leaf
+ *     has, and its first element may be gone; no element of another leaf lies between that one and the next. */
 import type { Bin } from '@dotdo/core/bytes'
 import { assert } from '@dotdo/core/errors'
 
@@ -35,6 +37,17 @@ function isBefore(order: number, name: Bin, otherOrder: number, otherName: Bin):
   return order < otherOrder || (order === otherOrder && name < otherName)
 }
 
+/** @returns the place in a leaf that an element has, or would have */
+function placeIn({ orders, names }: Elements, order: number, name: Bin): number {
+  let low = 0
+  for (let high = orders.length; low < high; ) {
+    const middle = (low + high) >> 1
+    if (isBefore(orders[middle] as number, names[middle] as Bin, order, name)) low = middle + 1
+    else high = middle
+  }
+  return low
+}
+
 /** The elements of one collection in order. */
 export class Ranked {
   /** How many elements there are. */
@@ -44,9 +57,29 @@ export class Ranked {
   /** Reads elements that are not in memory; whoever asks or changes says how. */
   read: ReadElements
   private leaves: Leaf[] = []
+  /** Orders by name, as long as all elements are in memory. */
+  private byName: Map<Bin, number> | undefined
 
-  constructor(read: ReadElements) {
+  /** @param named whether names alone tell elements apart, and are asked for */
+  constructor(read: ReadElements, named = false) {
     this.read = read
+    if (named) this.byName = new Map()
+  }
+
+  /** How much of them is in memory, an element that is found by its name counted twice. */
+  get held(): number {
+    return this.loaded + (this.byName?.size ?? 0)
+  }
+
+  /** Whether every element's name is known here: then `orderOf` finds all. */
+  get isNamed(): boolean {
+    return this.byName !== undefined
+  }
+
+  /** Find the order of an element by its name.
+   *  @returns undefined when there is none, or `isNamed` is false */
+  orderOf(name: Bin): number | undefined {
+    return this.byName?.get(name)
   }
 
   /** Begin with all elements, in order. */
@@ -55,11 +88,13 @@ export class Ranked {
       const part = { orders: orders.slice(at, at + LEAF_SIZE), names: names.slice(at, at + LEAF_SIZE) }
       this.append(part.orders[0] as number, part.names[0] as Bin, part.orders.length, part)
     }
+    if (this.byName !== undefined) for (const [i, name] of names.entries()) this.byName.set(name, orders[i] as number)
   }
 
   /** Begin with the first element of every leaf.
    *  @param size how many elements there are: leaves have LEAF_SIZE of them, but for the last */
   outline({ orders, names }: Elements, size: number): void {
+    this.byName = undefined
     for (const [i, order] of orders.entries()) {
       this.append(order, names[i] as Bin, Math.min(LEAF_SIZE, size - i * LEAF_SIZE), undefined)
     }
@@ -74,6 +109,7 @@ export class Ranked {
   /** Forget the elements of every leaf but the one at `rank`. */
   unload(rank: number): void {
     const [kept] = this.leafAt(rank)
+    this.byName = undefined
     for (const [i, leaf] of this.leaves.entries()) {
       if (i === kept || leaf.elements === undefined) continue
       leaf.elements = undefined
@@ -168,34 +204,28 @@ export class Ranked {
   add(order: number, name: Bin): void {
     const { leaves } = this
     this.size++
-    this.loaded++
+    this.byName?.set(name, order)
     if (leaves.length === 0) {
+      this.loaded++
       leaves.push({ order, name, size: 1, elements: { orders: [order], names: [name] } })
       return
     }
-    const index = this.leafBefore((other, otherName) => isBefore(other, otherName, order, name))
+    const index = this.leafOf(order, name)
     const leaf = leaves[index] as Leaf
-    const { orders, names } = this.elementsOf(leaf)
-    const at = this.placeIn(leaf, order, name)
-    orders.splice(at, 0, order)
-    names.splice(at, 0, name)
     leaf.size++
-    if (at === 0) {
+    const first = isBefore(order, name, leaf.order, leaf.name)
+    if (leaf.elements !== undefined) {
+      const { orders, names } = leaf.elements
+      const at = placeIn(leaf.elements, order, name)
+      orders.splice(at, 0, order)
+      names.splice(at, 0, name)
+      this.loaded++
+    }
+    if (first) {
       leaf.order = order
       leaf.name = name
     }
-    if (leaf.size > LEAF_MAX) this.split(index)
-  }
-
-  private placeIn(leaf: Leaf, order: number, name: Bin): number {
-    const { orders, names } = leaf.elements as Elements
-    let low = 0
-    for (let high = orders.length; low < high; ) {
-      const middle = (low + high) >> 1
-      if (isBefore(orders[middle] as number, names[middle] as Bin, order, name)) low = middle + 1
-      else high = middle
-    }
-    return low
+    if (leaf.size > LEAF_MAX && leaf.elements !== undefined) this.split(index)
   }
 
   private split(index: number): void {
@@ -209,23 +239,43 @@ export class Ranked {
     this.leaves.splice(index + 1, 0, { order, name, size: right.orders.length, elements: right })
   }
 
+  /** @returns the index of the leaf that an element is in, or would be in */
+  private leafOf(order: number, name: Bin): number {
+    return this.leafBefore((other, otherName) => !isBefore(order, name, other, otherName))
+  }
+
+  /** Tell whether an element is there.
+   *  @returns undefined when its leaf is not in memory */
+  has(order: number, name: Bin): boolean | undefined {
+    const leaf = this.leaves[this.leafOf(order, name)]
+    if (leaf === undefined) return false
+    if (leaf.elements === undefined) return undefined
+    const { orders, names } = leaf.elements
+    const at = placeIn(leaf.elements, order, name)
+    return orders[at] === order && names[at] === name
+  }
+
   /** Remove an element that is there. */
   remove(order: number, name: Bin): void {
     const { leaves } = this
-    const index = this.leafBefore((other, otherName) => !isBefore(order, name, other, otherName))
+    const index = this.leafOf(order, name)
     const leaf = leaves[index] as Leaf
-    const { orders, names } = this.elementsOf(leaf)
-    const at = this.placeIn(leaf, order, name)
+    if (leaf.elements !== undefined) this.removeLoaded(leaf, order, name)
+    leaf.size--
+    this.size--
+    this.byName?.delete(name)
+    if (leaf.size === 0) leaves.splice(index, 1)
+  }
+
+  private removeLoaded(leaf: Leaf, order: number, name: Bin): void {
+    const { orders, names } = leaf.elements as Elements
+    const at = placeIn(leaf.elements as Elements, order, name)
     assert(orders[at] === order && names[at] === name, 'the element to remove is not there')
     orders.splice(at, 1)
     names.splice(at, 1)
-    leaf.size--
-    this.size--
     this.loaded--
-    if (leaf.size === 0) leaves.splice(index, 1)
-    else if (at === 0) {
-      leaf.order = orders[0] as number
-      leaf.name = names[0] as Bin
-    }
+    if (at > 0 || orders.length === 0) return
+    leaf.order = orders[0] as number
+    leaf.name = names[0] as Bin
   }
 }

@@ -8,8 +8,9 @@
  *     costs few statements. */
 import { type Bin, fromBin, toBin } from '@dotdo/core/bytes'
 import { SLOT_COUNT } from '@dotdo/core/limits'
-import type { Tx, View } from '@dotdo/core/shard'
+import type { Table, Tx, View } from '@dotdo/core/shard'
 import { fields, type KeyRow, type KeyType, keys } from '../tables.ts'
+import { members, scores } from './elements.ts'
 import type { FieldCells } from './values.ts'
 
 const PLACES = 2 ** 31
@@ -98,40 +99,54 @@ export function scanKeys(view: View, db: number, cursor: number, count: number):
   return { items, next: next >= END ? 0 : next }
 }
 
-/** Walk the fields of a hash. Values may be cold: `pairsOf` reads them.
- *  @param cursor 0 to begin, else `next` of the page before
- *  @param count how many at least, unless the walk ends */
-export function scanFields(view: View, { slot, db, key }: KeyRow, cursor: number, count: number): Page<FieldCells> {
+/** Where elements that are ordered by their hash stand. */
+interface Walked {
+  readonly table: Table
+  readonly name: string
+  readonly value?: string
+}
+
+/** Walk elements: their hashes, names and, where they have one, values. */
+function scanElements<T>(
+  view: View,
+  { slot, db, key }: KeyRow,
+  { table, name, value }: Walked,
+  { cursor, count }: { cursor: number; count: number },
+): Page<T> {
   if (cursor >= PLACES) return { items: [], next: 0 }
-  view.settle(fields, slot, slot)
-  const name = fromBin(key)
-  const rows = view.raw(
-    `select hash, field, value from redis_fields
-      where slot = ? and db = ? and key = ? and hash >= ? order by hash, field limit ?`,
-    slot,
-    db,
-    name,
-    cursor,
-    count,
-  )
+  view.settle(table, slot, slot)
+  const owner = fromBin(key)
+  const select = `select hash, ${name}${value === undefined ? '' : `, ${value}`} from ${table.name}
+    where slot = ? and db = ? and key = ?`
+  const rows = view.raw(`${select} and hash >= ? order by hash, ${name} limit ?`, slot, db, owner, cursor, count)
   const last = rows.at(-1)
   let next = 0
   if (last !== undefined && rows.length >= count) {
-    const [hash, field] = last as [number, Uint8Array]
+    const [hash, found] = last as [number, Uint8Array]
     next = hash + 1 < PLACES ? hash + 1 : 0
-    rows.push(
-      ...view.raw(
-        `select hash, field, value from redis_fields
-          where slot = ? and db = ? and key = ? and hash = ? and field > ? order by field`,
-        slot,
-        db,
-        name,
-        hash,
-        field,
-      ),
-    )
+    rows.push(...view.raw(`${select} and hash = ? and ${name} > ? order by ${name}`, slot, db, owner, hash, found))
   }
-  return { items: rows as unknown as FieldCells[], next }
+  return { items: rows as unknown as T[], next }
+}
+
+/** Walk the fields of a hash. Values may be cold: `pairsOf` reads them.
+ *  @param cursor 0 to begin, else `next` of the page before
+ *  @param count how many at least, unless the walk ends */
+export function scanFields(view: View, row: KeyRow, cursor: number, count: number): Page<FieldCells> {
+  return scanElements(view, row, { table: fields, name: 'field', value: 'value' }, { cursor, count })
+}
+
+/** Walk the members of a set, or of a sorted set with their scores, as `scanFields`. */
+export function scanMembers(
+  view: View,
+  row: KeyRow,
+  cursor: number,
+  count: number,
+): Page<readonly [member: Bin, score: number | undefined]> {
+  const walked: Walked =
+    row.type === 'zset' ? { table: scores, name: 'member', value: 'score' } : { table: members, name: 'member' }
+  const { items, next } = scanElements<[number, Uint8Array, number?]>(view, row, walked, { cursor, count })
+  return { items: items.map(([, member, score]) => [toBin(member), score] as const), next }
 }
 
 /** How many elements to read around a random place before one of them is chosen: evens out the gaps between hashes. */

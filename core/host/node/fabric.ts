@@ -51,6 +51,11 @@ export function defaultFolder(): string {
   return process.env.DOTDO_DATA || '.dotdo'
 }
 
+/** Read a variable of the environment; an empty one counts as absent. */
+export function readVariable(name: string): string | undefined {
+  return process.env[name] || undefined
+}
+
 /** Open the fabric of a data folder.
  *  @throws conflict when another process has the folder open; invalid for options that cannot be honoured */
 export async function openFabric(options: NodeFabricOptions): Promise<NodeFabric> {

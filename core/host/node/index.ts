@@ -1,7 +1,7 @@
 /** @dotdo/core/host/node: the fabric in a plain Node process, its lake, and SQL over both. Node only. */
 export { nodeClock } from './clock.ts'
 export { type DiskObjects, openDiskObjects } from './disk-objects.ts'
-export { defaultFolder, type NodeFabric, type NodeFabricOptions, openFabric } from './fabric.ts'
+export { defaultFolder, type NodeFabric, type NodeFabricOptions, openFabric, readVariable } from './fabric.ts'
 export { type NodeLake, type NodeLakeOptions, openLake, serveLakeThread, tieredPrograms } from './lake.ts'
 export { openLakeCodecs } from './lake-codecs.ts'
 export type { Sql, SqlOptions, SqlRow, SqlRows } from './lake-query.ts'

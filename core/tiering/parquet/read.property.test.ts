@@ -115,7 +115,8 @@ function predicateOf({ row, rows }: Case): fc.Arbitrary<Predicate> {
       tests.push(fc.constantFrom<Predicate>({ op: 'is-nan', column }, { op: 'not-nan', column }))
     }
     if (type === 'string') {
-      const starts = value.map((text) => (text as string).slice(0, 2)).filter((text) => text.isWellFormed())
+      // By characters: half of one is no text, and a filter for it could look for another start for ever.
+      const starts = value.map((text) => [...(text as string)].slice(0, 2).join(''))
       tests.push(starts.map((text): Predicate => ({ op: 'starts-with', column, value: text })))
       tests.push(starts.map((text): Predicate => ({ op: 'not-starts-with', column, value: text })))
     }

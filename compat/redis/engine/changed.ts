@@ -1,0 +1,50 @@
+/** Which keys have changed: what blocked clients and client-side caches are woken by. */
+import type { Bin } from '@dotdo/core/bytes'
+import { Failure } from '@dotdo/core/errors'
+import { REDIS_CHANGED_BYTES_MAX, REDIS_CHANGED_KEYS_MAX } from '@dotdo/core/limits'
+import type { ChangedKeys, Position, Table, Tx } from '@dotdo/core/shard'
+
+/** The arguments of the call `changed`. */
+export interface ChangedArgs {
+  readonly after: Position
+}
+
+/** What has changed in a shard. Plain data. */
+export interface Changed {
+  /** The keys, each at least once. */
+  readonly keys: readonly (readonly [db: number, key: Bin])[]
+  /** Any key may have changed besides: databases were emptied, or the history since then is gone. */
+  readonly all: boolean
+  /** Where to go on. */
+  readonly next: Position
+}
+
+function read(tx: Tx, after: Position, tables: readonly Table[]): ChangedKeys | undefined {
+  const limits = { changes: REDIS_CHANGED_KEYS_MAX, bytes: REDIS_CHANGED_BYTES_MAX }
+  try {
+    return tx.changedKeys(after, { ...limits, wanted: (table) => tables.includes(table) })
+  } catch (error) {
+    if (error instanceof Failure && error.code === 'out_of_range') return undefined
+    throw error
+  }
+}
+
+/** Tell which keys committed changes after a position were of.
+ *  @param tables those whose rows have a database and a key
+ *  @cost the log written since */
+export function readChanged(tx: Tx, { after }: ChangedArgs, tables: readonly Table[]): Changed {
+  const found = read(tx, after, tables)
+  if (found === undefined) return { keys: [], all: true, next: tx.position }
+  const names = new Map<string, readonly [number, Bin]>()
+  for (const { key, moved } of found.keys) {
+    // Rows that came from another shard or left for it are what they were.
+    if (!moved) names.set(`${key.db}/${key.key}`, [key.db as number, key.key as Bin])
+  }
+  let all = false
+  for (const { where, moved } of found.truncates) {
+    if (moved) continue
+    if (where.key === undefined) all = true
+    else names.set(`${where.db}/${where.key}`, [where.db as number, where.key as Bin])
+  }
+  return { keys: [...names.values()], all, next: found.next }
+}
