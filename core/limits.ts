@@ -120,6 +120,12 @@ export const REDIS_STREAM_NEWEST_MAX = 1_024
 export const SHARD_THREADS_MAX = 256
 /** Redis connections served at once: Redis' own default of maxclients. */
 export const REDIS_CLIENTS_MAX = 10_000
+/** How long a server that shares its users with others believes what it has read of them. */
+export const REDIS_USERS_REFRESH_MS = 5_000
+/** Rows that SWAPDB moves: it holds all of them in memory, and the shard for as long as it stores them. */
+export const REDIS_SWAP_ROWS_MAX = 100_000
+/** Bytes of a HyperLogLog in its sparse form, header included: Redis' hll-sparse-max-bytes, above which it is dense. */
+export const REDIS_HLL_SPARSE_BYTES_MAX = 3_000
 /** Bytes of the body of an HTTP request to the server's own routes: they are held in memory. */
 export const HTTP_BODY_BYTES_MAX = 1024 * 1024
 /** Bytes of the body of a Redis request over HTTP: a pipeline of some large values, held in memory. */

@@ -29,6 +29,9 @@ export type Scatter =
       /** Make the argv of a piece, where its keys do not stand together with what belongs to them.
        *  @param places of the piece's keys in argv */
       cut?(argv: readonly Bin[], places: readonly number[]): readonly Bin[]
+      /** What argv[0] of the pieces is, when `run` shall answer otherwise for a piece than for the whole: no name that
+       *  a client can call. */
+      readonly piece?: Bin
       /** @param replies each piece's reply; `places[i]` are the indexes (0 for the first key) of piece i's keys */
       join(replies: Value[], places: number[][], keyCount: number, argv: readonly Bin[]): Value
     }

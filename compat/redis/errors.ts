@@ -10,8 +10,10 @@ import type { Value } from './value.ts'
 /** The reply when keys that must live together do not. */
 export const CROSSSLOT = "CROSSSLOT Keys in request don't hash to the same slot"
 
-const words =
-  /^(ERR|WRONGTYPE|WRONGPASS|NOAUTH|NOPERM|NOPROTO|EXECABORT|CROSSSLOT|TRYAGAIN|UNAVAILABLE|MISCONF|BUSYKEY|NOGROUP|BUSYGROUP) /
+const words = new RegExp(
+  '^(ERR|WRONGTYPE|WRONGPASS|NOAUTH|NOPERM|NOPROTO|EXECABORT|CROSSSLOT|TRYAGAIN|UNAVAILABLE|MISCONF|BUSYKEY|' +
+    'NOGROUP|BUSYGROUP|INVALIDOBJ|TESTFAILED) ',
+)
 
 /** Messages that begin with an error word keep it. */
 function worded(word: string): (message: string) => string {

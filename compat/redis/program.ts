@@ -1,8 +1,9 @@
 /** Redis as a shard runs it: the command table's functions, transactions, and active expiry.
  *
  *  Calls: a command's name with `{ argv, db }`; `exec`; `watch`, which answers what `exec` needs to see that
- *  a key has changed; `gather`, which reads for a command whose keys live apart; `keyspace`, which counts;
- *  `changed`, which tells the keys that changed; `peek`, which tells what a blocking command would answer. */
+ *  a key has changed; `gather`, which reads for a command whose keys live apart; `keyspace` and `slotkeys`, which count
+ *  and list; `changed`, which tells the keys that changed; `peek`, which tells what a blocking command would answer;
+ *  `users`, which keeps the users of the ACL. */
 import type { Bin } from '@dotdo/core/bytes'
 import { Failure } from '@dotdo/core/errors'
 import type { Row, Table, Tx } from '@dotdo/core/shard'
@@ -14,6 +15,8 @@ import { allElementTables, contentTables } from './engine/elements.ts'
 import { sweepExpired } from './engine/expiry.ts'
 import { probeKey } from './engine/keys.ts'
 import { countKeys } from './engine/scan.ts'
+import { type SlotKeysArgs, slotKeys } from './engine/slot-keys.ts'
+import { runUsers, type UsersArgs, users } from './engine/users.ts'
 import { errorReply } from './errors.ts'
 import { keys } from './tables.ts'
 import { readTimeout } from './timeout.ts'
@@ -185,18 +188,20 @@ export function createRedisProgram(rows: readonly Command[]): Program {
   const runs = runsOf(rows)
   return {
     name: 'redis',
-    tables,
+    tables: [...tables, users],
     run(tx: Tx, { name, args }: Call): unknown {
       if (name === 'exec') return exec(tx, runs, args as ExecArgs)
       if (name === 'watch') return { position: tx.position, atMs: tx.nowMs } satisfies WatchMark
       if (name === 'gather') return gather(tx, args as GatherArgs)
       if (name === 'keyspace') return keyspace(tx)
+      if (name === 'slotkeys') return slotKeys(tx, args as SlotKeysArgs)
+      if (name === 'users') return runUsers(tx, args as UsersArgs)
       if (name === 'changed') return readChanged(tx, args as ChangedArgs, content)
       if (name === 'peek') return peek(tx, runs, args as PeekArgs)
       return runForSession(tx, runs, name, args as CommandArgs)
     },
     // These truncate, or settle after they wrote; the others read what they need of SQL before their first write.
-    writesSql: ({ name }: Call) => name === 'exec' || name === 'flushdb' || name === 'flushall',
+    writesSql: ({ name }: Call) => ['exec', 'flushdb', 'flushall', 'swapdb', 'users'].includes(name),
     sweep: sweepExpired,
   }
 }

@@ -28,8 +28,8 @@ function readDouble(text: string): number {
   return /inf/.test(text) ? Number(text.replace('inf', 'Infinity')) : Number(text)
 }
 
-/** Reads RESP3 replies, as many types as the compared commands answer. */
-class ReplyReader {
+/** Reads RESP3 replies, as many types as the compared commands answer; verbatim text as its text. */
+export class ReplyReader {
   private text = ''
   private at = 0
 
@@ -81,7 +81,12 @@ class ReplyReader {
         return null
       case '$':
         return this.bulk(Number(rest))
+      case '=':
+        return this.bulk(Number(rest)).slice('txt:'.length)
+      case '#':
+        return { bool: rest === 't' }
       case '*':
+      case '>':
         return Array.from({ length: Number(rest) }, () => this.value())
       case '~':
         return { set: Array.from({ length: Number(rest) }, () => this.value()) }
@@ -146,10 +151,11 @@ export class RealRedis {
     this.folder = folder
   }
 
-  static async start(): Promise<RealRedis> {
+  /** @param extra flags of the server, as on its command line */
+  static async start(...extra: string[]): Promise<RealRedis> {
     const port = await freePort()
     const folder = temporaryFolder()
-    const flags = ['--port', `${port}`, '--bind', '127.0.0.1', '--save', '', '--dir', folder.path]
+    const flags = ['--port', `${port}`, '--bind', '127.0.0.1', '--save', '', '--dir', folder.path, ...extra]
     const process = spawn('redis-server', flags, { stdio: ['ignore', 'pipe', 'inherit'] })
     await new Promise<void>((resolve, reject) => {
       process.on('exit', (code) => reject(new Error(`redis-server ended with ${code}`)))

@@ -139,7 +139,7 @@ function planSplit(target: Target, { command, argv, places, scatter }: Split): L
   const pieces = new Map<number, { argv: Bin[]; places: number[] }>()
   places.forEach((at, index) => {
     const slot = target.map.slotOf(argv[at] as Bin)
-    const piece = pieces.get(slot) ?? { argv: [argv[0] as Bin], places: [] }
+    const piece = pieces.get(slot) ?? { argv: [scatter.piece ?? (argv[0] as Bin)], places: [] }
     pieces.set(slot, piece)
     for (let i = at; i < at + step; i++) piece.argv.push(argv[i] as Bin)
     piece.places.push(index)

@@ -1,10 +1,14 @@
 /** The Redis server without sockets: it knows its sessions, its commands and what it can say of itself. */
 import type { Clock, Database } from '@dotdo/core/shard'
+import { AccessControl } from './acl/access.ts'
 import { Waiters } from './blocking.ts'
 import { commandTable } from './commands/table.ts'
+import { Config } from './config.ts'
 import { KeyFeeds } from './key-feed.ts'
 import { CommandIndex } from './lookup.ts'
+import { Measured } from './measured.ts'
 import { PubSub } from './pubsub.ts'
+import { PROGRAM } from './routing.ts'
 import { type Row, Session, type SessionState, type Transport } from './session.ts'
 
 /** The version of Redis whose commands and replies these are. */
@@ -42,14 +46,23 @@ export interface ServerCounters {
 /** What a server is made of. */
 export interface ServerOptions {
   /** Opens databases by name. */
-  readonly fabric: { database(name: string): Promise<Database>; readonly clock: Pick<Clock, 'after' | 'nowMs'> }
-  readonly clock: { nowMs(): number }
+  readonly fabric: {
+    database(name: string): Promise<Database>
+    /** Tells whether there is a database, without making it. */
+    find?(name: string): Promise<unknown>
+    readonly clock: Pick<Clock, 'after' | 'nowMs'>
+  }
+  /** Time, and chance that nobody can guess. */
+  readonly clock: Pick<Clock, 'nowMs' | 'random' | 'after'>
   /** Check credentials in constant time; without it, everyone is let in as `default`. `any` lets everyone in whatever
    *  they say, for clients inside the server's own process. */
   readonly authenticate?: ((user: string, password: string) => boolean) | 'any'
   readonly info: ServerInfo
   /** The database of the fabric that a connection begins in. Default `default`. */
   readonly database?: string
+  /** How long users of the ACL are believed once they are read, where other servers share the database and may change
+   *  them. Default: for ever. */
+  readonly usersRefreshMs?: number
   /** Told of failures that are bugs of ours. */
   readonly onBug?: (error: unknown) => void
   /** Whether each connection has a server of its own: pub/sub is then refused, as nobody would hear. */
@@ -74,12 +87,15 @@ export interface RedisServer {
   readonly waiters: Waiters
   /** Whether clients must say credentials, have none to say, or may say any. */
   readonly credentials: 'needed' | 'none' | 'any'
+  readonly config: Config
+  /** How long commands took. */
+  readonly measured: Measured
+  /** The users, and what they may do. */
+  readonly access: AccessControl
   /** The database that connections begin in. */
   readonly firstDatabase: string
   /** Told of failures that are bugs of ours. */
   onBug(error: unknown): void
-  /** Check credentials. */
-  authenticate(user: string, password: string): boolean
   /** Begin a connection.
    *  @param options its database, when it is not the server's first */
   connect(transport: Transport, options?: { database?: string }): Session
@@ -102,18 +118,44 @@ export function resetCounters(counters: ServerCounters): void {
 }
 
 /** As Redis' user `default` without a password: any password is right, and no other user exists, unless any may be. */
-function defaultUser(who: 'any' | undefined): RedisServer['authenticate'] {
+function defaultUser(who: 'any' | undefined): (user: string, password: string) => boolean {
   return (user) => who === 'any' || user === 'default'
+}
+
+/** Let connections that came before the users were read stand as those that come now. */
+function greet({ sessions, access }: RedisServer): void {
+  for (const session of sessions.values()) session.welcome(access.welcomes())
+}
+
+/** End the connections of users that are gone. */
+function dismiss({ sessions }: RedisServer, gone: ReadonlySet<string>): void {
+  for (const session of [...sessions.values()]) {
+    if (!gone.has(session.state.user)) continue
+    session.expel()
+    session.closeSoon()
+  }
 }
 
 /** Make a server over a fabric. */
 export function createRedisServer(options: ServerOptions): RedisServer {
-  const { fabric, clock, info, authenticate } = options
+  const { fabric, clock, info, authenticate, database: firstDatabase = 'default' } = options
   const counters = {} as ServerCounters
   resetCounters(counters)
   const onBug = options.onBug ?? (() => undefined)
   const feeds = new KeyFeeds({ clock: fabric.clock, onBug })
   let lastId = 0
+  const config = new Config(info)
+  const access = new AccessControl({
+    fabric,
+    database: firstDatabase,
+    program: PROGRAM,
+    clock,
+    refreshMs: options.usersRefreshMs,
+    needed: typeof authenticate === 'function',
+    authenticate: typeof authenticate === 'function' ? authenticate : defaultUser(authenticate),
+    read: () => greet(server),
+    gone: (names) => dismiss(server, names),
+  })
   const server: RedisServer = {
     fabric,
     clock,
@@ -125,16 +167,18 @@ export function createRedisServer(options: ServerOptions): RedisServer {
     pubsub: new PubSub(),
     waiters: new Waiters({ clock: fabric.clock, feeds, onBug }),
     credentials: authenticate === 'any' ? 'any' : authenticate === undefined ? 'none' : 'needed',
-    firstDatabase: options.database ?? 'default',
+    access,
+    config,
+    measured: new Measured(config),
+    firstDatabase,
     onBug,
-    authenticate: typeof authenticate === 'function' ? authenticate : defaultUser(authenticate),
     connect(transport, { database = server.firstDatabase } = {}) {
       counters.connections += 1
       lastId += 1
       const state = firstState(lastId, transport, {
         nowMs: clock.nowMs(),
         database,
-        authenticated: server.credentials !== 'needed',
+        authenticated: access.welcomes(),
       })
       const session = new Session(server, transport, state)
       server.sessions.set(lastId, session)

@@ -14,15 +14,20 @@ import {
   REDIS_QUEUED_OUTPUT_BYTES_MAX,
   REDIS_REQUEST_BYTES_MAX,
 } from '@dotdo/core/limits'
-import type { Database, Pending, Plan } from '@dotdo/core/shard'
+import type { Database, Plan } from '@dotdo/core/shard'
+import { holdToRules } from './acl/note.ts'
 import type { Parked } from './blocking.ts'
 import { encodeValue, type Protocol, ReplyWriter, RequestDecoder } from './codec.ts'
 import type { Command } from './command.ts'
 import { errorReply } from './errors.ts'
-import { countSubscriptions, type Subscriptions } from './pubsub.ts'
+import type { Taken } from './measured.ts'
+import { countSubscriptions } from './pubsub.ts'
 import { findKeys, Later, planCommand } from './routing.ts'
 import type { RedisServer } from './server.ts'
+import type { SessionState, Transaction, Transport } from './session-state.ts'
 import type { Effect, Value } from './value.ts'
+
+export type { Queued, SessionState, Transaction, Transport, Watch } from './session-state.ts'
 
 /** What a session command answers: a reply, one that comes with the plan, a promise of one, or nothing. */
 export type Answer = Value | Later | Promise<Value | Later | undefined> | undefined
@@ -35,75 +40,6 @@ export interface Row extends Omit<Command, 'session'> {
   readonly immediate?: boolean
   /** Allowed to a RESP2 client that is subscribed: its connection is for messages. */
   readonly inSubscriberMode?: boolean
-}
-
-/** A command that waits in MULTI. */
-export interface Queued {
-  readonly row: Row
-  readonly argv: readonly Bin[]
-}
-
-/** An open MULTI. */
-export interface Transaction {
-  readonly queue: Queued[]
-  /** A command could not be queued: EXEC will abort. */
-  broken: boolean
-  /** Bytes of the queued arguments. */
-  sizeBytes: number
-}
-
-/** A watched key, with the position of its shard's log when it was watched. */
-export interface Watch {
-  readonly key: Bin
-  readonly db: number
-  /** Its reply is the position: undefined until the shard has told it. */
-  readonly asked: Pending
-}
-
-/** What a connection remembers. */
-export interface SessionState {
-  readonly id: number
-  /** The client's `ip:port`, and ours. */
-  readonly address: string
-  readonly localAddress: string
-  readonly createdMs: number
-  activeMs: number
-  name: Bin
-  libraryName: Bin
-  libraryVersion: Bin
-  /** The fabric's database; `db` is the numbered one inside it. */
-  database: string
-  db: number
-  protocol: Protocol
-  authenticated: boolean
-  user: string
-  /** CLIENT REPLY: `skip` is for the next command, `skipping` for the one that runs. */
-  reply: 'on' | 'off' | 'skip' | 'skipping'
-  noEvict: boolean
-  noTouch: boolean
-  lastCommand: string
-  multi: Transaction | undefined
-  /** What it is subscribed to; undefined when it never was. */
-  subscriptions: Subscriptions | undefined
-  watches: Watch[]
-}
-
-/** Where a session's bytes go. */
-export interface Transport {
-  /** The client's `ip:port`. */
-  readonly address: string
-  /** Our `ip:port`. */
-  readonly localAddress?: string
-  /** Send bytes. @param bytes given away */
-  write(bytes: Uint8Array): void
-  /** Close, after what was written has gone out. */
-  close(): void
-  /** Close at once, whatever waits. */
-  abort(): void
-  /** How many bytes the client has not taken yet. */
-  queuedBytes(): number
-  /** @returns a promise that the client has taken enough to go on, or undefined when it has */
-  drained?(): Promise<void> | undefined
 }
 
 interface Outcome {
@@ -128,6 +64,8 @@ export class Session {
   parked: Parked | undefined = undefined
   /** Settles when everything received so far has been run and written. */
   busy: Promise<void> = Promise.resolve()
+  /** Whether the client was let in by what it said, or by the host. */
+  private admitted = false
   /** Whether `run` is under way; it stays so once the connection is over. */
   private active = false
   private readonly decoder = new RequestDecoder()
@@ -135,6 +73,8 @@ export class Session {
   private readonly chunks: Uint8Array[] = []
   private waitingBytes = 0
   private outcomes: Outcome[] = []
+  /** The commands of the batch whose replies are not out. */
+  private taken: Taken[] = []
   private batchSize = 0
   private batchMax = REDIS_BATCH_COMMANDS_FIRST
   private plan: Plan | undefined = undefined
@@ -231,7 +171,8 @@ export class Session {
   }
 
   /** Let the client in. */
-  admit(user: string): void {
+  admit(user: Bin): void {
+    this.admitted = true
     this.state.user = user
     this.state.authenticated = true
     this.decoder.authenticated = true
@@ -239,10 +180,22 @@ export class Session {
 
   /** Take the client's rights back, as RESET does. */
   expel(): void {
-    const welcome = this.server.credentials !== 'needed'
+    this.admitted = false
     this.state.user = 'default'
-    this.state.authenticated = welcome
-    this.decoder.authenticated = welcome
+    this.welcome(this.server.access.welcomes())
+  }
+
+  /** Say whether a client may begin without credentials; one that has been let in stays. */
+  welcome(open: boolean): void {
+    if (this.admitted) return
+    this.state.authenticated = open
+    this.decoder.authenticated = open
+  }
+
+  /** End the connection: when its replies are out if it is at work, else now. */
+  closeSoon(): void {
+    if (this.active) this.closing = true
+    else this.kill()
   }
 
   /** Open the session's database.
@@ -377,6 +330,9 @@ export class Session {
   private dispatch(argv: readonly Bin[]): Answer {
     const { state, server } = this
     const { multi } = state
+    const { access } = server
+    // The users may have changed so that the connection ends here.
+    if (!access.ready) return access.load().then(() => (this.closing ? undefined : this.dispatch(argv)))
     let row: Row
     try {
       const { counters } = server
@@ -384,9 +340,11 @@ export class Session {
       row = server.commands.find(argv)
       counters.byCommand.set(row.name, (counters.byCommand.get(row.name) ?? 0) + 1)
       if (!state.authenticated && !row.noAuth) throw new Failure('unauthenticated', 'authentication required')
+      if (access.enforced) holdToRules(this, row, argv)
       if (multi && row.noMulti) throw new Failure('invalid', 'ERR Command not allowed inside a transaction')
       if (state.protocol === 2 && !row.inSubscriberMode && countSubscriptions(this) > 0) throw subscriberMode(row)
       state.lastCommand = row.name
+      this.taken.push({ row, argv, startedMs: server.clock.nowMs() })
       if (multi && !row.immediate) return enqueue(multi, row, argv)
     } catch (error) {
       if (multi) multi.broken = true
@@ -413,8 +371,10 @@ export class Session {
   }
 
   private write(): Promise<void> | undefined {
-    const { outcomes, writer, transport } = this
+    const { outcomes, writer, transport, taken } = this
     this.outcomes = []
+    this.taken = []
+    this.server.measured.finish(this, taken, this.server.clock.nowMs())
     this.pushedBytes = 0
     this.pushesCounted = 0
     for (const { answer, protocol, muted } of outcomes) {

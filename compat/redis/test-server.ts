@@ -3,13 +3,15 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fromBin, toBin } from '@dotdo/core/bytes'
-import { type NodeFabric, openFabric } from '@dotdo/core/host/node'
+import { type NodeFabric, nodeClock, openFabric } from '@dotdo/core/host/node'
 import type { Command } from './command.ts'
 import { shardCommands } from './commands/shard.ts'
 import { commandTable } from './commands/table.ts'
 import { createRedisProgram } from './program.ts'
+import { ReplyReader } from './real-redis.testing.ts'
 import { createRedisServer, type RedisServer, type ServerOptions } from './server.ts'
 import type { Row, Session, Transport } from './session.ts'
+import type { Reply } from './transcript.testing.ts'
 
 /** A server to test, with a clock that is moved by hand (the shards have the real one). */
 export interface TestServer {
@@ -34,6 +36,8 @@ export interface TestClient {
   queuedBytes: number
   /** Send bytes. */
   send(bytes: string): void
+  /** Run one command, on a connection that speaks RESP3. */
+  run(...argv: readonly string[]): Promise<Reply>
   /** Send lines, each ended by CRLF, and read what has been answered when all is done. */
   ask(...lines: string[]): Promise<string>
 }
@@ -62,6 +66,15 @@ function connect(server: RedisServer, port: number): TestClient {
     queuedBytes: 0,
     send(bytes) {
       session.receive(fromBin(bytes))
+    },
+    async run(...argv) {
+      client.send(`*${argv.length}\r\n${argv.map((word) => `$${word.length}\r\n${word}\r\n`).join('')}`)
+      await session.busy
+      const reader = new ReplyReader()
+      reader.feed(fromBin(client.received))
+      client.received = ''
+      const next = reader.next()
+      return next === undefined ? { error: 'no reply' } : next.reply
     },
     async ask(...lines) {
       client.send(lines.map((line) => `${line}\r\n`).join(''))
@@ -97,7 +110,8 @@ export async function openTestServer(options: TestServerOptions = {}): Promise<T
   let ports = 40_000
   const commands = new Map([...commandTable, ...extra.map((row) => [row.name, row as Row] as const)])
   const info = { version: '0.0.0', runId: '0'.repeat(40), durability: 'normal', startedMs } as const
-  const clock = { nowMs: () => test.nowMs }
+  const { random, after } = nodeClock
+  const clock = { nowMs: () => test.nowMs, random, after }
   const server = createRedisServer({ fabric, clock, info, onBug, commands, ...rest })
   const test: TestServer = {
     server,

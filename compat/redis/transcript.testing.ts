@@ -58,6 +58,7 @@ export function show(value: Reply): string {
   if (isList(value)) return `[${value.map(show).join(' ')}]`
   if ('int64' in value) return `:${value.int64}`
   if ('simple' in value) return `+${value.simple}`
+  if ('bool' in value) return value.bool ? '#t' : '#f'
   if ('error' in value) return `-${value.error}`
   if ('nilArray' in value) return 'nil'
   if ('keyed' in value) return show({ map: value.keyed })
@@ -151,6 +152,13 @@ export function parseTranscript(text: string): Exchange[] {
   }
   if (request !== undefined) throw new Error(`the last request has no reply: ${request.join(' ')}`)
   return exchanges
+}
+
+/** Whether a version is at least another one. */
+export function atLeast(version: string, wanted: string): boolean {
+  const [have, want] = [version, wanted].map((text) => text.split('.').map(Number)) as [number[], number[]]
+  for (const [i, part] of want.entries()) if (have[i] !== part) return (have[i] ?? 0) > part
+  return true
 }
 
 /** Run a transcript.

@@ -4,20 +4,13 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { shardCommands } from './commands/shard.ts'
 import { installedVersion, RealRedis } from './real-redis.testing.ts'
 import { TestRedis } from './testing.ts'
-import { disagreements, type Exchange, parseTranscript, type Reply } from './transcript.testing.ts'
+import { atLeast, disagreements, type Exchange, parseTranscript, type Reply } from './transcript.testing.ts'
 
 const folder = new URL('./transcripts/', import.meta.url)
 const transcripts = readdirSync(folder)
   .filter((name) => name.endsWith('.txt'))
   .map((name) => ({ name, exchanges: parseTranscript(readFileSync(new URL(name, folder), 'utf8')) }))
 const version = installedVersion()
-
-/** Whether a version is at least another one. */
-function atLeast(version: string, wanted: string): boolean {
-  const [have, want] = [version, wanted].map((text) => text.split('.').map(Number)) as [number[], number[]]
-  for (const [i, part] of want.entries()) if (have[i] !== part) return (have[i] ?? 0) > part
-  return true
-}
 
 async function compare(exchanges: readonly Exchange[], run: (argv: Exchange['argv']) => Promise<Reply>) {
   expect(await disagreements(exchanges, run)).toBe('')

@@ -1,5 +1,6 @@
 /** The Redis server of a Worker, for a tunnel's object or for one request over HTTP. Workers only. */
 import { workersClock } from '@dotdo/core/host/workers'
+import { REDIS_USERS_REFRESH_MS } from '@dotdo/core/limits'
 import type { Fabric } from '@dotdo/core/shard'
 import { createRedisServer, type RedisServer } from '@dotdo/redis/server'
 import manifest from '../package.json' with { type: 'json' }
@@ -13,6 +14,8 @@ export function redisServer(environment: Environment, fabric: Fabric): RedisServ
     clock: workersClock,
     onBug: logBug,
     alone: true,
+    // What another server changes of the users must hold here soon.
+    usersRefreshMs: REDIS_USERS_REFRESH_MS,
     info: {
       version: manifest.version,
       runId: Buffer.from(crypto.getRandomValues(new Uint8Array(20))).toString('hex'),

@@ -6,59 +6,13 @@ import { countSubscriptions } from '../pubsub.ts'
 import type { Row, Session } from '../session.ts'
 import { OK, type Value } from '../value.ts'
 import { syntaxError } from './arguments.ts'
+import { describeClient } from './client-line.ts'
 import { isPlainName, readInteger, setName } from './connection.ts'
 
 type Reader = (session: Session, argv: readonly Bin[]) => Value | undefined
 
-/** @source networking.c catClientInfoString: one letter each, in this order */
-function flagsOf(session: Session): string {
-  const { state, parked } = session
-  const flags: [boolean, string][] = [
-    [countSubscriptions(session) > 0, 'P'],
-    [state.multi !== undefined, 'x'],
-    [parked !== undefined, 'b'],
-    [state.noEvict, 'e'],
-    [state.noTouch, 'T'],
-  ]
-  const letters = flags.map(([is, letter]) => (is ? letter : '')).join('')
-  return letters === '' ? 'N' : letters
-}
-
-/** Describe a connection on one line, as CLIENT LIST does: only fields that are known here. */
-function describe(session: Session, nowMs: number): string {
-  const { state, transport, queuedInputBytes } = session
-  const { multi } = state
-  const flags = flagsOf(session)
-  const seconds = (sinceMs: number) => Math.max(0, Math.floor((nowMs - sinceMs) / 1000))
-  const fields: [string, string | number][] = [
-    ['id', state.id],
-    ['addr', state.address],
-    ['laddr', state.localAddress],
-    ['name', state.name],
-    ['age', seconds(state.createdMs)],
-    ['idle', seconds(state.activeMs)],
-    ['flags', flags],
-    ['db', state.db],
-    ['sub', state.subscriptions?.channel.size ?? 0],
-    ['psub', state.subscriptions?.pattern.size ?? 0],
-    ['ssub', state.subscriptions?.shard.size ?? 0],
-    ['multi', multi ? multi.queue.length : -1],
-    ['qbuf', queuedInputBytes],
-    ['multi-mem', multi?.sizeBytes ?? 0],
-    ['omem', transport.queuedBytes()],
-    ['cmd', state.lastCommand],
-    ['user', state.user],
-    ['redir', -1],
-    ['resp', state.protocol],
-    ['lib-name', state.libraryName],
-    ['lib-ver', state.libraryVersion],
-    ['database', state.database],
-  ]
-  return fields.map(([name, value]) => `${name}=${value}`).join(' ')
-}
-
 function describeAll(sessions: Iterable<Session>, nowMs: number): Value {
-  const lines = [...sessions].map((session) => `${describe(session, nowMs)}\n`)
+  const lines = [...sessions].map((session) => `${describeClient(session, nowMs)}\n`)
   return { verbatim: lines.join(''), format: 'txt' }
 }
 

@@ -1,7 +1,8 @@
 /** The connection itself: HELLO, AUTH, SELECT, PING, ECHO, RESET, QUIT.
  *  @source https://redis.io/docs/latest/commands/?group=connection, Redis 7.2 */
-import { type Bin, binToText } from '@dotdo/core/bytes'
+import type { Bin } from '@dotdo/core/bytes'
 import { Failure } from '@dotdo/core/errors'
+import { noteDenial } from '../acl/note.ts'
 import { countSubscriptions } from '../pubsub.ts'
 import { REDIS_VERSION } from '../server.ts'
 import type { Answer, Row, Session } from '../session.ts'
@@ -36,20 +37,26 @@ export function setName(session: Session, name: Bin): void {
   session.state.name = name
 }
 
-function signIn(session: Session, user: Bin, password: Bin): void {
-  const name = binToText(user) ?? user
-  if (!session.server.authenticate(name, binToText(password) ?? password)) {
+async function signIn(session: Session, user: Bin, password: Bin, word: Bin): Promise<void> {
+  const { access } = session.server
+  // Another server of the same database may have changed the users.
+  if (access.enforced) await access.load()
+  if (!access.authenticate(user, password)) {
+    const context = session.state.multi ? 'multi' : 'toplevel'
+    noteDenial(session, { reason: 'auth', context, object: word, user })
     throw new Failure('invalid', 'WRONGPASS invalid username-password pair or user is disabled.')
   }
-  session.admit(name)
+  session.admit(user)
 }
 
-function auth(session: Session, argv: readonly Bin[]): Value {
+async function auth(session: Session, argv: readonly Bin[]): Promise<Value> {
   if (argv.length > 3) throw syntaxError()
-  const [, first = '', second] = argv
-  if (second === undefined && session.server.credentials === 'none') throw new Failure('invalid', noPassword)
-  if (second === undefined) signIn(session, 'default', first)
-  else signIn(session, first, second)
+  const [word = '', first = '', second] = argv
+  const { credentials, access } = session.server
+  const open = access.enforced ? access.find('default')?.noPassword : credentials === 'none'
+  if (second === undefined && open && credentials !== 'any') throw new Failure('invalid', noPassword)
+  if (second === undefined) await signIn(session, 'default', first, word)
+  else await signIn(session, first, second, word)
   return OK
 }
 
@@ -75,7 +82,7 @@ function readHello(argv: readonly Bin[]): HelloOptions {
   return options
 }
 
-function hello(session: Session, argv: readonly Bin[]): Value {
+async function hello(session: Session, argv: readonly Bin[]): Promise<Value> {
   const { state } = session
   let { protocol } = state
   if (argv.length > 1) {
@@ -84,7 +91,7 @@ function hello(session: Session, argv: readonly Bin[]): Value {
     protocol = wanted
   }
   const { credentials, name } = readHello(argv)
-  if (credentials) signIn(session, ...credentials)
+  if (credentials) await signIn(session, ...credentials, argv[0] as Bin)
   if (!state.authenticated) throw new Failure('invalid', helloFirst)
   if (name !== undefined) setName(session, name)
   state.protocol = protocol

@@ -4,75 +4,87 @@ import type { Bin } from '@dotdo/core/bytes'
 import { Failure } from '@dotdo/core/errors'
 import { globMatches } from '../engine/glob.ts'
 import type { CommandIndex } from '../lookup.ts'
-import { findKeys } from '../routing.ts'
 import type { Row, Session } from '../session.ts'
 import type { Value } from '../value.ts'
 import { syntaxError, wrongArity } from './arguments.ts'
-
-const categories: Record<string, string> = {
-  string: '@string',
-  hash: '@hash',
-  bitmap: '@bitmap',
-  generic: '@keyspace',
-  connection: '@connection',
-  transactions: '@transaction',
-}
+import { categoriesOf, flagsOf, type KeySpec, keySpecsOf, keysWithFlags, tipsOf } from './traits.ts'
 
 const simples = (texts: readonly string[]): Value => ({ set: texts.map((simple) => ({ simple })) })
 
-function flagsOf(row: Row): string[] {
-  const flags: string[] = []
-  if (row.mode === 'write') flags.push('write')
-  if (row.mode === 'read') flags.push('readonly')
-  if (row.noMulti) flags.push('no_multi')
-  if (row.noAuth) flags.push('no_auth')
-  if (row.findKeys) flags.push('movablekeys')
-  return flags
-}
-
-function categoriesOf({ mode, group }: Row): string[] {
-  const access = mode === 'session' ? [] : [mode === 'write' ? '@write' : '@read']
-  const category = categories[group]
-  return category === undefined ? access : [...access, category]
-}
-
-/** What is known of how a command uses its keys: no more than that it reads, or may write. */
-const keyFlags = (row: Row): string[] => (row.mode === 'write' ? ['RW', 'access', 'update'] : ['RO', 'access'])
-
 const named = (entries: readonly (readonly [string, Value])[]): Value => ({ map: entries })
 
-function keySpecs(row: Row): Value {
-  const { keys } = row
-  if (keys === undefined) return { set: [] }
-  // Here the last key is told from the first one.
-  const lastKey = keys.last < 0 ? keys.last : keys.last - keys.first
-  const begin = named([
-    ['type', 'index'],
-    ['spec', named([['index', keys.first]])],
-  ])
-  const range = named([
-    ['lastkey', lastKey],
-    ['keystep', keys.step],
-    ['limit', 0],
-  ])
-  const find = named([
-    ['type', 'range'],
-    ['spec', range],
-  ])
+function beginSearch({ begin }: KeySpec): Value {
+  if (begin === undefined)
+    return named([
+      ['type', 'unknown'],
+      ['spec', named([])],
+    ])
+  if ('index' in begin)
+    return named([
+      ['type', 'index'],
+      ['spec', named([['index', begin.index]])],
+    ])
   const spec = named([
-    ['flags', simples(keyFlags(row))],
-    ['begin_search', begin],
-    ['find_keys', find],
+    ['keyword', begin.keyword],
+    ['startfrom', begin.startFrom],
   ])
-  return { set: [spec] }
+  return named([
+    ['type', 'keyword'],
+    ['spec', spec],
+  ])
+}
+
+function findSearch({ find }: KeySpec): Value {
+  if (find === undefined)
+    return named([
+      ['type', 'unknown'],
+      ['spec', named([])],
+    ])
+  if ('countAt' in find) {
+    const { countAt, firstKey, step } = find
+    const spec = named([
+      ['keynumidx', countAt],
+      ['firstkey', firstKey],
+      ['keystep', step],
+    ])
+    return named([
+      ['type', 'keynum'],
+      ['spec', spec],
+    ])
+  }
+  const { lastKey, step, limit } = find
+  return named([
+    ['type', 'range'],
+    [
+      'spec',
+      named([
+        ['lastkey', lastKey],
+        ['keystep', step],
+        ['limit', limit],
+      ]),
+    ],
+  ])
+}
+
+function keySpecs(row: Row): Value {
+  return {
+    set: keySpecsOf(row).map((spec) =>
+      named([
+        ['flags', simples(spec.flags)],
+        ['begin_search', beginSearch(spec)],
+        ['find_keys', findSearch(spec)],
+      ]),
+    ),
+  }
 }
 
 function describe(row: Row, commands: CommandIndex): Value {
   const { first, last, step } = row.keys ?? { first: 0, last: 0, step: 0 }
   const below = commands.subcommands(row.name).map((sub) => describe(sub, commands))
   const flags = simples(flagsOf(row))
-  const access = simples(categoriesOf(row))
-  return [row.name, row.arity, flags, first, last, step, access, { set: [] }, keySpecs(row), { set: below }]
+  const access = simples(categoriesOf(row).map((category) => `@${category}`))
+  const tips: Value = { set: tipsOf(row) }
+  return [row.name, row.arity, flags, first, last, step, access, tips, keySpecs(row), { set: below }]
 }
 
 function document(row: Row, commands: CommandIndex): Value {
@@ -114,12 +126,12 @@ function docs(session: Session, [, , ...names]: readonly Bin[]): Value {
 
 function list({ server }: Session, [, , ...filter]: readonly Bin[]): Value {
   const rows = [...server.commands.rows.values()]
-  if (filter.length === 0) return { set: rows.filter(isTop).map(({ name }) => name) }
+  if (filter.length === 0) return rows.filter(isTop).map(({ name }) => name)
   const [by = '', kind = '', value = ''] = filter.map((word) => word.toLowerCase())
   if (by !== 'filterby' || filter.length !== 3) throw syntaxError()
-  if (kind === 'module') return { set: [] }
-  const names = (chosen: Row[]): Value => ({ set: chosen.map(({ name }) => name) })
-  if (kind === 'aclcat') return names(rows.filter((row) => categoriesOf(row).includes(`@${value}`)))
+  if (kind === 'module') return []
+  const names = (chosen: Row[]): Value => chosen.map(({ name }) => name)
+  if (kind === 'aclcat') return names(rows.filter((row) => categoriesOf(row).includes(value)))
   if (kind === 'pattern') return names(rows.filter(({ name }) => globMatches(value, name)))
   throw syntaxError()
 }
@@ -134,7 +146,7 @@ function keysOf({ server }: Session, argv: readonly Bin[]): { row: Row; keys: Bi
     if (!known) throw new Failure('invalid', 'ERR Invalid command specified', undefined, error)
     throw new Failure('invalid', 'ERR Invalid number of arguments specified for command', undefined, error)
   }
-  const places = findKeys(row, argv)
+  const places = keysWithFlags(row, argv).map(({ at }) => at)
   if (places.length === 0) throw new Failure('invalid', 'ERR The command has no key arguments')
   return { row, keys: places.map((at) => argv[at] as Bin) }
 }
@@ -145,8 +157,8 @@ function getKeys(session: Session, [, , ...argv]: readonly Bin[]): Value {
 }
 
 function getKeysAndFlags(session: Session, [, , ...argv]: readonly Bin[]): Value {
-  const { row, keys } = keysOf(session, argv)
-  return keys.map((key): Value => [key, simples(keyFlags(row))])
+  const { row } = keysOf(session, argv)
+  return keysWithFlags(row, argv).map(({ at, flags }): Value => [argv[at] as Bin, simples(flags)])
 }
 
 const row = { mode: 'session', group: 'server' } as const

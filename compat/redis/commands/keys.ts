@@ -7,6 +7,7 @@ import { isLarge } from '../engine/chunks.ts'
 import { allElementTables } from '../engine/elements.ts'
 import { parseInt64 } from '../engine/integers.ts'
 import { alive, copyKey, type Doomed, doom, findKey, type KeyProbe, probeKey, removeDoomed } from '../engine/keys.ts'
+import { swapDatabases } from '../engine/swap.ts'
 import { readValue } from '../engine/values.ts'
 import { type KeyRow, keys } from '../tables.ts'
 import { OK, type Value } from '../value.ts'
@@ -169,8 +170,12 @@ function objectRefcount(tx: Tx, argv: Argv, { db }: Context): Value {
   return findKey(tx, db, argv[2] as Bin) === undefined ? null : 1
 }
 
-function swapdb(): Value {
-  throw new Failure('unsupported', 'ERR SWAPDB is not supported: databases cannot be swapped in every shard at once')
+function swapdb(tx: Tx, argv: Argv): Value {
+  const [left, right] = [argv[1] as Bin, argv[2] as Bin].map((word) => parseInt64(word))
+  if (left === undefined) throw new Failure('invalid', 'ERR invalid first DB index')
+  if (right === undefined) throw new Failure('invalid', 'ERR invalid second DB index')
+  swapDatabases(tx, toDatabase(`${left}`), toDatabase(`${right}`))
+  return OK
 }
 
 /** Add up the integers that pieces or shards answered. */
@@ -218,7 +223,7 @@ export const keyCommands: readonly Command[] = [
   ...rows('server', [
     ['flushall', -1, undefined, 'write', '1.0.0', flushall, 'Removes all keys of all numbered databases.', everywhere],
     ['flushdb', -1, undefined, 'write', '1.0.0', flushdb, 'Removes all keys of the numbered database.', everywhere],
-    ['swapdb', 3, undefined, 'write', '4.0.0', swapdb, 'Not supported: refused with an error.', everywhere],
+    ['swapdb', 3, undefined, 'write', '4.0.0', swapdb, 'Swaps two numbered databases: in a database of one shard.'],
   ]),
   objectContainer,
   ...rows('generic', [

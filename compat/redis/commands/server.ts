@@ -1,17 +1,15 @@
-/** What the server says of itself: INFO, CONFIG, TIME.
+/** What the server says of itself: INFO, TIME.
  *
- *  Nothing is invented: a field that is not known here is left out, and a setting that cannot be changed is refused.
+ *  Nothing is invented: a field that is not known here is left out.
  *
  *  @source https://redis.io/docs/latest/commands/info/ and config.c of Redis 7.2 */
 import type { Bin } from '@dotdo/core/bytes'
 import { Failure } from '@dotdo/core/errors'
-import { REDIS_BULK_BYTES_MAX } from '@dotdo/core/limits'
-import { globMatches } from '../engine/glob.ts'
 import type { Keyspace } from '../program.ts'
 import { PROGRAM } from '../routing.ts'
-import { REDIS_VERSION, type RedisServer, resetCounters } from '../server.ts'
+import { REDIS_VERSION, type RedisServer } from '../server.ts'
 import type { Answer, Row, Session } from '../session.ts'
-import { OK, type Value } from '../value.ts'
+import type { Value } from '../value.ts'
 
 type Fields = [name: string, value: string | number][]
 
@@ -62,6 +60,16 @@ function cpuFields({ info }: RedisServer): Fields {
   ]
 }
 
+function commandFields({ measured }: RedisServer): Fields {
+  return [...measured.histograms].map(([name, { calls, totalMs }]) => {
+    const each = ((totalMs * 1000) / calls).toFixed(2)
+    return [`cmdstat_${name}`, `calls=${calls},usec=${totalMs * 1000},usec_per_call=${each}`]
+  })
+}
+
+/** The sections that are told only when they are asked for. */
+const furtherSections: readonly string[] = ['Commandstats']
+
 /** The sections in the order of INFO, but for Keyspace, which asks the shards. */
 const sections: Record<string, (server: RedisServer) => Fields> = {
   Server: serverFields,
@@ -80,6 +88,7 @@ const sections: Record<string, (server: RedisServer) => Fields> = {
     ['connected_slaves', 0],
   ],
   CPU: cpuFields,
+  Commandstats: commandFields,
   Cluster: () => [['cluster_enabled', 0]],
 }
 
@@ -107,9 +116,12 @@ async function keyspace(session: Session): Promise<Fields> {
 /** INFO asks no shard unless its section Keyspace is named: clients send it whenever they connect. */
 function info(session: Session, argv: readonly Bin[]): Answer {
   const wanted = argv.slice(1).map((name) => name.toLowerCase())
-  const all = wanted.length === 0 || wanted.some((name) => ['default', 'all', 'everything'].includes(name))
+  const every = wanted.some((name) => ['all', 'everything'].includes(name))
+  const usual = every || wanted.length === 0 || wanted.includes('default')
   const texts = Object.entries(sections)
-    .filter(([name]) => all || wanted.includes(name.toLowerCase()))
+    .filter(([name]) => {
+      return wanted.includes(name.toLowerCase()) || (furtherSections.includes(name) ? every : usual)
+    })
     .map(([name, fields]) => section(name, fields(session.server)))
   const finish = (): Value => ({ verbatim: texts.join('\r\n'), format: 'txt' })
   if (!wanted.some((name) => ['keyspace', 'all', 'everything'].includes(name))) return finish()
@@ -117,49 +129,6 @@ function info(session: Session, argv: readonly Bin[]): Answer {
     texts.push(section('Keyspace', fields))
     return finish()
   })
-}
-
-/** The settings of Redis that have an equivalent here. */
-function settings({ info }: RedisServer): Record<string, string> {
-  return {
-    // Every write is in the log before it is acknowledged; there are no snapshots to schedule.
-    appendonly: 'yes',
-    appendfsync: info.durability === 'full' ? 'always' : 'no',
-    save: '',
-    databases: '16',
-    maxmemory: '0',
-    'maxmemory-policy': 'noeviction',
-    'proto-max-bulk-len': String(REDIS_BULK_BYTES_MAX),
-    timeout: '0',
-    'cluster-enabled': 'no',
-    'notify-keyspace-events': '',
-    ...(info.port === undefined ? {} : { port: String(info.port) }),
-  }
-}
-
-function configGet({ server }: Session, [, , ...patterns]: readonly Bin[]): Value {
-  const wanted = patterns.map((pattern) => pattern.toLowerCase())
-  const found = Object.entries(settings(server)).filter(([name]) =>
-    wanted.some((pattern) => globMatches(pattern, name)),
-  )
-  return { map: found }
-}
-
-function configSet({ server }: Session, [, , name = '']: readonly Bin[]): never {
-  if (!Object.hasOwn(settings(server), name.toLowerCase())) {
-    throw new Failure('invalid', `ERR Unknown option or number of arguments for CONFIG SET - '${name}'`)
-  }
-  const why = "can't set immutable config"
-  throw new Failure('invalid', `ERR CONFIG SET failed (possibly related to argument '${name}') - ${why}`)
-}
-
-function configResetStat({ server }: Session): Value {
-  resetCounters(server.counters)
-  return OK
-}
-
-function configRewrite(): never {
-  throw new Failure('invalid', 'ERR The server is running without a config file')
 }
 
 function time({ server }: Session): Value {
@@ -171,39 +140,6 @@ const row = { mode: 'session', group: 'server' } as const
 
 /** The rows of the server group that ask no shard. */
 export const serverCommands: readonly Row[] = [
-  { ...row, name: 'config', arity: -2, since: '2.0.0', summary: 'A container for server configuration commands.' },
-  {
-    ...row,
-    name: 'config|get',
-    arity: -3,
-    since: '2.0.0',
-    summary: 'Returns the effective values of configuration parameters.',
-    session: configGet,
-  },
-  {
-    ...row,
-    name: 'config|resetstat',
-    arity: 2,
-    since: '2.0.0',
-    summary: "Resets the server's statistics.",
-    session: configResetStat,
-  },
-  {
-    ...row,
-    name: 'config|rewrite',
-    arity: 2,
-    since: '2.8.0',
-    summary: 'Refused: there is no configuration file.',
-    session: configRewrite,
-  },
-  {
-    ...row,
-    name: 'config|set',
-    arity: -4,
-    since: '2.0.0',
-    summary: 'Refused: parameters are set when the server starts.',
-    session: configSet,
-  },
   {
     ...row,
     name: 'info',

@@ -5,6 +5,7 @@ import { geoCommands } from './geo.ts'
 import { hashCommands } from './hashes.ts'
 import { keyCommands } from './keys.ts'
 import { listCommands } from './lists.ts'
+import { memoryKeyCommands } from './memory.ts'
 import { scanCommands } from './scan.ts'
 import { setCommands } from './sets.ts'
 import { sortCommands } from './sort.ts'
@@ -31,4 +32,5 @@ export const shardCommands: readonly Command[] = [
   ...scanCommands,
   ...sortCommands,
   ...dumpCommands,
+  ...memoryKeyCommands,
 ]

@@ -20,6 +20,7 @@ import {
   wrongArity,
 } from './arguments.ts'
 import { bitCommands } from './bits.ts'
+import { hyperLogLogCommands } from './hyperloglog.ts'
 import { allKeys, oneKey, pairKeys, rows, twoKeys } from './rows.ts'
 
 type Argv = readonly Bin[]
@@ -264,7 +265,7 @@ const splitMget: Scatter = {
 
 const splitMset: Scatter = { kind: 'split', join: () => OK }
 
-/** The string commands, bitmaps included. */
+/** The string commands, bitmaps and HyperLogLogs included. */
 export const stringCommands: readonly Command[] = [
   ...rows('string', [
     ['append', 3, oneKey, 'write', '2.0.0', append, 'Appends to a string; creates the key when absent.'],
@@ -291,4 +292,5 @@ export const stringCommands: readonly Command[] = [
     ['substr', 4, oneKey, 'read', '1.0.0', getrange, 'Returns part of a string: the old name of GETRANGE.'],
   ]),
   ...bitCommands,
+  ...hyperLogLogCommands,
 ]

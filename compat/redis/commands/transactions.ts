@@ -52,6 +52,36 @@ function unwatch({ state }: Session): Value {
   return OK
 }
 
+/** Put refusals in the places of commands that the user was allowed when they were queued, and is no longer.
+ *  @source multi.c of Redis 7.2, execCommand */
+function forbidChanged({ server, state }: Session, queue: Queued[]): void {
+  for (const [i, { row, argv }] of queue.entries()) {
+    const denial = server.access.denial(state.user, row, argv)
+    if (denial === undefined) continue
+    const refused: Row = {
+      name: row.name,
+      arity: row.arity,
+      mode: 'session',
+      since: row.since,
+      group: row.group,
+      summary: row.summary,
+      session() {
+        throw new Failure('forbidden', `NOPERM ${changedSince} ${deniedBecause[denial.reason]}`)
+      },
+    }
+    queue[i] = { row: refused, argv }
+  }
+}
+
+const changedSince =
+  'ACLs rules changed between the moment the transaction was accumulated and the EXEC call. ' +
+  'This command is no longer allowed for the following reason:'
+const deniedBecause = {
+  command: 'no permission to execute the command or subcommand',
+  key: 'no permission to touch the specified keys',
+  channel: 'no permission to access one of the channels used as arguments to the command',
+}
+
 function exec(session: Session): Answer {
   const { state } = session
   const { multi: transaction, watches } = state
@@ -61,6 +91,7 @@ function exec(session: Session): Answer {
   if (transaction.broken) {
     throw new Failure('invalid', 'EXECABORT Transaction discarded because of previous errors.')
   }
+  if (session.server.access.enforced) forbidChanged(session, transaction.queue)
   const ownCommands = transaction.queue.some(({ row }) => row.session)
   const unknown = watches.some(({ asked }) => asked.reply === undefined)
   // Positions that were asked for in this batch must come first, and what SELECT does must show in later commands.
