@@ -103,6 +103,10 @@ export const REDIS_RANDOM_FIELDS_MAX = 1_000_000
 /** Elements of Redis collections whose order one shard keeps in memory, some 60 bytes each; less when many shards
  *  share a process. What is beyond is read again from SQLite when it is asked for. */
 export const REDIS_INDEXED_ELEMENTS_MAX = 200_000
+/** Ids of stream entries that one shard keeps in memory, some 50 bytes each; less when many shards share a process. */
+export const REDIS_STREAM_IDS_MAX = 100_000
+/** Ids of a stream's newest entries in memory: readers that lag by less ask SQL for nothing. */
+export const REDIS_STREAM_NEWEST_MAX = 1_024
 /** Worker threads of one server: more than the cores of any machine it runs on help nobody. */
 export const SHARD_THREADS_MAX = 256
 /** Redis connections served at once: Redis' own default of maxclients. */

@@ -26,8 +26,11 @@ export type Scatter =
   | {
       /** Cut argv by key (each key with the `step - 1` arguments after it), run the pieces, join their replies. */
       readonly kind: 'split'
+      /** Make the argv of a piece, where its keys do not stand together with what belongs to them.
+       *  @param places of the piece's keys in argv */
+      cut?(argv: readonly Bin[], places: readonly number[]): readonly Bin[]
       /** @param replies each piece's reply; `places[i]` are the indexes (0 for the first key) of piece i's keys */
-      join(replies: Value[], places: number[][], keyCount: number): Value
+      join(replies: Value[], places: number[][], keyCount: number, argv: readonly Bin[]): Value
     }
   | {
       /** Run the same argv on every shard, then merge. */

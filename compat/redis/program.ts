@@ -10,7 +10,7 @@ import { type Call, type ColdRow, ColdRows, type Op, type Position, type Program
 import type { Command } from './command.ts'
 import { shardCommands } from './commands/shard.ts'
 import { type ChangedArgs, readChanged } from './engine/changed.ts'
-import { allElementTables } from './engine/elements.ts'
+import { allElementTables, contentTables } from './engine/elements.ts'
 import { sweepExpired } from './engine/expiry.ts'
 import { probeKey } from './engine/keys.ts'
 import { countKeys } from './engine/scan.ts'
@@ -21,7 +21,7 @@ import { isWouldBlock, type Value, type WouldBlock } from './value.ts'
 
 /** Everything that is stored, and what of it is content of its key: what wakes those who wait, and ends a WATCH. */
 const tables: readonly Table[] = [keys, ...allElementTables]
-const content: readonly Table[] = [keys, ...allElementTables]
+const content: readonly Table[] = [keys, ...contentTables]
 
 /** The arguments of a command's call. */
 export interface CommandArgs {

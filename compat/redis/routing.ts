@@ -75,7 +75,7 @@ export function planCommand(target: Target, command: AnyCommand, argv: readonly 
   const slots = slotsOf(map, keysGiven)
   if (slots.length > 1 && map.count > 1) {
     if (command.scatter?.kind !== 'split') throw new Failure('cross_shard', `the keys of ${command.name} live apart`)
-    return planSplit(target, { command, argv, places, join: command.scatter.join })
+    return planSplit(target, { command, argv, places, scatter: command.scatter })
   }
   const pending = plan.together(slots, callOf(target, command, argv))
   return new Later(() => replyOf(pending.reply))
@@ -116,10 +116,10 @@ interface Split {
   readonly command: AnyCommand
   readonly argv: readonly Bin[]
   readonly places: readonly number[]
-  readonly join: Extract<Scatter, { kind: 'split' }>['join']
+  readonly scatter: Extract<Scatter, { kind: 'split' }>
 }
 
-function planSplit(target: Target, { command, argv, places, join }: Split): Later {
+function planSplit(target: Target, { command, argv, places, scatter }: Split): Later {
   const step = command.keys?.step ?? 1
   const pieces = new Map<number, { argv: Bin[]; places: number[] }>()
   places.forEach((at, index) => {
@@ -129,11 +129,17 @@ function planSplit(target: Target, { command, argv, places, join }: Split): Late
     for (let i = at; i < at + step; i++) piece.argv.push(argv[i] as Bin)
     piece.places.push(index)
   })
-  const pendings = [...pieces].map(([slot, piece]) => target.plan.one(slot, callOf(target, command, piece.argv)))
+  const pendings = [...pieces].map(([slot, piece]) => {
+    const cut = scatter.cut?.(
+      argv,
+      piece.places.map((index) => places[index] as number),
+    )
+    return target.plan.one(slot, callOf(target, command, cut ?? piece.argv))
+  })
   const piecePlaces = [...pieces.values()].map((piece) => piece.places)
   return new Later(() => {
     const replies = readAll(pendings)
-    return Array.isArray(replies) ? join(replies, piecePlaces, places.length) : (replies as Value)
+    return Array.isArray(replies) ? scatter.join(replies, piecePlaces, places.length, argv) : (replies as Value)
   })
 }
 

@@ -8,7 +8,7 @@ import { shardCommands } from './commands/shard.ts'
 import { errorReply } from './errors.ts'
 import { CommandIndex } from './lookup.ts'
 import { type ExecArgs, redisProgram } from './program.ts'
-import type { Value } from './value.ts'
+import { isWouldBlock, type Value } from './value.ts'
 
 const index = new CommandIndex(new Map(shardCommands.map((row) => [row.name, row as never])))
 
@@ -119,7 +119,8 @@ export class TestRedis {
   private async submit(call: Call): Promise<Value> {
     const [reply] = await this.inner.shard.submit([call])
     if (reply instanceof Failure) throw reply
-    return reply as Value
+    // Nobody waits here: it is as if the time were over.
+    return isWouldBlock(reply) ? reply.wouldBlock : (reply as Value)
   }
 
   /** Open the file again, as after a restart or (with `crash`) a kill. */

@@ -4,6 +4,9 @@ import { hashCommands } from './hashes.ts'
 import { keyCommands } from './keys.ts'
 import { listCommands } from './lists.ts'
 import { scanCommands } from './scan.ts'
+import { streamGroupCommands } from './stream-groups.ts'
+import { streamInfoCommands } from './stream-info.ts'
+import { streamCommands } from './streams.ts'
 import { stringCommands } from './strings.ts'
 
 /** Every command that runs in a shard. */
@@ -12,5 +15,8 @@ export const shardCommands: readonly Command[] = [
   ...keyCommands,
   ...hashCommands,
   ...listCommands,
+  ...streamCommands,
+  ...streamGroupCommands,
+  ...streamInfoCommands,
   ...scanCommands,
 ]

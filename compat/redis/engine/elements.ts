@@ -4,11 +4,13 @@
  *  2. Items of a list are ordered by `position`. Without gaps (the key's `meta` is null) the item at index i stands at
  *     `head + i`; an insertion takes the middle between two positions, and leaves the list 'sparse'.
  *  3. Members of a set are ordered by their hash, as fields are: SSCAN needs no memory.
- *  4. Members of a sorted set are found by name, and ordered by score and name through an index. */
+ *  4. Members of a sorted set are found by name, and ordered by score and name through an index.
+ *  5. Of streams, see stream-tables.ts. */
 import { type Bin, binToJson } from '@dotdo/core/bytes'
 import { murmur3, type Table, table } from '@dotdo/core/shard'
 import { fields, type KeyType, type Stored } from '../tables.ts'
 import { idOf, idPart, keyColumns, nameColumn, valueColumns, valueFromLake } from './columns.ts'
+import { consumers, deliveries, entries, groups, groupTables } from './stream-tables.ts'
 
 /** An item of a list. */
 export type ItemRow = {
@@ -133,8 +135,11 @@ export const elementTables: { readonly [type in KeyType]: readonly Table[] } = {
   list: [items],
   set: [members],
   zset: [scores],
-  stream: [],
+  stream: [entries, groups, consumers, deliveries],
 }
 
 /** Every table of elements. */
 export const allElementTables: readonly Table[] = Object.values(elementTables).flat()
+
+/** The tables of elements that are content of their key: changes in others, WATCH does not see. */
+export const contentTables: readonly Table[] = allElementTables.filter((each) => !groupTables.includes(each))
