@@ -130,6 +130,9 @@ export const REDIS_HLL_SPARSE_BYTES_MAX = 3_000
 export const HTTP_BODY_BYTES_MAX = 1024 * 1024
 /** Bytes of the body of a Redis request over HTTP: a pipeline of some large values, held in memory. */
 export const REDIS_REST_BODY_BYTES_MAX = 16 * 1024 * 1024
+/** Bytes of all replies to one Redis request over HTTP: JSON takes up to six chars for a byte, and V8's strings end at
+ *  half a gigabyte. */
+export const REDIS_REST_REPLY_BYTES_MAX = 64 * 1024 * 1024
 /** Databases of one page of GET /databases: each carries its map. */
 export const DATABASES_PER_PAGE_MAX = 1_000
 /** Chars of a database's policies as JSON: thousands of collections; they are read whole. */
