@@ -7,7 +7,8 @@
 import { Failure } from '@dotdo/core/errors'
 import { REDIS_CHANGE_RETRY_MS_MAX, REDIS_CHANGE_WAIT_MS } from '@dotdo/core/limits'
 import type { Clock, Database, Position } from '@dotdo/core/shard'
-import type { Changed, ChangedArgs } from './engine/changed.ts'
+import type { Changed, ChangedArgs } from './changed.ts'
+import type { KeyEvent } from './events.ts'
 import { PROGRAM } from './routing.ts'
 
 /** What changed; called in order, in the turn in which it was learnt. */
@@ -20,6 +21,9 @@ export interface FeedParts {
   onBug(error: unknown): void
 }
 
+/** Keeps the loop going for those who want events only. */
+const ignore: KeyListener = () => undefined
+
 /** The changed keys of one shard. */
 export class KeyFeed {
   private readonly database: Database
@@ -29,6 +33,7 @@ export class KeyFeed {
   private at: Position | undefined
   private epoch = 0
   private running = false
+  private hearEvents: ((events: readonly KeyEvent[]) => void) | undefined
 
   constructor(database: Database, shard: number, parts: FeedParts) {
     this.database = database
@@ -46,6 +51,21 @@ export class KeyFeed {
     }
     const { incarnation, seq } = this.at as Position
     return incarnation !== from.incarnation || seq > from.seq
+  }
+
+  /** Begin to have events noted, and to be told of them.
+   *  @returns when every later change is sure to be noted */
+  async listenToEvents(listener: (events: readonly KeyEvent[]) => void): Promise<void> {
+    this.hearEvents = listener
+    const next = await this.ask('now')
+    // It may have been called off meanwhile.
+    if (this.hearEvents === listener) this.listen(ignore, next.next)
+  }
+
+  /** Stop being told of events; the shard stops noting them when it has not been asked for a while. */
+  leaveEvents(): void {
+    this.hearEvents = undefined
+    this.leave(ignore)
   }
 
   /** Stop listening. */
@@ -72,12 +92,17 @@ export class KeyFeed {
     this.running = false
   }
 
-  private async read(): Promise<void> {
-    const { router, map } = this.database
-    const args: ChangedArgs = { after: this.at as Position }
+  private async ask(after: ChangedArgs['after']): Promise<Changed> {
+    const args: ChangedArgs = { after, events: this.hearEvents !== undefined }
     const call = { program: PROGRAM, name: 'changed', args }
-    const { keys, all, next } = (await router.call(call, { shard: this.shard })) as Changed
+    return (await this.database.router.call(call, { shard: this.shard })) as Changed
+  }
+
+  private async read(): Promise<void> {
+    const { map } = this.database
+    const { keys, all, events, next } = await this.ask(this.at as Position)
     this.at = next
+    if (events.length > 0) this.hearEvents?.(events)
     const moved = map.epoch !== this.epoch
     this.epoch = map.epoch
     if (keys.length === 0 && !all && !moved) return

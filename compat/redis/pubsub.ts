@@ -43,6 +43,17 @@ function send(sessions: Iterable<Session>, message: Value): number {
 /** The subscriptions of one server. */
 export class PubSub {
   private readonly databases = new Map<string, Channels>()
+  private readonly onLeft: (database: string) => void
+
+  /** @param onLeft told when a channel or pattern has lost its last subscriber */
+  constructor(onLeft: (database: string) => void) {
+    this.onLeft = onLeft
+  }
+
+  /** List the databases in which somebody is subscribed. */
+  names(): string[] {
+    return [...this.databases.keys()]
+  }
 
   /** Subscribe a session in its database; a second time changes nothing.
    *  @throws limit */
@@ -71,6 +82,7 @@ export class PubSub {
     subscribers?.delete(session)
     if (subscribers?.size === 0) channels?.[kind].delete(name)
     if (channels && kinds.every((each) => channels[each].size === 0)) this.databases.delete(state.database)
+    if (subscribers?.size === 0) this.onLeft(state.database)
   }
 
   /** End all subscriptions of a session. */

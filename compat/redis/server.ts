@@ -4,6 +4,7 @@ import { Waiters } from './blocking.ts'
 import { commandTable } from './commands/table.ts'
 import { KeyFeeds } from './key-feed.ts'
 import { CommandIndex } from './lookup.ts'
+import { Notifications } from './notifications.ts'
 import { PubSub } from './pubsub.ts'
 import { type Row, Session, type SessionState, type Transport } from './session.ts'
 
@@ -70,6 +71,7 @@ export interface RedisServer {
   /** Whether each connection has a server of its own, so that messages would reach nobody. */
   readonly alone: boolean
   readonly pubsub: PubSub
+  readonly notifications: Notifications
   /** The clients that wait for a key. */
   readonly waiters: Waiters
   /** Whether clients must say credentials, have none to say, or may say any. */
@@ -113,6 +115,8 @@ export function createRedisServer(options: ServerOptions): RedisServer {
   resetCounters(counters)
   const onBug = options.onBug ?? (() => undefined)
   const feeds = new KeyFeeds({ clock: fabric.clock, onBug })
+  const pubsub = new PubSub((name) => notifications.stopUnwanted(name))
+  const notifications = new Notifications({ fabric, feeds, pubsub })
   let lastId = 0
   const server: RedisServer = {
     fabric,
@@ -122,7 +126,8 @@ export function createRedisServer(options: ServerOptions): RedisServer {
     commands: new CommandIndex(options.commands ?? commandTable),
     sessions: new Map(),
     alone: options.alone ?? false,
-    pubsub: new PubSub(),
+    pubsub,
+    notifications,
     waiters: new Waiters({ clock: fabric.clock, feeds, onBug }),
     credentials: authenticate === 'any' ? 'any' : authenticate === undefined ? 'none' : 'needed',
     firstDatabase: options.database ?? 'default',

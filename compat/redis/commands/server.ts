@@ -120,7 +120,7 @@ function info(session: Session, argv: readonly Bin[]): Answer {
 }
 
 /** The settings of Redis that have an equivalent here. */
-function settings({ info }: RedisServer): Record<string, string> {
+function settings({ info, notifications }: RedisServer): Record<string, string> {
   return {
     // Every write is in the log before it is acknowledged; there are no snapshots to schedule.
     appendonly: 'yes',
@@ -132,7 +132,7 @@ function settings({ info }: RedisServer): Record<string, string> {
     'proto-max-bulk-len': String(REDIS_BULK_BYTES_MAX),
     timeout: '0',
     'cluster-enabled': 'no',
-    'notify-keyspace-events': '',
+    'notify-keyspace-events': notifications.setting.text,
     ...(info.port === undefined ? {} : { port: String(info.port) }),
   }
 }
@@ -145,7 +145,12 @@ function configGet({ server }: Session, [, , ...patterns]: readonly Bin[]): Valu
   return { map: found }
 }
 
-function configSet({ server }: Session, [, , name = '']: readonly Bin[]): never {
+function configSet({ server }: Session, [, , name = '', value = '', ...more]: readonly Bin[]): Promise<Value> {
+  if (name.toLowerCase() === 'notify-keyspace-events' && more.length === 0) {
+    if (server.alone && value !== '')
+      throw new Failure('unsupported', 'ERR CONFIG SET failed - there is no pub/sub here')
+    return server.notifications.set(value).then(() => OK)
+  }
   if (!Object.hasOwn(settings(server), name.toLowerCase())) {
     throw new Failure('invalid', `ERR Unknown option or number of arguments for CONFIG SET - '${name}'`)
   }
