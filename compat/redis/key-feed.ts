@@ -53,6 +53,13 @@ export class KeyFeed {
     return incarnation !== from.incarnation || seq > from.seq
   }
 
+  /** Begin to listen to what changes from now on.
+   *  @returns when every later change is sure to be told */
+  async begin(listener: KeyListener): Promise<void> {
+    const { next } = await this.ask('now')
+    this.listen(listener, next)
+  }
+
   /** Begin to have events noted, and to be told of them.
    *  @returns when every later change is sure to be noted */
   async listenToEvents(listener: (events: readonly KeyEvent[]) => void): Promise<void> {

@@ -10,7 +10,7 @@ import type { Bin } from '@dotdo/core/bytes'
 import { Failure } from '@dotdo/core/errors'
 import { REDIS_SUBSCRIPTIONS_MAX } from '@dotdo/core/limits'
 import { globMatches } from './engine/glob.ts'
-import type { Session } from './session.ts'
+import type { Row, Session } from './session.ts'
 import type { Effect, Value } from './value.ts'
 
 /** What can be subscribed to: channels, patterns of channels, and shard channels, which are a world of their own. */
@@ -28,6 +28,12 @@ const kinds: readonly Kind[] = ['channel', 'pattern', 'shard']
 /** Count what a session is subscribed to, of some kinds. */
 export function countSubscriptions({ state }: Session, of: readonly Kind[] = kinds): number {
   return of.reduce((sum, kind) => sum + (state.subscriptions?.[kind].size ?? 0), 0)
+}
+
+/** Make the failure of a command that a RESP2 subscriber may not send. */
+export function notForSubscribers({ name }: Row): Failure {
+  const allowed = '(P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context'
+  return new Failure('invalid', `ERR Can't execute '${name}': only ${allowed}`)
 }
 
 function send(sessions: Iterable<Session>, message: Value): number {

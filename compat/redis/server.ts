@@ -4,9 +4,12 @@ import { Waiters } from './blocking.ts'
 import { commandTable } from './commands/table.ts'
 import { KeyFeeds } from './key-feed.ts'
 import { CommandIndex } from './lookup.ts'
+import { Monitors } from './monitor.ts'
 import { Notifications } from './notifications.ts'
+import { Pauses } from './pause.ts'
 import { PubSub } from './pubsub.ts'
 import { type Row, Session, type SessionState, type Transport } from './session.ts'
+import { Tracking } from './tracking.ts'
 
 /** The version of Redis whose commands and replies these are. */
 export const REDIS_VERSION = '7.2.0'
@@ -72,6 +75,9 @@ export interface RedisServer {
   readonly alone: boolean
   readonly pubsub: PubSub
   readonly notifications: Notifications
+  readonly tracking: Tracking
+  readonly monitors: Monitors
+  readonly pauses: Pauses
   /** The clients that wait for a key. */
   readonly waiters: Waiters
   /** Whether clients must say credentials, have none to say, or may say any. */
@@ -85,6 +91,8 @@ export interface RedisServer {
   /** Begin a connection.
    *  @param options its database, when it is not the server's first */
   connect(transport: Transport, options?: { database?: string }): Session
+  /** Let go of a session that has ended, or begins anew. */
+  forget(session: Session): void
   /** Close every connection. */
   close(): void
 }
@@ -128,6 +136,9 @@ export function createRedisServer(options: ServerOptions): RedisServer {
     alone: options.alone ?? false,
     pubsub,
     notifications,
+    tracking: new Tracking(feeds),
+    monitors: new Monitors(),
+    pauses: new Pauses(fabric.clock),
     waiters: new Waiters({ clock: fabric.clock, feeds, onBug }),
     credentials: authenticate === 'any' ? 'any' : authenticate === undefined ? 'none' : 'needed',
     firstDatabase: options.database ?? 'default',
@@ -144,6 +155,11 @@ export function createRedisServer(options: ServerOptions): RedisServer {
       const session = new Session(server, transport, state)
       server.sessions.set(lastId, session)
       return session
+    },
+    forget(session) {
+      pubsub.leave(session)
+      server.tracking.leave(session)
+      server.monitors.leave(session)
     },
     close() {
       for (const session of [...server.sessions.values()]) session.kill()
@@ -179,6 +195,7 @@ function firstState(id: number, transport: Transport, { nowMs, database, authent
     lastCommand: 'NULL',
     multi: undefined,
     subscriptions: undefined,
+    tracking: undefined,
     watches: [],
   }
 }

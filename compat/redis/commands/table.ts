@@ -1,4 +1,6 @@
 /** The table of commands: what drives dispatch, routing, COMMAND and the support page. */
+
+import { monitorCommands } from '../monitor.ts'
 import type { Row } from '../session.ts'
 import { clientCommands } from './client.ts'
 import { clusterCommands } from './cluster.ts'
@@ -20,6 +22,7 @@ const groups: readonly (readonly Row[])[] = [
   introspectionCommands,
   transactionCommands,
   pubsubCommands,
+  monitorCommands,
   stringCommands,
   keyCommands,
   hashCommands,
