@@ -21,9 +21,6 @@ export interface FeedParts {
   onBug(error: unknown): void
 }
 
-/** Keeps the loop going for those who want events only. */
-const ignore: KeyListener = () => undefined
-
 /** The changed keys of one shard. */
 export class KeyFeed {
   private readonly database: Database
@@ -62,17 +59,17 @@ export class KeyFeed {
 
   /** Begin to have events noted, and to be told of them.
    *  @returns when every later change is sure to be noted */
-  async listenToEvents(listener: (events: readonly KeyEvent[]) => void): Promise<void> {
-    this.hearEvents = listener
-    const next = await this.ask('now')
+  async listenToEvents(hear: (events: readonly KeyEvent[]) => void, listener: KeyListener): Promise<void> {
+    this.hearEvents = hear
+    const { next } = await this.ask('now')
     // It may have been called off meanwhile.
-    if (this.hearEvents === listener) this.listen(ignore, next.next)
+    if (this.hearEvents === hear) this.listen(listener, next)
   }
 
   /** Stop being told of events; the shard stops noting them when it has not been asked for a while. */
-  leaveEvents(): void {
+  leaveEvents(listener: KeyListener): void {
     this.hearEvents = undefined
-    this.leave(ignore)
+    this.leave(listener)
   }
 
   /** Stop listening. */

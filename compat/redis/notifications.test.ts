@@ -1,3 +1,4 @@
+import { planResize } from '@dotdo/core/shard'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { Setting } from './notifications.ts'
 import { installedVersion, RealRedis } from './real-redis.testing.ts'
@@ -183,4 +184,26 @@ test('many writes in one batch are told in order, and nothing is followed when n
   await listener.ask('UNSUBSCRIBE')
   const { notifications } = server.server
   expect((notifications as unknown as { followed: Map<string, unknown> }).followed.size).toBe(0)
+})
+
+test('shards that a database gets later are followed too', async () => {
+  const server = await start()
+  const [listener, cache, writer] = [server.connect(), server.connect(), server.connect()]
+  await writer.ask('CONFIG SET notify-keyspace-events EA', 'SET begin 1')
+  await listener.ask('SUBSCRIBE __keyevent@0__:set')
+  await cache.ask('HELLO 3', 'CLIENT TRACKING ON BCAST')
+  const { map } = await server.fabric.database('default')
+  const plan = planResize(map, 2)
+  const names = Array.from({ length: 100 }, (_, i) => `key:${i}`)
+  const [stays, leaves] = [0, 1].map((shard) => names.find((name) => plan.map.shardOf(map.slotOf(name)) === shard))
+  await server.fabric.move('default', () => plan)
+  // The next commit where it was shows that it has grown.
+  await writer.ask(`SET ${stays} 1`)
+  while (!cache.received.includes('_\r\n')) await turn()
+  for (let last = ''; !last.includes(`${leaves}`); ) {
+    await writer.ask(`SET ${leaves} 1`)
+    await turn()
+    last = listener.received
+  }
+  while (!cache.received.includes(`${leaves}`)) await turn()
 })

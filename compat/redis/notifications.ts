@@ -9,7 +9,7 @@ import type { Bin } from '@dotdo/core/bytes'
 import { Failure } from '@dotdo/core/errors'
 import type { Database } from '@dotdo/core/shard'
 import type { KeyEvent } from './events.ts'
-import type { KeyFeeds } from './key-feed.ts'
+import type { KeyFeeds, KeyListener } from './key-feed.ts'
 import type { Kind, PubSub } from './pubsub.ts'
 
 const classes = 'g$lshzxetdn'
@@ -59,6 +59,16 @@ export interface NotificationsParts {
   readonly fabric: { database(name: string): Promise<Database> }
   readonly feeds: KeyFeeds
   readonly pubsub: PubSub
+  /** Told of failures that are bugs of ours. */
+  onBug(error: unknown): void
+}
+
+/** A database whose shards are followed. */
+interface Followed {
+  readonly database: Database
+  /** How many shards it had. */
+  readonly count: number
+  readonly listener: KeyListener
 }
 
 /** The notifications of one server. */
@@ -67,7 +77,7 @@ export class Notifications {
   setting = new Setting('')
   private readonly parts: NotificationsParts
   /** Shards that are followed, by database. */
-  private readonly followed = new Map<string, { database: Database; count: number }>()
+  private readonly followed = new Map<string, Followed>()
 
   constructor(parts: NotificationsParts) {
     this.parts = parts
@@ -98,12 +108,23 @@ export class Notifications {
    *  @returns when every later change is sure to be told */
   async refresh(name: string, isWanted = this.isWanted(name)): Promise<void> {
     if (!isWanted) return this.stop(name)
-    const database = this.followed.get(name)?.database ?? (await this.parts.fabric.database(name))
+    const known = this.followed.get(name)
+    const database = known?.database ?? (await this.parts.fabric.database(name))
     const { count } = database.map
-    this.followed.set(name, { database, count })
+    const listener: KeyListener = ({ all }) => {
+      // Its slots have moved, maybe to more shards.
+      if (all && database.map.count !== count) this.refresh(name).catch(this.parts.onBug)
+    }
+    const followed: Followed = { database, count, listener: known?.count === count ? known.listener : listener }
+    this.followed.set(name, followed)
+    if (known !== undefined && known.listener !== followed.listener) this.leave(known)
     const hear = (events: readonly KeyEvent[]) => this.tell(name, events)
     const shards = Array.from({ length: count }, (_, shard) => this.parts.feeds.of(database, shard))
-    await Promise.all(shards.map((feed) => feed.listenToEvents(hear)))
+    await Promise.all(shards.map((feed) => feed.listenToEvents(hear, followed.listener)))
+  }
+
+  private leave({ database, count, listener }: Followed): void {
+    for (let shard = 0; shard < count; shard++) this.parts.feeds.of(database, shard).leaveEvents(listener)
   }
 
   /** Stop following a database that nobody is subscribed in any more. */
@@ -115,9 +136,7 @@ export class Notifications {
     const followed = this.followed.get(name)
     if (followed === undefined) return
     this.followed.delete(name)
-    for (let shard = 0; shard < followed.count; shard++) {
-      this.parts.feeds.of(followed.database, shard).leaveEvents()
-    }
+    this.leave(followed)
   }
 
   private tell(name: string, events: readonly KeyEvent[]): void {

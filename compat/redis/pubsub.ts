@@ -27,7 +27,10 @@ const kinds: readonly Kind[] = ['channel', 'pattern', 'shard']
 
 /** Count what a session is subscribed to, of some kinds. */
 export function countSubscriptions({ state }: Session, of: readonly Kind[] = kinds): number {
-  return of.reduce((sum, kind) => sum + (state.subscriptions?.[kind].size ?? 0), 0)
+  const { subscriptions } = state
+  // Asked before every command of a RESP2 client.
+  if (subscriptions === undefined) return 0
+  return of.reduce((sum, kind) => sum + subscriptions[kind].size, 0)
 }
 
 /** Make the failure of a command that a RESP2 subscriber may not send. */

@@ -124,7 +124,7 @@ export function createRedisServer(options: ServerOptions): RedisServer {
   const onBug = options.onBug ?? (() => undefined)
   const feeds = new KeyFeeds({ clock: fabric.clock, onBug })
   const pubsub = new PubSub((name) => notifications.stopUnwanted(name))
-  const notifications = new Notifications({ fabric, feeds, pubsub })
+  const notifications = new Notifications({ fabric, feeds, pubsub, onBug })
   let lastId = 0
   const server: RedisServer = {
     fabric,
@@ -136,7 +136,7 @@ export function createRedisServer(options: ServerOptions): RedisServer {
     alone: options.alone ?? false,
     pubsub,
     notifications,
-    tracking: new Tracking(feeds),
+    tracking: new Tracking(feeds, onBug),
     monitors: new Monitors(),
     pauses: new Pauses(fabric.clock),
     waiters: new Waiters({ clock: fabric.clock, feeds, onBug }),

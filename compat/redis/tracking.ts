@@ -59,9 +59,12 @@ export class Tracking {
   private readonly feeds: KeyFeeds
   private readonly databases = new Map<string, Promise<Tracked>>()
   private readonly open = new Map<string, Tracked>()
+  private readonly onBug: (error: unknown) => void
 
-  constructor(feeds: KeyFeeds) {
+  /** @param onBug told of failures that are bugs of ours */
+  constructor(feeds: KeyFeeds, onBug: (error: unknown) => void) {
     this.feeds = feeds
+    this.onBug = onBug
   }
 
   /** Begin, or change how.
@@ -81,14 +84,25 @@ export class Tracking {
   }
 
   private async start(database: Database): Promise<Tracked> {
-    const listener: KeyListener = ({ keys, all }) => this.changed(database.name, keys, all)
-    const shards = Array.from({ length: database.map.count }, (_, shard) => this.feeds.of(database, shard))
+    const { map, name } = database
+    const listener: KeyListener = ({ keys, all }) => {
+      // Its slots have moved, maybe to more shards.
+      if (all) for (let shard = shards.length; shard < map.count; shard++) follow(shard)
+      this.changed(name, keys, all)
+    }
+    const shards = Array.from({ length: map.count }, (_, shard) => this.feeds.of(database, shard))
+    const follow = (shard: number) => {
+      const feed = this.feeds.of(database, shard)
+      shards.push(feed)
+      // What was read before it is followed is told to be invalid once it is.
+      feed.begin(listener).then(() => this.changed(name, [], true), this.onBug)
+    }
     const stop = () => {
       for (const feed of shards) feed.leave(listener)
     }
     const tracked: Tracked = { readers: new Map(), sessions: new Set(), stop }
     await Promise.all(shards.map((feed) => feed.begin(listener)))
-    this.open.set(database.name, tracked)
+    this.open.set(name, tracked)
     return tracked
   }
 
