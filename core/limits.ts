@@ -84,6 +84,13 @@ export const REDIS_BATCH_BYTES = 1024 * 1024
 export const REDIS_QUEUED_INPUT_BYTES = 1024 * 1024
 /** Bytes of replies that may wait for a Redis client that does not read them, before its connection is closed. */
 export const REDIS_QUEUED_OUTPUT_BYTES_MAX = 256 * 1024 * 1024
+/** Keys remembered for the client-side caches of a database: Redis' own default of tracking-table-max-keys. */
+export const REDIS_TRACKED_KEYS_MAX = 1_000_000
+/** Keyspace events that a shard keeps for its follower, which reads them at once; twice as many at most. */
+export const REDIS_EVENTS_KEPT_MAX = 10_000
+/** Milliseconds that a shard notes keyspace events for after it was last asked: a follower asks every
+ *  REDIS_CHANGE_WAIT_MS. */
+export const REDIS_EVENTS_WANTED_MS = 30_000
 /** Channels and patterns that one Redis connection may be subscribed to: each takes some 200 bytes here. */
 export const REDIS_SUBSCRIPTIONS_MAX = 100_000
 /** Changes read at once for blocked clients and client-side caches: a read stands between the shard's groups. */

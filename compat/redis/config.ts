@@ -41,7 +41,6 @@ function fixed({ durability, port }: ServerInfo): Record<string, string> {
     'proto-max-bulk-len': String(REDIS_BULK_BYTES_MAX),
     timeout: '0',
     'cluster-enabled': 'no',
-    'notify-keyspace-events': '',
     ...(port === undefined ? {} : { port: String(port) }),
   }
 }

@@ -7,7 +7,8 @@
 import { Failure } from '@dotdo/core/errors'
 import { REDIS_CHANGE_RETRY_MS_MAX, REDIS_CHANGE_WAIT_MS } from '@dotdo/core/limits'
 import type { Clock, Database, Position } from '@dotdo/core/shard'
-import type { Changed, ChangedArgs } from './engine/changed.ts'
+import type { Changed, ChangedArgs } from './changed.ts'
+import type { KeyEvent } from './events.ts'
 import { PROGRAM } from './routing.ts'
 
 /** What changed; called in order, in the turn in which it was learnt. */
@@ -29,6 +30,7 @@ export class KeyFeed {
   private at: Position | undefined
   private epoch = 0
   private running = false
+  private hearEvents: ((events: readonly KeyEvent[]) => void) | undefined
 
   constructor(database: Database, shard: number, parts: FeedParts) {
     this.database = database
@@ -46,6 +48,28 @@ export class KeyFeed {
     }
     const { incarnation, seq } = this.at as Position
     return incarnation !== from.incarnation || seq > from.seq
+  }
+
+  /** Begin to listen to what changes from now on.
+   *  @returns when every later change is sure to be told */
+  async begin(listener: KeyListener): Promise<void> {
+    const { next } = await this.ask('now')
+    this.listen(listener, next)
+  }
+
+  /** Begin to have events noted, and to be told of them.
+   *  @returns when every later change is sure to be noted */
+  async listenToEvents(hear: (events: readonly KeyEvent[]) => void, listener: KeyListener): Promise<void> {
+    this.hearEvents = hear
+    const { next } = await this.ask('now')
+    // It may have been called off meanwhile.
+    if (this.hearEvents === hear) this.listen(listener, next)
+  }
+
+  /** Stop being told of events; the shard stops noting them when it has not been asked for a while. */
+  leaveEvents(listener: KeyListener): void {
+    this.hearEvents = undefined
+    this.leave(listener)
   }
 
   /** Stop listening. */
@@ -72,12 +96,17 @@ export class KeyFeed {
     this.running = false
   }
 
-  private async read(): Promise<void> {
-    const { router, map } = this.database
-    const args: ChangedArgs = { after: this.at as Position }
+  private async ask(after: ChangedArgs['after']): Promise<Changed> {
+    const args: ChangedArgs = { after, events: this.hearEvents !== undefined }
     const call = { program: PROGRAM, name: 'changed', args }
-    const { keys, all, next } = (await router.call(call, { shard: this.shard })) as Changed
+    return (await this.database.router.call(call, { shard: this.shard })) as Changed
+  }
+
+  private async read(): Promise<void> {
+    const { map } = this.database
+    const { keys, all, events, next } = await this.ask(this.at as Position)
     this.at = next
+    if (events.length > 0) this.hearEvents?.(events)
     const moved = map.epoch !== this.epoch
     this.epoch = map.epoch
     if (keys.length === 0 && !all && !moved) return

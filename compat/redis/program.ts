@@ -8,9 +8,9 @@ import type { Bin } from '@dotdo/core/bytes'
 import { Failure } from '@dotdo/core/errors'
 import type { Row, Table, Tx } from '@dotdo/core/shard'
 import { type Call, type ColdRow, ColdRows, type Op, type Position, type Program } from '@dotdo/core/shard'
+import { type ChangedArgs, readChanged } from './changed.ts'
 import type { Command, Scatter } from './command.ts'
 import { shardCommands } from './commands/shard.ts'
-import { type ChangedArgs, readChanged } from './engine/changed.ts'
 import { allElementTables, contentTables } from './engine/elements.ts'
 import { sweepExpired } from './engine/expiry.ts'
 import { probeKey } from './engine/keys.ts'
@@ -18,6 +18,8 @@ import { countKeys } from './engine/scan.ts'
 import { type SlotKeysArgs, slotKeys } from './engine/slot-keys.ts'
 import { runUsers, type UsersArgs, users } from './engine/users.ts'
 import { errorReply } from './errors.ts'
+import { hasEvents } from './event-names.ts'
+import { withEvents, withExpiredEvents } from './events.ts'
 import { keys } from './tables.ts'
 import { readTimeout } from './timeout.ts'
 import { isWouldBlock, type Value, type WithEffects, type WouldBlock } from './value.ts'
@@ -67,12 +69,14 @@ export interface Blocked extends WouldBlock {
 type Run = NonNullable<Command['run']>
 type Runs = ReadonlyMap<string, Run>
 
-/** A blocking command reads its time-out before anything else, also where it cannot wait. */
-function runOf({ run, block }: Command): Run | undefined {
-  if (run === undefined || block === undefined) return run
+/** A blocking command reads its time-out before anything else, also where it cannot wait; what writes notes events. */
+function runOf(row: Command): Run | undefined {
+  const { run, block } = row
+  if (run === undefined || (block === undefined && !hasEvents(row))) return run
   return (tx, argv, context) => {
-    readTimeout(block, argv)
-    return run(tx, argv, context)
+    if (block !== undefined) readTimeout(block, argv)
+    if (!hasEvents(row)) return run(tx, argv, context)
+    return withEvents(tx, { row, argv, db: context.db }, () => run(tx, argv, context))
   }
 }
 
@@ -202,7 +206,7 @@ export function createRedisProgram(rows: readonly Command[]): Program {
     },
     // These truncate, or settle after they wrote; the others read what they need of SQL before their first write.
     writesSql: ({ name }: Call) => ['exec', 'flushdb', 'flushall', 'swapdb', 'users'].includes(name),
-    sweep: sweepExpired,
+    sweep: (tx: Tx) => withExpiredEvents(tx, () => sweepExpired(tx)),
   }
 }
 

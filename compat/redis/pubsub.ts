@@ -10,7 +10,7 @@ import type { Bin } from '@dotdo/core/bytes'
 import { Failure } from '@dotdo/core/errors'
 import { REDIS_SUBSCRIPTIONS_MAX } from '@dotdo/core/limits'
 import { globMatches } from './engine/glob.ts'
-import type { Session } from './session.ts'
+import type { Row, Session } from './session.ts'
 import type { Effect, Value } from './value.ts'
 
 /** What can be subscribed to: channels, patterns of channels, and shard channels, which are a world of their own. */
@@ -27,7 +27,16 @@ const kinds: readonly Kind[] = ['channel', 'pattern', 'shard']
 
 /** Count what a session is subscribed to, of some kinds. */
 export function countSubscriptions({ state }: Session, of: readonly Kind[] = kinds): number {
-  return of.reduce((sum, kind) => sum + (state.subscriptions?.[kind].size ?? 0), 0)
+  const { subscriptions } = state
+  // Asked before every command of a RESP2 client.
+  if (subscriptions === undefined) return 0
+  return of.reduce((sum, kind) => sum + subscriptions[kind].size, 0)
+}
+
+/** Make the failure of a command that a RESP2 subscriber may not send. */
+export function notForSubscribers({ name }: Row): Failure {
+  const allowed = '(P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context'
+  return new Failure('invalid', `ERR Can't execute '${name}': only ${allowed}`)
 }
 
 function send(sessions: Iterable<Session>, message: Value): number {
@@ -43,6 +52,17 @@ function send(sessions: Iterable<Session>, message: Value): number {
 /** The subscriptions of one server. */
 export class PubSub {
   private readonly databases = new Map<string, Channels>()
+  private readonly onLeft: (database: string) => void
+
+  /** @param onLeft told when a channel or pattern has lost its last subscriber */
+  constructor(onLeft: (database: string) => void) {
+    this.onLeft = onLeft
+  }
+
+  /** List the databases in which somebody is subscribed. */
+  names(): string[] {
+    return [...this.databases.keys()]
+  }
 
   /** Subscribe a session in its database; a second time changes nothing.
    *  @throws limit */
@@ -71,6 +91,7 @@ export class PubSub {
     subscribers?.delete(session)
     if (subscribers?.size === 0) channels?.[kind].delete(name)
     if (channels && kinds.every((each) => channels[each].size === 0)) this.databases.delete(state.database)
+    if (subscribers?.size === 0) this.onLeft(state.database)
   }
 
   /** End all subscriptions of a session. */

@@ -7,9 +7,13 @@ import { Config } from './config.ts'
 import { KeyFeeds } from './key-feed.ts'
 import { CommandIndex } from './lookup.ts'
 import { Measured } from './measured.ts'
+import { Monitors } from './monitor.ts'
+import { Notifications } from './notifications.ts'
+import { Pauses } from './pause.ts'
 import { PubSub } from './pubsub.ts'
 import { PROGRAM } from './routing.ts'
 import { type Row, Session, type SessionState, type Transport } from './session.ts'
+import { Tracking } from './tracking.ts'
 
 /** The version of Redis whose commands and replies these are. */
 export const REDIS_VERSION = '7.2.0'
@@ -83,6 +87,10 @@ export interface RedisServer {
   /** Whether each connection has a server of its own, so that messages would reach nobody. */
   readonly alone: boolean
   readonly pubsub: PubSub
+  readonly notifications: Notifications
+  readonly tracking: Tracking
+  readonly monitors: Monitors
+  readonly pauses: Pauses
   /** The clients that wait for a key. */
   readonly waiters: Waiters
   /** Whether clients must say credentials, have none to say, or may say any. */
@@ -99,6 +107,8 @@ export interface RedisServer {
   /** Begin a connection.
    *  @param options its database, when it is not the server's first */
   connect(transport: Transport, options?: { database?: string }): Session
+  /** Let go of a session that has ended, or begins anew. */
+  forget(session: Session): void
   /** Close every connection. */
   close(): void
 }
@@ -143,6 +153,8 @@ export function createRedisServer(options: ServerOptions): RedisServer {
   resetCounters(counters)
   const onBug = options.onBug ?? (() => undefined)
   const feeds = new KeyFeeds({ clock: fabric.clock, onBug })
+  const pubsub = new PubSub((name) => notifications.stopUnwanted(name))
+  const notifications = new Notifications({ fabric, feeds, pubsub, onBug })
   let lastId = 0
   const config = new Config(info)
   const access = new AccessControl({
@@ -164,7 +176,11 @@ export function createRedisServer(options: ServerOptions): RedisServer {
     commands: new CommandIndex(options.commands ?? commandTable),
     sessions: new Map(),
     alone: options.alone ?? false,
-    pubsub: new PubSub(),
+    pubsub,
+    notifications,
+    tracking: new Tracking(feeds, onBug),
+    monitors: new Monitors(),
+    pauses: new Pauses(fabric.clock),
     waiters: new Waiters({ clock: fabric.clock, feeds, onBug }),
     credentials: authenticate === 'any' ? 'any' : authenticate === undefined ? 'none' : 'needed',
     access,
@@ -183,6 +199,11 @@ export function createRedisServer(options: ServerOptions): RedisServer {
       const session = new Session(server, transport, state)
       server.sessions.set(lastId, session)
       return session
+    },
+    forget(session) {
+      pubsub.leave(session)
+      server.tracking.leave(session)
+      server.monitors.leave(session)
     },
     close() {
       for (const session of [...server.sessions.values()]) session.kill()
@@ -218,6 +239,7 @@ function firstState(id: number, transport: Transport, { nowMs, database, authent
     lastCommand: 'NULL',
     multi: undefined,
     subscriptions: undefined,
+    tracking: undefined,
     watches: [],
   }
 }

@@ -4,6 +4,7 @@ import type { Pending } from '@dotdo/core/shard'
 import type { Protocol } from './codec.ts'
 import type { Subscriptions } from './pubsub.ts'
 import type { Row } from './session.ts'
+import type { TrackingState } from './tracking.ts'
 
 /** A command that waits in MULTI. */
 export interface Queued {
@@ -53,6 +54,8 @@ export interface SessionState {
   multi: Transaction | undefined
   /** What it is subscribed to; undefined when it never was. */
   subscriptions: Subscriptions | undefined
+  /** How it caches; undefined when it does not. */
+  tracking: TrackingState | undefined
   watches: Watch[]
 }
 

@@ -21,7 +21,7 @@ import { encodeValue, type Protocol, ReplyWriter, RequestDecoder } from './codec
 import type { Command } from './command.ts'
 import { errorReply } from './errors.ts'
 import type { Taken } from './measured.ts'
-import { countSubscriptions } from './pubsub.ts'
+import { countSubscriptions, notForSubscribers } from './pubsub.ts'
 import { findKeys, Later, planCommand } from './routing.ts'
 import type { RedisServer } from './server.ts'
 import type { SessionState, Transaction, Transport } from './session-state.ts'
@@ -116,7 +116,7 @@ export class Session {
     this.ended = true
     this.chunks.length = 0
     this.server.sessions.delete(this.state.id)
-    this.server.pubsub.leave(this)
+    this.server.forget(this)
     this.parked?.release('end')
   }
 
@@ -159,8 +159,7 @@ export class Session {
   private limitPushes(): void {
     for (; this.pushesCounted < this.outcomes.length; this.pushesCounted++) {
       const { answer } = this.outcomes[this.pushesCounted] as Outcome
-      if (typeof answer !== 'object' || answer === null || !('push' in answer)) continue
-      for (const part of answer.push) this.pushedBytes += typeof part === 'string' ? part.length : 100
+      if (!(answer instanceof Later)) this.pushedBytes += roughSize(answer)
     }
     if (this.pushedBytes > REDIS_QUEUED_OUTPUT_BYTES_MAX) this.kill()
   }
@@ -209,8 +208,9 @@ export class Session {
    *  @throws what the fabric throws; the session then stays where it was */
   async useDatabase(name: string): Promise<void> {
     if (name !== this.state.database) {
-      if (countSubscriptions(this) > 0) {
-        throw new Failure('invalid', 'ERR SELECT of another database by name is not allowed while subscribed')
+      if (countSubscriptions(this) > 0 || this.state.tracking) {
+        const when = 'while subscribed or in tracking mode'
+        throw new Failure('invalid', `ERR SELECT of another database by name is not allowed ${when}`)
       }
       const opened = await this.load(name)
       await this.runPlan()
@@ -251,22 +251,24 @@ export class Session {
   /** Run a command now, whatever MULTI says. */
   perform(row: Row, argv: readonly Bin[]): Answer {
     if (row.session) return row.session(this, argv)
-    if (row.block) return this.block(row, argv)
+    if (row.block) return this.wait(() => this.server.waiters.run(this, row, argv))
     const { state, server } = this
     return this.withPlan((plan, { map, name }) => {
       const carryOut = (effects: readonly Effect[]) => server.pubsub.carryOut(name, effects)
-      return planCommand({ plan, map, db: state.db, carryOut }, row, argv)
+      const later = planCommand({ plan, map, db: state.db, carryOut }, row, argv)
+      return state.tracking ? server.tracking.follow(this, [{ row, argv }], later) : later
     })
   }
 
-  /** Run a command that may wait for a key; the replies before it do not wait with it. */
-  private async block(row: Row, argv: readonly Bin[]): Promise<Value | undefined> {
+  /** Wait for others: for a key, or the end of a pause. The replies so far do not wait, nor do messages.
+   *  @returns undefined when the client has gone */
+  private async wait<T>(work: () => Promise<T>): Promise<T | undefined> {
     const flushing = this.flush()
     if (flushing) await flushing
     if (this.ended) return undefined
     this.held = true
     try {
-      return await this.server.waiters.run(this, row, argv)
+      return await work()
     } finally {
       this.held = false
     }
@@ -342,7 +344,7 @@ export class Session {
       if (!state.authenticated && !row.noAuth) throw new Failure('unauthenticated', 'authentication required')
       if (access.enforced) holdToRules(this, row, argv)
       if (multi && row.noMulti) throw new Failure('invalid', 'ERR Command not allowed inside a transaction')
-      if (state.protocol === 2 && !row.inSubscriberMode && countSubscriptions(this) > 0) throw subscriberMode(row)
+      if (state.protocol === 2 && !row.inSubscriberMode && countSubscriptions(this) > 0) throw notForSubscribers(row)
       state.lastCommand = row.name
       this.taken.push({ row, argv, startedMs: server.clock.nowMs() })
       if (multi && !row.immediate) return enqueue(multi, row, argv)
@@ -352,7 +354,9 @@ export class Session {
       if (/^(post|host:)$/i.test(argv[0] as Bin)) return this.abandon()
       throw error
     }
-    return this.perform(row, argv)
+    server.monitors.show(this, row, argv)
+    if (!server.pauses.concerns(this, row)) return this.perform(row, argv)
+    return this.wait(() => server.pauses.over(this)).then(() => (this.ended ? undefined : this.perform(row, argv)))
   }
 
   private settle(answer: Value | Later | undefined): undefined {
@@ -428,9 +432,12 @@ export class Session {
   }
 }
 
-function subscriberMode({ name }: Row): Failure {
-  const allowed = '(P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context'
-  return new Failure('invalid', `ERR Can't execute '${name}': only ${allowed}`)
+/** Guess the bytes of a message. */
+function roughSize(value: Value): number {
+  if (typeof value === 'string') return value.length
+  if (typeof value !== 'object' || value === null) return 8
+  if ('simple' in value) return value.simple.length
+  return 'push' in value ? value.push.reduce((sum: number, part) => sum + 8 + roughSize(part), 0) : 100
 }
 
 const QUEUED: Value = { simple: 'QUEUED' }

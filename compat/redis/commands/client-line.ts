@@ -6,9 +6,13 @@ import type { Session } from '../session.ts'
 function flagsOf(session: Session): string {
   const { state, parked } = session
   const flags: [boolean, string][] = [
+    [session.server.monitors.has(session), 'O'],
     [countSubscriptions(session) > 0, 'P'],
     [state.multi !== undefined, 'x'],
     [parked !== undefined, 'b'],
+    [state.tracking !== undefined, 't'],
+    [state.tracking?.broken ?? false, 'R'],
+    [state.tracking?.broadcast ?? false, 'B'],
     [state.noEvict, 'e'],
     [state.noTouch, 'T'],
   ]
@@ -40,7 +44,7 @@ export function describeClient(session: Session, nowMs: number): string {
     ['omem', transport.queuedBytes()],
     ['cmd', state.lastCommand],
     ['user', state.user],
-    ['redir', -1],
+    ['redir', state.tracking?.redirect ?? -1],
     ['resp', state.protocol],
     ['lib-name', state.libraryName],
     ['lib-ver', state.libraryVersion],

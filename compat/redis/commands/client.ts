@@ -3,13 +3,16 @@
 import type { Bin } from '@dotdo/core/bytes'
 import { Failure } from '@dotdo/core/errors'
 import { countSubscriptions } from '../pubsub.ts'
-import type { Row, Session } from '../session.ts'
+import type { Answer, Row, Session } from '../session.ts'
+import { readTimeout } from '../timeout.ts'
+import { trackingInfo } from '../tracking.ts'
 import { OK, type Value } from '../value.ts'
 import { syntaxError } from './arguments.ts'
 import { describeClient } from './client-line.ts'
 import { isPlainName, readInteger, setName } from './connection.ts'
+import { caching, tracking } from './tracking.ts'
 
-type Reader = (session: Session, argv: readonly Bin[]) => Value | undefined
+type Reader = (session: Session, argv: readonly Bin[]) => Answer
 
 function describeAll(sessions: Iterable<Session>, nowMs: number): Value {
   const lines = [...sessions].map((session) => `${describeClient(session, nowMs)}\n`)
@@ -120,26 +123,17 @@ const unblock: Reader = ({ server }, argv) => {
   return parked === undefined ? 0 : 1
 }
 
-const tracking: Reader = (_session, argv) => {
-  if (!readSwitch(argv)) return OK
-  throw new Failure('unsupported', 'ERR CLIENT TRACKING is not supported: this server sends no invalidations')
+const pause: Reader = ({ server, state }, [, , timeout = '', mode = 'all', ...more]) => {
+  const timeoutMs = readTimeout({ timeoutAt: 0, unit: 'ms' }, [timeout]) as number
+  if (more.length > 0) throw syntaxError()
+  if (!/^(write|all)$/i.test(mode)) throw new Failure('invalid', 'ERR CLIENT PAUSE mode must be WRITE or ALL')
+  server.pauses.begin(state.database, timeoutMs, /^all$/i.test(mode) ? 'all' : 'write')
+  return OK
 }
 
-const caching: Reader = () => {
-  const needed = 'called only when the client is in tracking mode with OPTIN or OPTOUT mode enabled'
-  throw new Failure('invalid', `ERR CLIENT CACHING can be ${needed}`)
-}
-
-const pause: Reader = () => {
-  throw new Failure('unsupported', 'ERR CLIENT PAUSE and UNPAUSE are not supported')
-}
-
-const trackingInfo: Value = {
-  map: [
-    ['flags', { set: ['off'] }],
-    ['redirect', -1],
-    ['prefixes', []],
-  ],
+const unpause: Reader = ({ server, state }) => {
+  server.pauses.end(state.database)
+  return OK
 }
 
 interface Subcommand {
@@ -171,7 +165,7 @@ const subcommands: readonly Subcommand[] = [
     arity: 2,
     since: '6.0.0',
     summary: "Returns the client ID to which the connection's tracking notifications are redirected.",
-    run: () => -1,
+    run: ({ state }) => state.tracking?.redirect ?? -1,
   },
   {
     name: 'id',
@@ -209,7 +203,7 @@ const subcommands: readonly Subcommand[] = [
       return OK
     },
   },
-  { name: 'pause', arity: -3, since: '3.0.0', summary: 'Not supported: suspends commands processing.', run: pause },
+  { name: 'pause', arity: -3, since: '3.0.0', summary: 'Suspends commands processing of the database.', run: pause },
   {
     name: 'reply',
     arity: 3,
@@ -239,7 +233,7 @@ const subcommands: readonly Subcommand[] = [
     name: 'tracking',
     arity: -3,
     since: '6.0.0',
-    summary: 'Not supported but for OFF: controls server-assisted client-side caching.',
+    summary: 'Controls server-assisted client-side caching (NOLOOP is refused).',
     run: tracking,
   },
   {
@@ -247,7 +241,7 @@ const subcommands: readonly Subcommand[] = [
     arity: 2,
     since: '6.2.0',
     summary: 'Returns information about server-assisted client-side caching.',
-    run: () => trackingInfo,
+    run: ({ state }) => trackingInfo(state.tracking),
   },
   {
     name: 'unblock',
@@ -260,8 +254,8 @@ const subcommands: readonly Subcommand[] = [
     name: 'unpause',
     arity: 2,
     since: '6.2.0',
-    summary: 'Not supported: resumes processing commands from paused clients.',
-    run: pause,
+    summary: 'Resumes processing commands from paused clients.',
+    run: unpause,
   },
 ]
 

@@ -2,19 +2,33 @@
 import type { Bin } from '@dotdo/core/bytes'
 import { Failure } from '@dotdo/core/errors'
 import { globMatches } from '../engine/glob.ts'
+import { Setting } from '../notifications.ts'
 import { resetCounters } from '../server.ts'
 import type { Row, Session } from '../session.ts'
 import { OK, type Value } from '../value.ts'
 import { wrongArity } from './arguments.ts'
 
+/** The parameter that keyspace notifications follow. */
+const NOTIFY = 'notify-keyspace-events'
+
 function get({ server }: Session, [, , ...patterns]: readonly Bin[]): Value {
   const wanted = patterns.map((pattern) => pattern.toLowerCase())
-  return { map: server.config.all().filter(([name]) => wanted.some((pattern) => globMatches(pattern, name))) }
+  const all = [...server.config.all(), [NOTIFY, server.notifications.setting.text] as const]
+  return { map: all.filter(([name]) => wanted.some((pattern) => globMatches(pattern, name))) }
 }
 
-function set({ server }: Session, [, , ...words]: readonly Bin[]): Value {
+async function set({ server }: Session, [, , ...words]: readonly Bin[]): Promise<Value> {
   if (words.length % 2 !== 0) throw wrongArity('config|set')
-  server.config.set(words.flatMap((name, i) => (i % 2 === 0 ? [[name, words[i + 1] as Bin] as const] : [])))
+  const pairs = words.flatMap((name, i) => (i % 2 === 0 ? [[name, words[i + 1] as Bin] as const] : []))
+  const isNotify = ([name]: (typeof pairs)[number]) => name.toLowerCase() === NOTIFY
+  const [notify, again] = pairs.filter(isNotify)
+  // All or none: what is wrong with this one is found before the others are set.
+  const events = notify && new Setting(notify[1])
+  if (events?.isOn && server.alone) {
+    throw new Failure('unsupported', 'ERR CONFIG SET failed - there is no pub/sub here')
+  }
+  server.config.set(again === undefined ? pairs.filter((pair) => !isNotify(pair)) : pairs)
+  if (notify) await server.notifications.set(notify[1])
   return OK
 }
 
@@ -47,7 +61,8 @@ export const configCommands: readonly Row[] = [
     ...row,
     name: 'config|set',
     arity: -4,
-    summary: 'Sets what can be set while the server runs: slow log, latency monitor, ACL log; others are as they are.',
+    summary:
+      'Sets what can be set while the server runs: slow log, latency monitor, ACL log, events; others are as they are.',
     session: set,
   },
 ]

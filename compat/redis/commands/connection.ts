@@ -121,7 +121,7 @@ function quit(session: Session): Value {
 
 function reset(session: Session): Answer {
   const { state } = session
-  session.server.pubsub.leave(session)
+  session.server.forget(session)
   state.multi = undefined
   state.watches = []
   state.protocol = 2

@@ -24,11 +24,15 @@ function subscribe(kind: Kind): NonNullable<Row['session']> {
   const { prefix, counted } = words[kind]
   return (session, [, ...names]) => {
     requireCompany(session)
-    for (const name of names) {
-      session.server.pubsub.subscribe(session, kind, name)
-      session.push({ push: [`${prefix}subscribe`, name, countSubscriptions(session, counted)] })
+    const { pubsub, notifications } = session.server
+    const begin = (): undefined => {
+      for (const name of names) {
+        pubsub.subscribe(session, kind, name)
+        session.push({ push: [`${prefix}subscribe`, name, countSubscriptions(session, counted)] })
+      }
     }
-    return undefined
+    if (!notifications.concerns(kind, names)) return begin()
+    return notifications.refresh(session.state.database, true).then(begin)
   }
 }
 

@@ -1,4 +1,6 @@
 /** The table of commands: what drives dispatch, routing, COMMAND and the support page. */
+
+import { monitorCommands } from '../monitor.ts'
 import type { Row } from '../session.ts'
 import { aclCommands } from './acl.ts'
 import { administrationCommands } from './administration.ts'
@@ -31,6 +33,7 @@ const groups: readonly (readonly Row[])[] = [
   introspectionCommands,
   transactionCommands,
   pubsubCommands,
+  monitorCommands,
   shardCommands,
 ]
 

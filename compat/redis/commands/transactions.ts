@@ -136,7 +136,8 @@ function gather(queue: readonly Queued[], firstDb: number, shardCount: number): 
 
 /** Plan the call of a transaction's shard commands.
  *  @throws cross_shard when its keys, watched ones included, live apart */
-function planExec({ state, server }: Session, { plan, database: { map }, queue, watches }: ExecPlan): Later {
+function planExec(session: Session, { plan, database: { map }, queue, watches }: ExecPlan): Later {
+  const { state, server } = session
   const { commands, keys, finish } = gather(queue, state.db, map.count)
   const slots = slotsOf(map, [...watches.map(({ key }) => key), ...keys])
   if (slots.length > 1 && map.count > 1) throw new Failure('cross_shard', 'the keys of the transaction live apart')
@@ -149,11 +150,12 @@ function planExec({ state, server }: Session, { plan, database: { map }, queue, 
   const { database } = state
   const target = { carryOut: (effects: readonly Effect[]) => server.pubsub.carryOut(database, effects) }
   const pending = slots.length === 0 ? plan.shard(0, call) : plan.together(slots, call)
-  return new Later(() => {
+  const later = new Later(() => {
     const answer = replyOf(pending.reply)
     if (!Array.isArray(answer)) return answer
     return answer.map((reply: unknown, i) => (finish[i] as (reply: Value) => Value)(settleAnswer(target, reply)))
   })
+  return state.tracking ? server.tracking.follow(session, queue, later) : later
 }
 
 /** Run a transaction that holds commands of the connection, or whose watches are still being asked for. */
