@@ -126,6 +126,25 @@ describe('users', () => {
     expect(await server.connect().ask('AUTH gone pw')).toMatch(/^-WRONGPASS /)
   })
 
+  test('hear the channels they may, and lose the connection with the right to one', async () => {
+    const admin = server.connect()
+    await admin.ask(
+      'ACL SETUSER ear on nopass +@pubsub +auth &news.* &chat',
+      'ACL SETUSER mouth on nopass +publish &chat',
+    )
+    const ear = server.connect()
+    expect(await ear.ask('AUTH ear x', 'SUBSCRIBE other')).toBe('+OK\r\n-NOPERM No permissions to access a channel\r\n')
+    expect(await ear.ask('PSUBSCRIBE news.i*')).toMatch(/^-NOPERM /)
+    expect(await ear.ask('SUBSCRIBE news.it', 'PSUBSCRIBE news.*')).toMatch(/:1\r\n[^-]*:2\r\n$/)
+    const mouth = server.connect()
+    expect(await mouth.ask('AUTH mouth x', 'PUBLISH chat 1', 'PUBLISH news.it 1')).toMatch(/^\+OK\r\n:0\r\n-NOPERM /)
+    await admin.ask('ACL SETUSER ear +get')
+    expect(ear.closed).toBe(false)
+    await admin.ask('ACL SETUSER ear resetchannels &news.it')
+    expect(ear.closed).toBe(true)
+    await admin.ask('ACL DELUSER ear mouth')
+  })
+
   test('may be told to come with a password', async () => {
     const admin = server.connect()
     await admin.ask('PING', 'ACL SETUSER default resetpass >open')
