@@ -64,6 +64,10 @@ export const COLD_AHEAD_CALLS_MAX = 250
 export const REDIS_BULK_BYTES_MAX = 16 * 1024 * 1024
 /** Bytes of all arguments of one Redis request, and of the commands queued by one MULTI: they are held in memory. */
 export const REDIS_REQUEST_BYTES_MAX = 64 * 1024 * 1024
+/** Bytes of a Redis string, as in Redis; one that is longer than a request is made by APPEND or SETRANGE. */
+export const REDIS_STRING_BYTES_MAX = 512 * 1024 * 1024
+/** Bytes of a Redis string that are read at once: as long as a reply may be. */
+export const REDIS_LARGE_STRING_READ_BYTES_MAX = 128 * 1024 * 1024
 /** Arguments of one Redis request: Redis' own bound of many versions. */
 export const REDIS_ARGUMENTS_MAX = 1024 * 1024
 /** Bytes of an inline Redis request, and of a length line: Redis' PROTO_INLINE_MAX_SIZE. */
@@ -108,6 +112,10 @@ export const REDIS_GATHERED_MEMBERS_MAX = 1_000_000
 /** Elements of Redis collections whose order one shard keeps in memory, some 60 bytes each; less when many shards
  *  share a process. What is beyond is read again from SQLite when it is asked for. */
 export const REDIS_INDEXED_ELEMENTS_MAX = 200_000
+/** Ids of stream entries that one shard keeps in memory, some 50 bytes each; less when many shards share a process. */
+export const REDIS_STREAM_IDS_MAX = 100_000
+/** Ids of a stream's newest entries in memory: readers that lag by less ask SQL for nothing. */
+export const REDIS_STREAM_NEWEST_MAX = 1_024
 /** Worker threads of one server: more than the cores of any machine it runs on help nobody. */
 export const SHARD_THREADS_MAX = 256
 /** Redis connections served at once: Redis' own default of maxclients. */
@@ -122,6 +130,9 @@ export const REDIS_HLL_SPARSE_BYTES_MAX = 3_000
 export const HTTP_BODY_BYTES_MAX = 1024 * 1024
 /** Bytes of the body of a Redis request over HTTP: a pipeline of some large values, held in memory. */
 export const REDIS_REST_BODY_BYTES_MAX = 16 * 1024 * 1024
+/** Bytes of all replies to one Redis request over HTTP: JSON takes up to six chars for a byte, and V8's strings end at
+ *  half a gigabyte. */
+export const REDIS_REST_REPLY_BYTES_MAX = 64 * 1024 * 1024
 /** Databases of one page of GET /databases: each carries its map. */
 export const DATABASES_PER_PAGE_MAX = 1_000
 /** Chars of a database's policies as JSON: thousands of collections; they are read whole. */

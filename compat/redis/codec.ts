@@ -332,6 +332,7 @@ function encodeTagged(value: Tagged, protocol: Protocol): Bin {
   if ('int64' in value) return `:${value.int64}\r\n`
   if ('map' in value) return encodeMap(value.map, protocol)
   if ('pairs' in value) return encodePairs(value.pairs, protocol)
+  if ('keyed' in value) return three ? encodeMap(value.keyed, protocol) : encodeList('*', value.keyed, protocol)
   if ('set' in value) return encodeList(three ? '~' : '*', value.set, protocol)
   if ('push' in value) return encodeList(three ? '>' : '*', value.push, protocol)
   if ('nilArray' in value) return three ? '_\r\n' : '*-1\r\n'

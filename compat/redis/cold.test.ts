@@ -178,7 +178,7 @@ describe('relations', () => {
   })
 
   test.each(['\xff', 'caf\xe9', '\xc3', '\xed\xa0\x80'])('bytes %j are bytes, and come back from them', (value) => {
-    const field: FieldRow = { slot: 1, db: 2, key: '\xfe/', hash: placeOf('%'), field: '%', value }
+    const field: FieldRow = { slot: 1, db: 2, key: '\xfe/', hash: placeOf('%'), field: '%', value, expires: null }
     const row = shown(fields.relation?.columns as never, field)
     expect(row).toMatchObject({ db: 2, key: '%FE%2F', field: '%', value: null })
     expect(fields.relation?.payload?.fromLake(row)).toBe(value)

@@ -26,11 +26,14 @@ export type Scatter =
   | {
       /** Cut argv by key (each key with the `step - 1` arguments after it), run the pieces, join their replies. */
       readonly kind: 'split'
+      /** Make the argv of a piece, where its keys do not stand together with what belongs to them.
+       *  @param places of the piece's keys in argv */
+      cut?(argv: readonly Bin[], places: readonly number[]): readonly Bin[]
       /** What argv[0] of the pieces is, when `run` shall answer otherwise for a piece than for the whole: no name that
        *  a client can call. */
       readonly piece?: Bin
       /** @param replies each piece's reply; `places[i]` are the indexes (0 for the first key) of piece i's keys */
-      join(replies: Value[], places: number[][], keyCount: number): Value
+      join(replies: Value[], places: number[][], keyCount: number, argv: readonly Bin[]): Value
     }
   | {
       /** Run the same argv on every shard, then merge. */
@@ -71,6 +74,9 @@ export interface Command<S = unknown> {
   readonly keys?: KeyPositions
   /** Keys that positions cannot tell (numkeys and the like). */
   findKeys?(argv: readonly Bin[]): number[]
+  /** Refuse arguments that name keys which no positions tell, for a database of several shards.
+   *  @throws Failure */
+  checkApart?(argv: readonly Bin[]): void
   readonly mode: 'read' | 'write' | 'session'
   /** The Redis version it came with. */
   readonly since: string

@@ -11,8 +11,8 @@ import type { Value } from './value.ts'
 export const CROSSSLOT = "CROSSSLOT Keys in request don't hash to the same slot"
 
 const words = new RegExp(
-  '^(ERR|WRONGTYPE|WRONGPASS|NOAUTH|NOPERM|NOPROTO|EXECABORT|CROSSSLOT|TRYAGAIN|UNAVAILABLE|MISCONF|' +
-    'INVALIDOBJ|TESTFAILED) ',
+  '^(ERR|WRONGTYPE|WRONGPASS|NOAUTH|NOPERM|NOPROTO|EXECABORT|CROSSSLOT|TRYAGAIN|UNAVAILABLE|MISCONF|BUSYKEY|' +
+    'NOGROUP|BUSYGROUP|INVALIDOBJ|TESTFAILED) ',
 )
 
 /** Messages that begin with an error word keep it. */

@@ -252,9 +252,9 @@ describe('storage', () => {
     await run('HSET', 'h', 'f', '1')
     for (const argv of [
       ['HSET', 'h', 'f', '2', 'g', large],
-      ['MSET', 'h', 'text', 'large', large],
-      ['SET', 'h', large],
-      ['SETRANGE', 'new', '1999990', 'x'],
+      ['MSET', 'h', 'text', large, 'a key must fit a row'],
+      ['SET', large, 'x'],
+      ['SETRANGE', 'new', `${2 ** 29}`, 'x'],
     ]) {
       expect(await run(...argv)).toEqual({ error: expect.stringContaining('exceeds maximum allowed size') })
     }

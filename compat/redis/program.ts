@@ -11,7 +11,7 @@ import { type Call, type ColdRow, ColdRows, type Op, type Position, type Program
 import type { Command, Scatter } from './command.ts'
 import { shardCommands } from './commands/shard.ts'
 import { type ChangedArgs, readChanged } from './engine/changed.ts'
-import { allElementTables } from './engine/elements.ts'
+import { allElementTables, contentTables } from './engine/elements.ts'
 import { sweepExpired } from './engine/expiry.ts'
 import { probeKey } from './engine/keys.ts'
 import { countKeys } from './engine/scan.ts'
@@ -22,8 +22,9 @@ import { keys } from './tables.ts'
 import { readTimeout } from './timeout.ts'
 import { isWouldBlock, type Value, type WithEffects, type WouldBlock } from './value.ts'
 
-/** Everything that is stored. */
+/** Everything that is stored, and what of it is content of its key: what wakes those who wait, and ends a WATCH. */
 const tables: readonly Table[] = [keys, ...allElementTables]
+const content: readonly Table[] = [keys, ...contentTables]
 
 /** The arguments of a command's call. */
 export interface CommandArgs {
@@ -139,7 +140,7 @@ function peek(tx: Tx, runs: Runs, { name, ...args }: PeekArgs): Peeked {
 
 type Watch = ExecArgs['watches'][number]
 
-const watched: ReadonlySet<Table> = new Set([keys, ...allElementTables])
+const watched: ReadonlySet<Table> = new Set(content)
 
 /** Whether a change names the watched key: a truncate has only some columns, and names all that agree with them. */
 function names({ key, db }: Watch, table: Table, changed: Row, _: Op): boolean {
@@ -195,7 +196,7 @@ export function createRedisProgram(rows: readonly Command[]): Program {
       if (name === 'keyspace') return keyspace(tx)
       if (name === 'slotkeys') return slotKeys(tx, args as SlotKeysArgs)
       if (name === 'users') return runUsers(tx, args as UsersArgs)
-      if (name === 'changed') return readChanged(tx, args as ChangedArgs, tables)
+      if (name === 'changed') return readChanged(tx, args as ChangedArgs, content)
       if (name === 'peek') return peek(tx, runs, args as PeekArgs)
       return runForSession(tx, runs, name, args as CommandArgs)
     },

@@ -2,6 +2,7 @@
  *  session, without bytes to think of. */
 import { type Bin, fromBin } from '@dotdo/core/bytes'
 import { Failure } from '@dotdo/core/errors'
+import { REDIS_REST_REPLY_BYTES_MAX } from '@dotdo/core/limits'
 import { ReplyDecoder } from './replies.ts'
 import type { RedisServer } from './server.ts'
 import type { Session } from './session.ts'
@@ -19,6 +20,9 @@ export class RestConnection {
   private readonly decoder = new ReplyDecoder()
   private readonly session: Session
   private ended = false
+  /** Bytes of replies since the last commands were sent. */
+  private answeredBytes = 0
+  private asking = false
   private wake: () => void = () => undefined
 
   /** @param options the client's `ip:port`, and its database when it is not the server's first */
@@ -29,6 +33,9 @@ export class RestConnection {
       localAddress: '',
       write: (bytes: Uint8Array) => {
         this.decoder.push(bytes)
+        this.answeredBytes += bytes.length
+        // What `ask` keeps waits in no queue: the session would not see it grow.
+        if (this.asking && this.answeredBytes > REDIS_REST_REPLY_BYTES_MAX) this.close()
         this.wake()
       },
       close: end,
@@ -40,16 +47,20 @@ export class RestConnection {
   }
 
   /** Send commands, each of which has one reply.
-   *  @throws unavailable when the connection ends before all are answered: they may have run */
+   *  @throws limit when the replies are larger than REDIS_REST_REPLY_BYTES_MAX together; unavailable when the
+   *  connection ends before all are answered. The commands may have run. */
   async ask(commands: readonly (readonly Bin[])[]): Promise<Value[]> {
     const requests = commands.map((argv) => `*${argv.length}\r\n${argv.map(bulk).join('')}`)
+    this.answeredBytes = 0
+    this.asking = true
     this.session.receive(fromBin(requests.join('')))
     const replies: Value[] = []
     while (replies.length < commands.length) {
       const reply = await this.next()
-      if (reply === undefined) throw new Failure('unavailable', 'UNAVAILABLE the connection was closed')
+      if (reply === undefined || this.answeredBytes > REDIS_REST_REPLY_BYTES_MAX) throw this.failure()
       replies.push(reply)
     }
+    this.asking = false
     return replies
   }
 
@@ -69,6 +80,14 @@ export class RestConnection {
   close(): void {
     if (!this.session.ended) this.session.end()
     this.leave()
+  }
+
+  private failure(): Failure {
+    if (this.answeredBytes <= REDIS_REST_REPLY_BYTES_MAX) {
+      return new Failure('unavailable', 'UNAVAILABLE the connection was closed')
+    }
+    const most = `${REDIS_REST_REPLY_BYTES_MAX} bytes`
+    return new Failure('limit', `ERR the replies are larger than ${most}; ask for less at a time`)
   }
 
   private leave(): void {

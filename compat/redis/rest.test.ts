@@ -195,6 +195,15 @@ describe('many commands', () => {
     expect(await get('get/a')).toEqual([200, { result: 'x' }])
   })
 
+  it('bounds what replies may take', async () => {
+    await ask({ path: ['set', 'large'], body: new Uint8Array(1_500_000) })
+    const gets = (count: number) => Array.from({ length: count }, () => ['STRLEN', 'large']).concat([['GET', 'large']])
+    expect(await post('pipeline', gets(5))).toMatchObject([200, { length: 6 }])
+    const many = Array.from({ length: 50 }, () => ['GET', 'large'])
+    expect(await post('pipeline', many)).toEqual([400, { error: expect.stringMatching(/^ERR the replies are larger/) }])
+    expect(test.server.sessions.size).toBe(0)
+  })
+
   it('leaves no connection behind', async () => {
     await post('pipeline', [
       ['SET', 'a', '1'],

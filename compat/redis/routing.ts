@@ -76,6 +76,7 @@ export function slotsOf(map: ShardMap, keys: readonly Bin[]): number[] {
  *  @throws cross_shard when its keys live apart and it cannot be cut; invalid for arguments it cannot have */
 export function planCommand(target: Target, command: AnyCommand, argv: readonly Bin[]): Later {
   const { keys } = command
+  if (target.map.count > 1) command.checkApart?.(argv)
   if (keys !== undefined && keys.first === keys.last) {
     const pending = target.plan.one(target.map.slotOf(argv[keys.first] as Bin), callOf(target, command, argv))
     return new Later(() => settleAnswer(target, pending.reply))
@@ -89,8 +90,7 @@ export function planCommand(target: Target, command: AnyCommand, argv: readonly 
     const { scatter } = command
     if (scatter?.kind === 'gather') return planGather(target, { command, argv, keys: keysGiven, scatter })
     if (scatter?.kind !== 'split') throw new Failure('cross_shard', `the keys of ${command.name} live apart`)
-    const { join, piece = argv[0] as Bin } = scatter
-    return planSplit(target, { command, argv, places, join, piece })
+    return planSplit(target, { command, argv, places, scatter })
   }
   const pending = plan.together(slots, callOf(target, command, argv))
   return new Later(() => settleAnswer(target, pending.reply))
@@ -131,26 +131,30 @@ interface Split {
   readonly command: AnyCommand
   readonly argv: readonly Bin[]
   readonly places: readonly number[]
-  readonly join: Extract<Scatter, { kind: 'split' }>['join']
-  /** What argv[0] of the pieces is. */
-  readonly piece: Bin
+  readonly scatter: Extract<Scatter, { kind: 'split' }>
 }
 
-function planSplit(target: Target, { command, argv, places, join, piece: name }: Split): Later {
+function planSplit(target: Target, { command, argv, places, scatter }: Split): Later {
   const step = command.keys?.step ?? 1
   const pieces = new Map<number, { argv: Bin[]; places: number[] }>()
   places.forEach((at, index) => {
     const slot = target.map.slotOf(argv[at] as Bin)
-    const piece = pieces.get(slot) ?? { argv: [name], places: [] }
+    const piece = pieces.get(slot) ?? { argv: [scatter.piece ?? (argv[0] as Bin)], places: [] }
     pieces.set(slot, piece)
     for (let i = at; i < at + step; i++) piece.argv.push(argv[i] as Bin)
     piece.places.push(index)
   })
-  const pendings = [...pieces].map(([slot, piece]) => target.plan.one(slot, callOf(target, command, piece.argv)))
+  const pendings = [...pieces].map(([slot, piece]) => {
+    const cut = scatter.cut?.(
+      argv,
+      piece.places.map((index) => places[index] as number),
+    )
+    return target.plan.one(slot, callOf(target, command, cut ?? piece.argv))
+  })
   const piecePlaces = [...pieces.values()].map((piece) => piece.places)
   return new Later(() => {
     const replies = readAll(pendings)
-    return Array.isArray(replies) ? join(replies, piecePlaces, places.length) : (replies as Value)
+    return Array.isArray(replies) ? scatter.join(replies, piecePlaces, places.length, argv) : (replies as Value)
   })
 }
 

@@ -27,14 +27,15 @@ export type KeyRow = {
   type: KeyType
   /** The value of a string; null for other types. */
   value: Stored
-  /** How many elements it has; 0 for a string. */
+  /** How many elements it has; the bytes of a large string; 0 for another string. */
   size: number
   /** When it expires, in ms since 1970; null for never. */
   expires: number | null
   /** The positions of a list's first and last items; null for other types. */
   head: number | null
   tail: number | null
-  /** What else a type keeps of a key: 'sparse' for a list with gaps, the state of a stream; else null. */
+  /** What else a type keeps of a key: 'sparse' for a list with gaps, the state of a stream, the first time at which a
+   *  field of a hash may expire (field-expiry.ts), 'chunks' for a large string (chunks.ts); else null. */
   meta: Bin | null
 }
 
@@ -46,6 +47,8 @@ export type FieldRow = {
   hash: number
   field: Bin
   value: Stored
+  /** The last millisecond at which the field is there, since 1970; null for ever. */
+  expires: number | null
 }
 
 /** The keys of all numbered databases. */
@@ -74,11 +77,11 @@ export const keys = table<KeyRow>({
     same: (a, b) => a.key === b.key && a.db === b.db,
   },
   indexes: { redis_keys_expires: '(expires) where expires is not null' },
-  document: ({ db, key, type, value, size, expires }) => ({
+  document: ({ db, key, type, value, size, expires, meta }) => ({
     db,
     key: binToJson(key),
     type,
-    ...(value === null ? { size } : { value: binToJson(value as Bin) }),
+    ...(value === null || meta === 'chunks' ? { size } : { value: binToJson(value as Bin) }),
     expires,
   }),
   documentId: ({ db, key = '' }) => idOf(db, idPart(key)),
@@ -102,7 +105,15 @@ export const keys = table<KeyRow>({
 export const fields = table<FieldRow>({
   name: 'redis_fields',
   collection: 'fields',
-  columns: { slot: 'integer', db: 'integer', key: 'bin', hash: 'integer', field: 'bin', value: 'bin?' },
+  columns: {
+    slot: 'integer',
+    db: 'integer',
+    key: 'bin',
+    hash: 'integer',
+    field: 'bin',
+    value: 'bin?',
+    expires: 'integer?',
+  },
   primaryKey: ['slot', 'db', 'key', 'hash', 'field'],
   withoutRowid: true,
   buffered: true,
@@ -110,11 +121,16 @@ export const fields = table<FieldRow>({
     hash: ({ db = 0, key = '', hash = 0 }) => murmur3(key, hash ^ db),
     same: (a, b) => a.field === b.field && a.key === b.key && a.db === b.db,
   },
-  document: ({ db, key, field, value }) => ({
+  indexes: {
+    redis_fields_expires: '(expires) where expires is not null',
+    redis_fields_due: '(slot, db, key, expires) where expires is not null',
+  },
+  document: ({ db, key, field, value, expires }) => ({
     db,
     key: binToJson(key),
     field: binToJson(field),
     value: binToJson(value as Bin),
+    ...(expires === null ? {} : { expires }),
   }),
   documentId: ({ db, key = '', field = '' }) => idOf(db, `${idPart(key)}/${idPart(field)}`),
   relation: {

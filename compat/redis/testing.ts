@@ -8,7 +8,7 @@ import { shardCommands } from './commands/shard.ts'
 import { errorReply } from './errors.ts'
 import { CommandIndex } from './lookup.ts'
 import { type ExecArgs, redisProgram } from './program.ts'
-import type { Value } from './value.ts'
+import { isWouldBlock, type Value } from './value.ts'
 
 const index = new CommandIndex(new Map(shardCommands.map((row) => [row.name, row as never])))
 
@@ -70,11 +70,12 @@ export class TestRedis {
     this.inner = inner
   }
 
-  /** @param lake takes all values when `evictAll` is called; none leave without one */
-  static async open(limits: Partial<ShardLimits> = {}, lake?: Lake): Promise<TestRedis> {
+  /** @param lake takes all values when `evictAll` is called; none leave without one
+   *  @param share the part of the limits on memory that the shard may use */
+  static async open(limits: Partial<ShardLimits> = {}, lake?: Lake, share = 1): Promise<TestRedis> {
     const clock = new TestClock()
     const programs = [redisProgram, ...(lake ? [lake.program] : [])]
-    const options = { clock, limits, ...(lake && { fetchCold: lake.fetchCold }) }
+    const options = { clock, limits, share, ...(lake && { fetchCold: lake.fetchCold }) }
     return new TestRedis(clock, await openTestShard(programs, options))
   }
 
@@ -119,12 +120,13 @@ export class TestRedis {
   private async submit(call: Call): Promise<Value> {
     const [reply] = await this.inner.shard.submit([call])
     if (reply instanceof Failure) throw reply
-    return reply as Value
+    // Nobody waits here: it is as if the time were over.
+    return isWouldBlock(reply) ? reply.wouldBlock : (reply as Value)
   }
 
   /** Open the file again, as after a restart or (with `crash`) a kill. */
-  async reopen(crash = false): Promise<void> {
-    this.inner = await this.inner.reopen({ crash })
+  async reopen(crash = false, share?: number): Promise<void> {
+    this.inner = await this.inner.reopen({ crash, ...(share !== undefined && { share }) })
   }
 
   close(): void {

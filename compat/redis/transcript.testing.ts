@@ -9,6 +9,8 @@
  *      <in 98 100                              an integer in a range
  *      > RANDOMKEY
  *      <of ["a" "b"]                           one of these
+ *      > XPENDING s g - + 1
+ *      <* [["1-1" "c" * :1]]                   `*` stands for anything that is no array or map
  *      @since 7.4.0                            older servers skip the next request
  *      @ours why                               only dotdo runs the next request
  *      @redis why                              only Redis runs it
@@ -23,7 +25,7 @@ import type { Value } from './value.ts'
 export type Reply = Value
 
 /** How a reply is compared. */
-export type Comparison = '' | '~' | 'in' | 'of'
+export type Comparison = '' | '~' | 'in' | 'of' | '*'
 
 /** A request with the reply that must come. */
 export interface Exchange {
@@ -59,6 +61,7 @@ export function show(value: Reply): string {
   if ('bool' in value) return value.bool ? '#t' : '#f'
   if ('error' in value) return `-${value.error}`
   if ('nilArray' in value) return 'nil'
+  if ('keyed' in value) return show({ map: value.keyed })
   if ('map' in value) return `{${value.map.map(([name, item]) => `${show(name)} ${show(item)}`).join(' ')}}`
   // A double that says how it is written is read as that by a client.
   if ('double' in value) return `,${formatDouble(value.text === undefined ? value.double : Number(value.text))}`
@@ -92,9 +95,19 @@ function tokens(text: string): string[] {
   return token === '' ? found : [...found, token]
 }
 
+/** Make the pattern of what an exchange expects: `*` outside of quotes stands for any value without brackets. */
+function pattern(expected: string): RegExp {
+  const parts = expected.matchAll(/"(?:\\.|[^"\\])*"|./gs)
+  const escaped = [...parts].map(([part]) =>
+    part === '*' ? '(?:"(?:\\\\.|[^"\\\\])*"|[^\\s"\\[\\]{}]+)' : part.replace(/[^\w ]/g, '\\$&'),
+  )
+  return new RegExp(`^${escaped.join('')}$`)
+}
+
 /** Whether a reply, shown, is what an exchange expects. */
 export function agrees({ comparison, expected }: Exchange, shown: string): boolean {
   if (comparison === '') return shown === expected
+  if (comparison === '*') return pattern(expected).test(shown)
   if (comparison === 'of') return elements(expected).includes(shown)
   if (comparison === 'in') {
     const [low, high] = expected.split(' ').map(Number) as [number, number]
@@ -125,7 +138,7 @@ export function parseTranscript(text: string): Exchange[] {
   let condition: Pick<Exchange, 'since' | 'only'> = {}
   let request: Bin[] | undefined
   for (const [at, line] of text.split('\n').entries()) {
-    const [, mark, rest = ''] = /^(>|<(?:~|in|of)?|@since|@ours|@redis|#)(?: (.*))?$/.exec(line) ?? []
+    const [, mark, rest = ''] = /^(>|<(?:~|in|of|\*)?|@since|@ours|@redis|#)(?: (.*))?$/.exec(line) ?? []
     if (line.trim() === '' || mark === '#') continue
     if (mark === '@since') condition = { since: rest }
     else if (mark === '@ours' || mark === '@redis') condition = { only: mark.slice(1) as 'ours' | 'redis' }

@@ -18,6 +18,8 @@ export type Value =
   | readonly Value[]
   | { readonly map: readonly (readonly [Value, Value])[] }
   | { readonly pairs: readonly (readonly [Value, Value])[] }
+  /** A map; in RESP2 an array of arrays of two, where a map would be flat. */
+  | { readonly keyed: readonly (readonly [Value, Value])[] }
   | { readonly set: readonly Value[] }
   | { readonly push: readonly Value[] }
 

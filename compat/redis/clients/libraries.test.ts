@@ -113,3 +113,12 @@ describe.each(['tcp', 'local'] as const)('%s', (which) => {
     }
   })
 })
+
+test('Keyv by a URL, over the node-redis 5 it brings', async () => {
+  const store = new KeyvRedis(`redis://127.0.0.1:${places.port}/3`)
+  const keyv = new Keyv(store, { namespace: 'cache', useKeyPrefix: false })
+  await keyv.set('a', [1, 'zwölf'])
+  expect(await keyv.get('a')).toEqual([1, 'zwölf'])
+  await keyv.disconnect()
+  expect(await places.local.ioredis().dbsize()).toBe(0)
+})

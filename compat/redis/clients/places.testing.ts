@@ -4,6 +4,7 @@ import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { nodeClock, openFabric } from '@dotdo/core/host/node'
+import type { Fabric } from '@dotdo/core/shard'
 import { Redis as RealIORedis } from 'ioredis'
 import { createClient as createRealClient } from 'redis'
 import { Redis } from '../client.ts'
@@ -23,6 +24,9 @@ export interface Way {
 
 /** The data, the ways to it, and their end. */
 export interface Places {
+  readonly fabric: Fabric
+  /** Where it is served on 127.0.0.1. */
+  readonly port: number
   readonly tcp: Way
   readonly local: Way
   /** Remove all data. */
@@ -54,6 +58,8 @@ export async function openPlaces(): Promise<Places> {
     return client
   }
   return {
+    fabric,
+    port,
     tcp: {
       name: 'over TCP',
       ioredis: () => known(new RealIORedis(port, '127.0.0.1')),

@@ -4,9 +4,20 @@ import { Failure } from '@dotdo/core/errors'
 import type { Tx } from '@dotdo/core/shard'
 import type { Command, Context } from '../command.ts'
 import * as bits from '../engine/bits.ts'
+import { isLarge, WHOLE_BYTES_MAX } from '../engine/chunks.ts'
 import { narrow } from '../engine/integers.ts'
-import { alive, checkSize, probeKey, putString, removeKey } from '../engine/keys.ts'
-import { readString, replaceValue, targetString, targetValue } from '../engine/strings.ts'
+import { alive, checkString, probeKey, putString, removeKey } from '../engine/keys.ts'
+import {
+  findString,
+  overwrite,
+  readPart,
+  readString,
+  replaceValue,
+  stringLength,
+  type Target,
+  targetString,
+  targetValue,
+} from '../engine/strings.ts'
 import { readValues } from '../engine/values.ts'
 import { keys } from '../tables.ts'
 import type { Value } from '../value.ts'
@@ -20,16 +31,17 @@ function setbit(tx: Tx, argv: Argv, { db }: Context): Value {
   const bit = argv[3] as Bin
   if (bit !== '0' && bit !== '1') throw new Failure('invalid', 'ERR bit is not an integer or out of range')
   const target = targetString(tx, db, argv[1] as Bin)
-  checkSize(target.probe.key, Math.floor(offset / 8) + 1)
-  const value = targetValue(tx, target) ?? ''
-  const old = bits.getBit(value, offset)
-  replaceValue(tx, target, bits.setBit(value, offset, Number(bit)))
-  return old
+  const at = Math.floor(offset / 8)
+  checkString(target.probe.key, at + 1)
+  const byte = readPart(tx, target.row, at, at + 1)
+  overwrite(tx, target, at, bits.setBit(byte, offset % 8, Number(bit)))
+  return bits.getBit(byte, offset % 8)
 }
 
 function getbit(tx: Tx, argv: Argv, { db }: Context): Value {
   const offset = toBitOffset(argv[2] as Bin)
-  return bits.getBit(readString(tx, db, argv[1] as Bin) ?? '', offset)
+  const at = Math.floor(offset / 8)
+  return bits.getBit(readPart(tx, findString(tx, db, argv[1] as Bin), at, at + 1), offset % 8)
 }
 
 /** A range of a string in bits, both ends included; `undefined` when it is empty. */
@@ -146,15 +158,39 @@ function parseSteps(argv: Argv): Step[] {
 function bitfield(tx: Tx, argv: Argv, { db }: Context): Value {
   const steps = parseSteps(argv)
   const target = targetString(tx, db, argv[1] as Bin)
-  let value = targetValue(tx, target) ?? ''
-  let writes = false
-  for (const step of steps) {
-    if (step.op === 'get') continue
-    const sizeBytes = Math.floor((step.offset + step.type.bits - 1) / 8) + 1
-    checkSize(target.probe.key, sizeBytes)
-    value = bits.padTo(value, sizeBytes)
-    writes = true
+  let sizeBytes = 0
+  for (const { op, type, offset } of steps) {
+    if (op !== 'get') sizeBytes = Math.max(sizeBytes, Math.floor((offset + type.bits - 1) / 8) + 1)
   }
+  checkString(target.probe.key, sizeBytes)
+  const isFar = sizeBytes > WHOLE_BYTES_MAX || (target.row !== undefined && isLarge(target.row))
+  if (isFar) return bitfieldFar(tx, target, steps, sizeBytes)
+  const before = targetValue(tx, target) ?? ''
+  const { value, replies } = runSteps(bits.padTo(before, sizeBytes), steps)
+  if (sizeBytes > 0) replaceValue(tx, target, value)
+  return replies
+}
+
+/** BITFIELD on a string that is, or becomes, a large one: each step reads and writes the few bytes it is about. */
+function bitfieldFar(tx: Tx, target: Target, steps: readonly Step[], sizeBytes: number): Value {
+  const { probe } = target
+  let at = target
+  if (sizeBytes > stringLength(tx, at.row)) {
+    overwrite(tx, at, sizeBytes - 1, '\0')
+    at = targetString(tx, probe.db, probe.key)
+  }
+  return steps.map((step) => {
+    const from = Math.floor(step.offset / 8)
+    const to = Math.floor((step.offset + step.type.bits - 1) / 8) + 1
+    const part = readPart(tx, at.row, from, to)
+    const { value, replies } = runSteps(part, [{ ...step, offset: step.offset - from * 8 }])
+    if (value !== part) overwrite(tx, at, from, value)
+    return replies[0] as Value
+  })
+}
+
+function runSteps(before: Bin, steps: readonly Step[]): { value: Bin; replies: Value[] } {
+  let value = before
   const replies = steps.map((step) => {
     const old = bits.readInteger(value, step.type, step.offset)
     if (step.op === 'get') return integerReply(narrow(old))
@@ -165,8 +201,7 @@ function bitfield(tx: Tx, argv: Argv, { db }: Context): Value {
     value = bits.writeInteger(value, step.type, step.offset, next)
     return integerReply(narrow(step.op === 'set' ? old : next))
   })
-  if (writes) replaceValue(tx, target, value)
-  return replies
+  return { value, replies }
 }
 
 function bitfieldRo(tx: Tx, argv: Argv, { db }: Context): Value {

@@ -10,9 +10,11 @@ import { oneKey, rows } from './rows.ts'
 
 type Argv = readonly Bin[]
 
-const flagsOf: { readonly [word: string]: keyof Flags } = { NX: 'nx', XX: 'xx', GT: 'gt', LT: 'lt' }
+/** The conditions by the words that ask for them. */
+export const flagsOf: { readonly [word: string]: keyof Flags } = { NX: 'nx', XX: 'xx', GT: 'gt', LT: 'lt' }
 
-interface Flags {
+/** Conditions on when a key, or a field, expires so far. */
+export interface Flags {
   nx?: true
   xx?: true
   gt?: true
@@ -36,7 +38,7 @@ function parseFlags(argv: Argv): Flags {
 }
 
 /** Whether the flags let a key that expires at `old` expire at `expires`; one that never expires is later than any. */
-function allowed({ nx, xx, gt, lt }: Flags, old: number | null, expires: number): boolean {
+export function allowed({ nx, xx, gt, lt }: Flags, old: number | null, expires: number): boolean {
   if (nx && old !== null) return false
   if (xx && old === null) return false
   if (gt && (old === null || expires <= old)) return false

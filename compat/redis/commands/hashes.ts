@@ -4,6 +4,7 @@ import { Failure } from '@dotdo/core/errors'
 import { REDIS_RANDOM_FIELDS_MAX } from '@dotdo/core/limits'
 import type { Tx } from '@dotdo/core/shard'
 import type { Command, Context } from '../command.ts'
+import { isDue } from '../engine/field-expiry.ts'
 import * as hashes from '../engine/hashes.ts'
 import { addInt64, parseInt64 } from '../engine/integers.ts'
 import { parseLongDouble } from '../engine/long-double.ts'
@@ -13,6 +14,7 @@ import { type FieldCells, pairsOf } from '../engine/values.ts'
 import type { KeyRow } from '../tables.ts'
 import { OK, type Value } from '../value.ts'
 import { integerReply, syntaxError, toInt64, toRandomCount, wrongArity } from './arguments.ts'
+import { hashExpiryCommands } from './hash-expiry.ts'
 import { oneKey, rows } from './rows.ts'
 import { cursorReply, parseScan, SCAN_WHOLE, toCursor } from './scan-options.ts'
 
@@ -60,7 +62,8 @@ function hvals(tx: Tx, argv: Argv, { db }: Context): Value {
 }
 
 function hlen(tx: Tx, argv: Argv, { db }: Context): Value {
-  return hashes.findHash(tx, db, argv[1] as Bin)?.size ?? 0
+  const row = hashes.findHash(tx, db, argv[1] as Bin)
+  return row === undefined ? 0 : hashes.countFields(tx, row)
 }
 
 function hstrlen(tx: Tx, argv: Argv, { db }: Context): Value {
@@ -82,7 +85,7 @@ function hincrby(tx: Tx, argv: Argv, { db }: Context): Value {
   if (value === undefined) throw new Failure('invalid', 'ERR hash value is not an integer')
   const sum = addInt64(value, step)
   if (sum === undefined) throw new Failure('invalid', 'ERR increment or decrement would overflow')
-  hashes.setFields(tx, db, ['', key, field, `${sum}`], 2)
+  hashes.setFields(tx, db, ['', key, field, `${sum}`], 2, true)
   return integerReply(sum)
 }
 
@@ -94,18 +97,19 @@ function hincrbyfloat(tx: Tx, argv: Argv, { db }: Context): Value {
   const value = parseLongDouble(hashes.readField(tx, hashes.findHash(tx, db, key), field) ?? '0')
   if (value === undefined) throw new Failure('invalid', 'ERR hash value is not a float')
   const sum = addFloats(value, step)
-  hashes.setFields(tx, db, ['', key, field, sum], 2)
+  hashes.setFields(tx, db, ['', key, field, sum], 2, true)
   return sum
 }
 
-/** Whether to read a hash whole to choose from it: when it is small, or when sampling would read as many rows. */
-function worthReading(row: KeyRow, count: number): boolean {
-  return row.size <= 512 || count * 16 > row.size
+/** Whether to read a hash whole to choose from it: when it is small, when sampling would read as many rows, or when
+ *  nobody knows how many of its fields are still there. */
+function worthReading(tx: Tx, row: KeyRow, count: number): boolean {
+  return isDue(tx, row) || row.size <= 512 || count * 16 > row.size
 }
 
 /** Choose distinct fields, in random order. */
 function chooseDistinct(tx: Tx, row: KeyRow, count: number): FieldCells[] {
-  if (worthReading(row, count)) {
+  if (worthReading(tx, row, count)) {
     const all = hashes.readCells(tx, row)
     for (let i = 0; i < Math.min(count, all.length); i++) {
       const other = i + (tx.random() % (all.length - i))
@@ -128,7 +132,8 @@ function chooseRepeated(tx: Tx, row: KeyRow, count: number): FieldCells[] {
   if (count > REDIS_RANDOM_FIELDS_MAX) {
     throw new Failure('limit', `ERR value is out of range: at most ${REDIS_RANDOM_FIELDS_MAX} fields at a time`)
   }
-  const whole = worthReading(row, count) ? hashes.readCells(tx, row) : undefined
+  const whole = worthReading(tx, row, count) ? hashes.readCells(tx, row) : undefined
+  if (whole?.length === 0) return []
   return Array.from({ length: count }, () =>
     whole === undefined ? randomField(tx, row) : (pick(tx, whole) as FieldCells),
   )
@@ -138,7 +143,8 @@ function hrandfield(tx: Tx, argv: Argv, { db }: Context): Value {
   const [, key, amount, withValues] = argv as [Bin, Bin, Bin?, Bin?]
   if (amount === undefined) {
     const row = hashes.findHash(tx, db, key)
-    return row === undefined ? null : toBin((chooseRepeated(tx, row, 1)[0] as FieldCells)[1])
+    const [chosen] = row === undefined ? [] : chooseRepeated(tx, row, 1)
+    return chosen === undefined ? null : toBin(chosen[1])
   }
   const count = toRandomCount(amount, withValues !== undefined)
   if (argv.length > 4 || (withValues !== undefined && withValues.toUpperCase() !== 'WITHVALUES')) throw syntaxError()
@@ -160,21 +166,24 @@ function hscan(tx: Tx, argv: Argv, { db }: Context): Value {
 }
 
 /** The hash commands. */
-export const hashCommands: readonly Command[] = rows('hash', [
-  ['hdel', -3, oneKey, 'write', '2.0.0', hdel, 'Removes fields, and the hash with its last one.'],
-  ['hexists', 3, oneKey, 'read', '2.0.0', hexists, 'Tells whether a field exists.'],
-  ['hget', 3, oneKey, 'read', '2.0.0', hget, 'Returns the value of a field.'],
-  ['hgetall', 2, oneKey, 'read', '2.0.0', hgetall, 'Returns all fields and values.'],
-  ['hincrby', 4, oneKey, 'write', '2.0.0', hincrby, 'Adds to the integer of a field; an absent one counts as 0.'],
-  ['hincrbyfloat', 4, oneKey, 'write', '2.6.0', hincrbyfloat, 'Adds to the floating point number of a field.'],
-  ['hkeys', 2, oneKey, 'read', '2.0.0', hkeys, 'Returns all fields.'],
-  ['hlen', 2, oneKey, 'read', '2.0.0', hlen, 'Returns the number of fields.'],
-  ['hmget', -3, oneKey, 'read', '2.0.0', hmget, 'Returns the values of fields.'],
-  ['hmset', -4, oneKey, 'write', '2.0.0', hmset, 'Sets fields: the old name of HSET.'],
-  ['hrandfield', -2, oneKey, 'read', '6.2.0', hrandfield, 'Returns fields chosen at random.'],
-  ['hscan', -3, oneKey, 'read', '2.8.0', hscan, 'Walks the fields and values of a hash.'],
-  ['hset', -4, oneKey, 'write', '2.0.0', hset, 'Sets fields; creates the hash when absent.'],
-  ['hsetnx', 4, oneKey, 'write', '2.0.0', hsetnx, 'Sets a field when it does not exist.'],
-  ['hstrlen', 3, oneKey, 'read', '3.2.0', hstrlen, 'Returns the length of the value of a field in bytes.'],
-  ['hvals', 2, oneKey, 'read', '2.0.0', hvals, 'Returns all values.'],
-])
+export const hashCommands: readonly Command[] = [
+  ...rows('hash', [
+    ['hdel', -3, oneKey, 'write', '2.0.0', hdel, 'Removes fields, and the hash with its last one.'],
+    ['hexists', 3, oneKey, 'read', '2.0.0', hexists, 'Tells whether a field exists.'],
+    ['hget', 3, oneKey, 'read', '2.0.0', hget, 'Returns the value of a field.'],
+    ['hgetall', 2, oneKey, 'read', '2.0.0', hgetall, 'Returns all fields and values.'],
+    ['hincrby', 4, oneKey, 'write', '2.0.0', hincrby, 'Adds to the integer of a field; an absent one counts as 0.'],
+    ['hincrbyfloat', 4, oneKey, 'write', '2.6.0', hincrbyfloat, 'Adds to the floating point number of a field.'],
+    ['hkeys', 2, oneKey, 'read', '2.0.0', hkeys, 'Returns all fields.'],
+    ['hlen', 2, oneKey, 'read', '2.0.0', hlen, 'Returns the number of fields.'],
+    ['hmget', -3, oneKey, 'read', '2.0.0', hmget, 'Returns the values of fields.'],
+    ['hmset', -4, oneKey, 'write', '2.0.0', hmset, 'Sets fields: the old name of HSET.'],
+    ['hrandfield', -2, oneKey, 'read', '6.2.0', hrandfield, 'Returns fields chosen at random.'],
+    ['hscan', -3, oneKey, 'read', '2.8.0', hscan, 'Walks the fields and values of a hash.'],
+    ['hset', -4, oneKey, 'write', '2.0.0', hset, 'Sets fields; creates the hash when absent.'],
+    ['hsetnx', 4, oneKey, 'write', '2.0.0', hsetnx, 'Sets a field when it does not exist.'],
+    ['hstrlen', 3, oneKey, 'read', '3.2.0', hstrlen, 'Returns the length of the value of a field in bytes.'],
+    ['hvals', 2, oneKey, 'read', '2.0.0', hvals, 'Returns all values.'],
+  ]),
+  ...hashExpiryCommands,
+]

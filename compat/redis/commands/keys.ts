@@ -3,6 +3,7 @@ import type { Bin } from '@dotdo/core/bytes'
 import { Failure } from '@dotdo/core/errors'
 import type { Tx } from '@dotdo/core/shard'
 import type { Command, Context, Scatter } from '../command.ts'
+import { isLarge } from '../engine/chunks.ts'
 import { allElementTables } from '../engine/elements.ts'
 import { parseInt64 } from '../engine/integers.ts'
 import { alive, copyKey, type Doomed, doom, findKey, type KeyProbe, probeKey, removeDoomed } from '../engine/keys.ts'
@@ -145,6 +146,7 @@ function objectEncoding(tx: Tx, argv: Argv, { db }: Context): Value {
   const row = findKey(tx, db, argv[2] as Bin)
   if (row === undefined) return null
   if (row.type !== 'string') return encodings[row.type]
+  if (isLarge(row)) return 'raw'
   const value = readValue(tx, row)
   if (parseInt64(value) !== undefined) return 'int'
   return value.length <= 44 ? 'embstr' : 'raw'

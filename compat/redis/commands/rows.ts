@@ -32,7 +32,7 @@ export type Line = readonly [
   since: string,
   run: NonNullable<Command['run']>,
   summary: string,
-  more?: Pick<Command, 'scatter' | 'findKeys' | 'block'>,
+  more?: Pick<Command, 'scatter' | 'findKeys' | 'block' | 'checkApart'>,
 ]
 
 /** Make the rows of one group of the documentation. */

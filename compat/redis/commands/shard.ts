@@ -1,5 +1,6 @@
 /** The commands that run in the shards, by group of the documentation. */
 import type { Command } from '../command.ts'
+import { dumpCommands } from './dump.ts'
 import { geoCommands } from './geo.ts'
 import { hashCommands } from './hashes.ts'
 import { keyCommands } from './keys.ts'
@@ -7,8 +8,12 @@ import { listCommands } from './lists.ts'
 import { memoryKeyCommands } from './memory.ts'
 import { scanCommands } from './scan.ts'
 import { setCommands } from './sets.ts'
+import { sortCommands } from './sort.ts'
 import { sortedSetAlgebraCommands } from './sorted-set-algebra.ts'
 import { sortedSetCommands } from './sorted-sets.ts'
+import { streamGroupCommands } from './stream-groups.ts'
+import { streamInfoCommands } from './stream-info.ts'
+import { streamCommands } from './streams.ts'
 import { stringCommands } from './strings.ts'
 
 /** Every command that runs in a shard. */
@@ -21,6 +26,11 @@ export const shardCommands: readonly Command[] = [
   ...sortedSetCommands,
   ...sortedSetAlgebraCommands,
   ...geoCommands,
+  ...streamCommands,
+  ...streamGroupCommands,
+  ...streamInfoCommands,
   ...scanCommands,
+  ...sortCommands,
+  ...dumpCommands,
   ...memoryKeyCommands,
 ]

@@ -4,7 +4,7 @@ import { Failure } from '@dotdo/core/errors'
 import type { Tx } from '@dotdo/core/shard'
 import type { Command, Context, Scatter } from '../command.ts'
 import { type Int64, negateInt64 } from '../engine/integers.ts'
-import { alive, checkSize, findKey, probeKey, putString, removeKey, setExpires, wrongType } from '../engine/keys.ts'
+import { alive, checkString, findKey, probeKey, putString, removeKey, setExpires, wrongType } from '../engine/keys.ts'
 import { longestCommonSubsequence } from '../engine/lcs.ts'
 import * as strings from '../engine/strings.ts'
 import { readValue, readValues } from '../engine/values.ts'
@@ -89,7 +89,7 @@ function setWithOptions(tx: Tx, argv: Argv, db: number): Value {
   const old = wanted ? oldValue(tx, row) : OK
   if (condition !== undefined && (condition === 'XX') !== (row !== undefined)) return wanted ? old : null
   const expires = options.time === 'KEEPTTL' ? (row?.expires ?? null) : given
-  checkSize(probe.key, (argv[2] as Bin).length)
+  checkString(probe.key, (argv[2] as Bin).length)
   if (expires === null || expires > tx.nowMs) putString(tx, probe, stored, argv[2] as Bin, expires)
   else if (stored !== undefined) removeKey(tx, stored)
   return old
@@ -154,7 +154,7 @@ function mget(tx: Tx, argv: Argv, { db }: Context): Value {
 
 /** Set keys and values in turn; all sizes are checked first, as nothing may fail after the first write. */
 function setPairs(tx: Tx, argv: Argv, db: number): void {
-  for (let i = 1; i < argv.length; i += 2) checkSize(argv[i] as Bin, (argv[i + 1] as Bin).length)
+  for (let i = 1; i < argv.length; i += 2) checkString(argv[i] as Bin, (argv[i + 1] as Bin).length)
   for (let i = 1; i < argv.length; i += 2) {
     const probe = probeKey(db, argv[i] as Bin)
     putString(tx, probe, tx.find(keys, probe), argv[i + 1] as Bin)
@@ -201,13 +201,13 @@ function append(tx: Tx, argv: Argv, { db }: Context): Value {
 }
 
 function strlen(tx: Tx, argv: Argv, { db }: Context): Value {
-  return strings.readString(tx, db, argv[1] as Bin)?.length ?? 0
+  return strings.stringLength(tx, strings.findString(tx, db, argv[1] as Bin))
 }
 
 function getrange(tx: Tx, argv: Argv, { db }: Context): Value {
   const start = toInt64(argv[2] as Bin)
   const end = toInt64(argv[3] as Bin)
-  return strings.sliceRange(strings.readString(tx, db, argv[1] as Bin) ?? '', start, end)
+  return strings.readRange(tx, strings.findString(tx, db, argv[1] as Bin), start, end)
 }
 
 function setrange(tx: Tx, argv: Argv, { db }: Context): Value {

@@ -125,6 +125,7 @@ function gather(queue: readonly Queued[], firstDb: number, shardCount: number): 
     if (places.length === 0 && shardCount > 1) {
       throw new Failure('cross_shard', `${row.name} asks every shard, which a transaction cannot`)
     }
+    if (shardCount > 1) row.checkApart?.(argv)
     gathered.keys.push(...places.map((at) => argv[at] as Bin))
     const { argv: sent, finish } = forOneShard(row, argv)
     gathered.commands.push({ name: row.name, argv: sent, db })

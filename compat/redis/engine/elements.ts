@@ -4,11 +4,13 @@
  *  2. Items of a list are ordered by `position`. Without gaps (the key's `meta` is null) the item at index i stands at
  *     `head + i`; an insertion takes the middle between two positions, and leaves the list 'sparse'.
  *  3. Members of a set are ordered by their hash, as fields are: SSCAN needs no memory.
- *  4. Members of a sorted set are kept as those of a set, and ordered by score and name through an index. */
+ *  4. Members of a sorted set are kept as those of a set, and ordered by score and name through an index.
+ *  5. Of streams, see stream-tables.ts. */
 import { type Bin, binToJson } from '@dotdo/core/bytes'
 import { murmur3, type Table, table } from '@dotdo/core/shard'
-import { fields, type KeyType, type Stored } from '../tables.ts'
+import { fields, type KeyRow, type KeyType, type Stored } from '../tables.ts'
 import { idOf, idPart, keyColumns, nameColumn, valueColumns, valueFromLake } from './columns.ts'
+import { consumers, deliveries, entries, groups, groupTables } from './stream-tables.ts'
 
 /** An item of a list. */
 export type ItemRow = {
@@ -36,6 +38,15 @@ export type ScoreRow = {
   hash: number
   member: Bin
   score: number
+}
+
+/** A part of a large string. */
+export type ChunkRow = {
+  slot: number
+  db: number
+  key: Bin
+  number: number
+  value: Stored
 }
 
 const numbers = new DataView(new ArrayBuffer(8))
@@ -127,15 +138,46 @@ export const scores = table<ScoreRow>({
   },
 })
 
+/** The chunks of all large strings (chunks.ts). */
+export const chunks = table<ChunkRow>({
+  name: 'redis_chunks',
+  collection: 'chunks',
+  columns: { slot: 'integer', db: 'integer', key: 'bin', number: 'integer', value: 'bin?' },
+  primaryKey: ['slot', 'db', 'key', 'number'],
+  buffered: true,
+  identity: {
+    hash: ({ db = 0, key = '', number = 0 }) => murmur3(key, number ^ db),
+    same: (a, b) => a.number === b.number && a.key === b.key && a.db === b.db,
+  },
+  document: ({ db, key, number, value }) => ({ db, key: binToJson(key), number, value: binToJson(value as Bin) }),
+  documentId: ({ db, key = '', number }) => idOf(db, `${idPart(key)}/${number}`),
+  relation: {
+    columns: [
+      ...keyColumns<ChunkRow>(),
+      { name: 'number', type: 'long', required: true, value: ({ number }) => number },
+      ...valueColumns<ChunkRow>(),
+    ],
+    payload: { column: 'value', isCold: ({ value }) => value === null, fromLake: valueFromLake },
+  },
+})
+
 /** The tables that hold the elements of a key, by its type. */
 export const elementTables: { readonly [type in KeyType]: readonly Table[] } = {
-  string: [],
+  string: [chunks],
   hash: [fields],
   list: [items],
   set: [members],
   zset: [scores],
-  stream: [],
+  stream: [entries, groups, consumers, deliveries],
+}
+
+/** The tables that hold the elements of a key: none for a string that fits its row. */
+export function elementTablesOf({ type, meta }: Pick<KeyRow, 'type' | 'meta'>): readonly Table[] {
+  return type === 'string' && meta === null ? [] : elementTables[type]
 }
 
 /** Every table of elements. */
 export const allElementTables: readonly Table[] = Object.values(elementTables).flat()
+
+/** The tables of elements that are content of their key: changes in others, WATCH does not see. */
+export const contentTables: readonly Table[] = allElementTables.filter((each) => !groupTables.includes(each))

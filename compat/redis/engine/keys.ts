@@ -6,11 +6,12 @@
  *     again by the shard, in a savepoint. */
 import { type Bin, fromBin } from '@dotdo/core/bytes'
 import { Failure } from '@dotdo/core/errors'
-import { SQL_ROW_BYTES_MAX } from '@dotdo/core/limits'
+import { REDIS_STRING_BYTES_MAX, SQL_ROW_BYTES_MAX } from '@dotdo/core/limits'
 import { crc16Slot, murmur3, type Row, type Table, type Tx, type View } from '@dotdo/core/shard'
 import { type KeyRow, type KeyType, keys } from '../tables.ts'
-import { noteExpiry } from './due.ts'
-import { elementTables } from './elements.ts'
+import { CHUNK_BYTES, putChunks, WHOLE_BYTES_MAX } from './chunks.ts'
+import { expiringFields, noteExpiry } from './due.ts'
+import { elementTablesOf } from './elements.ts'
 import { changing, follow } from './indexes.ts'
 import { readValue } from './values.ts'
 
@@ -53,6 +54,15 @@ export function checkSize(key: Bin, valueBytes: number): void {
   throw new Failure('limit', `ERR string exceeds maximum allowed size (${SQL_ROW_BYTES_MAX} bytes, its key included)`)
 }
 
+/** Check that a string can be stored.
+ *  @throws limit */
+export function checkString(key: Bin, sizeBytes: number): void {
+  if (sizeBytes > REDIS_STRING_BYTES_MAX) {
+    throw new Failure('limit', 'ERR string exceeds maximum allowed size (proto-max-bulk-len)')
+  }
+  checkSize(key, sizeBytes > WHOLE_BYTES_MAX ? CHUNK_BYTES : sizeBytes)
+}
+
 /** Make the row of a new key that is no string. */
 export function newKey({ slot, db, hash, key }: KeyProbe, type: KeyType, size: number): KeyRow {
   return { slot, db, hash, key, type, value: null, size, expires: null, head: null, tail: null, meta: null }
@@ -74,11 +84,31 @@ export function putString(
   value: Bin,
   expires: number | null = null,
 ): void {
+  if (value.length > WHOLE_BYTES_MAX) {
+    putLarge(tx, probe, stored, { value, expires })
+    return
+  }
   const { slot, db, hash, key } = probe
   checkSize(key, value.length)
-  if (stored !== undefined && stored.type !== 'string') removeElements(tx, stored)
+  if (stored !== undefined && (stored.type !== 'string' || stored.meta !== null)) removeElements(tx, stored)
   if (expires !== null) noteExpiry(tx, slot, expires)
   tx.put(keys, { slot, db, hash, key, type: 'string', value, size: 0, expires, head: null, tail: null, meta: null })
+}
+
+/** Store a string in chunks, whatever its length, replacing whatever the key holds.
+ *  @returns the key's row */
+export function putLarge(
+  tx: Tx,
+  probe: KeyProbe,
+  stored: KeyRow | undefined,
+  { value, expires }: { readonly value: Bin; readonly expires: number | null },
+): KeyRow {
+  checkString(probe.key, value.length)
+  if (stored !== undefined) removeElements(tx, stored)
+  putChunks(tx, probe, value)
+  const row: KeyRow = { ...newKey(probe, 'string', value.length), value: '', expires, meta: 'chunks' }
+  putKey(tx, row)
+  return row
 }
 
 /** A key about to go, and its elements by their primary keys. */
@@ -98,7 +128,7 @@ function readElements(view: View, table: Table, { slot, db, key }: KeyRow, colum
 
 /** Look at what must go with a key. */
 export function doom(view: View, row: KeyRow): Doomed {
-  const elements = elementTables[row.type].map((table) => ({
+  const elements = elementTablesOf(row).map((table) => ({
     table,
     rows: readElements(view, table, row, table.primaryKey.join(', ')),
   }))
@@ -141,10 +171,11 @@ export function setExpires(tx: Tx, row: KeyRow, expires: number | null): void {
 /** Copy a key, its expiry included, to another name; whatever is there is replaced.
  *  @param stored the target's row as it is in the table */
 export function copyKey(tx: Tx, source: KeyRow, target: KeyProbe, stored: KeyRow | undefined): void {
-  const value = source.type === 'string' ? readValue(tx, source) : null
+  const isWhole = source.type === 'string' && source.meta === null
+  const value = isWhole ? readValue(tx, source) : source.value
   const { slot, db, hash, key } = target
-  checkSize(key, value?.length ?? 0)
-  const elements = elementTables[source.type].map((table) => {
+  checkSize(key, isWhole ? (value as Bin).length : 0)
+  const elements = elementTablesOf(source).map((table) => {
     const rows = readElements(tx, table, source, Object.keys(table.columns).join(', '))
     return { table, rows: tx.wholeAll(table, rows) }
   })
@@ -152,6 +183,7 @@ export function copyKey(tx: Tx, source: KeyRow, target: KeyProbe, stored: KeyRow
   if (stored !== undefined) removeElements(tx, stored)
   putKey(tx, { ...source, value, slot, db, hash, key })
   for (const { table, rows } of elements) for (const row of rows) tx.put(table, { ...row, slot, db, key })
+  if (source.type === 'hash' && source.meta !== null) noteExpiry(tx, slot, Number(source.meta), expiringFields)
 }
 
 function checkElement(key: Bin, { key: _, ...rest }: Row): void {

@@ -11,6 +11,7 @@ import { SLOT_COUNT } from '@dotdo/core/limits'
 import type { Table, Tx, View } from '@dotdo/core/shard'
 import { fields, type KeyRow, type KeyType, keys } from '../tables.ts'
 import { members, scores } from './elements.ts'
+import { andAlive } from './field-expiry.ts'
 import type { FieldCells } from './values.ts'
 
 const PLACES = 2 ** 31
@@ -99,6 +100,8 @@ export function scanKeys(view: View, db: number, cursor: number, count: number):
   return { items, next: next >= END ? 0 : next }
 }
 
+const nothing = { and: '', bound: [] }
+
 /** Where elements that are ordered by their hash stand. */
 interface Walked {
   readonly table: Table
@@ -109,22 +112,34 @@ interface Walked {
 /** Walk elements: their hashes, names and, where they have one, values. */
 function scanElements<T>(
   view: View,
-  { slot, db, key }: KeyRow,
+  row: KeyRow,
   { table, name, value }: Walked,
   { cursor, count }: { cursor: number; count: number },
 ): Page<T> {
   if (cursor >= PLACES) return { items: [], next: 0 }
+  const { slot, db, key } = row
+  const { and, bound } = row.type === 'hash' ? andAlive(view, row) : nothing
   view.settle(table, slot, slot)
   const owner = fromBin(key)
   const select = `select hash, ${name}${value === undefined ? '' : `, ${value}`} from ${table.name}
-    where slot = ? and db = ? and key = ?`
-  const rows = view.raw(`${select} and hash >= ? order by hash, ${name} limit ?`, slot, db, owner, cursor, count)
+    where slot = ? and db = ? and key = ?${and}`
+  const rows = view.raw(
+    `${select} and hash >= ? order by hash, ${name} limit ?`,
+    slot,
+    db,
+    owner,
+    ...bound,
+    cursor,
+    count,
+  )
   const last = rows.at(-1)
   let next = 0
   if (last !== undefined && rows.length >= count) {
     const [hash, found] = last as [number, Uint8Array]
     next = hash + 1 < PLACES ? hash + 1 : 0
-    rows.push(...view.raw(`${select} and hash = ? and ${name} > ? order by ${name}`, slot, db, owner, hash, found))
+    rows.push(
+      ...view.raw(`${select} and hash = ? and ${name} > ? order by ${name}`, slot, db, owner, ...bound, hash, found),
+    )
   }
   return { items: rows as unknown as T[], next }
 }

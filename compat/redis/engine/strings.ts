@@ -3,8 +3,9 @@ import type { Bin } from '@dotdo/core/bytes'
 import { Failure } from '@dotdo/core/errors'
 import type { Tx, View } from '@dotdo/core/shard'
 import { type KeyRow, keys } from '../tables.ts'
+import { isLarge, readLarge, WHOLE_BYTES_MAX, writeChunks } from './chunks.ts'
 import { addInt64, type Int64, parseInt64 } from './integers.ts'
-import { alive, checkSize, findKey, type KeyProbe, probeKey, putString, wrongType } from './keys.ts'
+import { alive, checkString, findKey, type KeyProbe, probeKey, putKey, putLarge, putString, wrongType } from './keys.ts'
 import { addLongDoubles, formatLongDouble, type LongDouble, parseLongDouble } from './long-double.ts'
 import { readValue } from './values.ts'
 
@@ -15,6 +16,14 @@ export interface Target {
   readonly stored: KeyRow | undefined
   /** The row when it is alive; then it is a string. */
   readonly row: KeyRow | undefined
+}
+
+/** Find a string that is alive.
+ *  @throws type_mismatch when the key holds another type */
+export function findString(view: View, db: number, key: Bin): KeyRow | undefined {
+  const row = findKey(view, db, key)
+  if (row !== undefined && row.type !== 'string') throw wrongType()
+  return row
 }
 
 /** Read a string.
@@ -92,33 +101,73 @@ export function incrementFloat(tx: Tx, db: number, key: Bin, by: Bin): Bin {
  *  @returns its new length in bytes */
 export function append(tx: Tx, db: number, key: Bin, more: Bin): number {
   const target = targetString(tx, db, key)
-  const value = (targetValue(tx, target) ?? '') + more
-  replaceValue(tx, target, value)
-  return value.length
+  const length = stringLength(tx, target.row)
+  checkString(key, length + more.length)
+  if (more !== '' && target.row !== undefined) return overwrite(tx, target, length, more)
+  if (target.row === undefined) replaceValue(tx, target, more)
+  return length + more.length
+}
+
+/** Tell the length of a string in bytes.
+ *  @cost one that fits its row is read */
+export function stringLength(view: View, row: KeyRow | undefined): number {
+  if (row === undefined) return 0
+  return isLarge(row) ? row.size : readValue(view, row).length
+}
+
+/** Read part of a string.
+ *  @param to index after the last byte
+ *  @cost of a large one, the chunks it touches */
+export function readPart(view: View, row: KeyRow | undefined, from: number, to: number): Bin {
+  if (row === undefined) return ''
+  return isLarge(row) ? readLarge(view, row, from, Math.min(to, row.size)) : readValue(view, row).slice(from, to)
+}
+
+/** Write over part of a string, padding with zero bytes to reach it; what it becomes must be allowed.
+ *  @param part not empty
+ *  @returns its new length in bytes
+ *  @cost of a large one, the chunks it touches */
+export function overwrite(tx: Tx, target: Target, offset: number, part: Bin): number {
+  const { row, probe, stored } = target
+  const end = offset + part.length
+  if (row === undefined || !isLarge(row)) {
+    const value = targetValue(tx, target) ?? ''
+    if (end <= WHOLE_BYTES_MAX) {
+      const head = value.length >= offset ? value.slice(0, offset) : value + '\0'.repeat(offset - value.length)
+      const next = head + part + value.slice(end)
+      replaceValue(tx, target, next)
+      return next.length
+    }
+    const large = putLarge(tx, probe, stored, { value, expires: row === undefined ? null : row.expires })
+    return overwrite(tx, { probe, stored: large, row: large }, offset, part)
+  }
+  writeChunks(tx, row, offset, part)
+  if (end <= row.size) return row.size
+  putKey(tx, { ...row, size: end })
+  return end
 }
 
 /** Overwrite part of a string, padding with zero bytes to reach it.
  *  @returns its new length in bytes */
 export function setRange(tx: Tx, db: number, key: Bin, offset: number, part: Bin): number {
   const target = targetString(tx, db, key)
-  const value = targetValue(tx, target) ?? ''
-  if (part.length === 0) return value.length
-  checkSize(key, offset + part.length)
-  const head = value.length >= offset ? value.slice(0, offset) : value + '\0'.repeat(offset - value.length)
-  const next = head + part + value.slice(offset + part.length)
-  replaceValue(tx, target, next)
-  return next.length
+  if (part.length === 0) return stringLength(tx, target.row)
+  checkString(key, offset + part.length)
+  return overwrite(tx, target, offset, part)
 }
 
 /** Cut a range out of a string; negative indexes count from its end, `end` is included.
  *  @source redis 7.2 t_string.c getrangeCommand */
-export function sliceRange(value: Bin, start: Int64, end: Int64): Bin {
-  const { length } = value
+export function readRange(view: View, row: KeyRow | undefined, start: Int64, end: Int64): Bin {
+  if (row === undefined) return ''
+  const value = isLarge(row) ? undefined : readValue(view, row)
+  const length = value === undefined ? row.size : value.length
   // Beyond 2^53 only the sign matters: no string is that long.
   let from = Number(start)
   let to = Number(end)
   if (from < 0 && to < 0 && from > to) return ''
   if (from < 0) from = Math.max(0, length + from)
   if (to < 0) to = Math.max(0, length + to)
-  return value.slice(from, Math.min(to, length - 1) + 1)
+  const stop = Math.min(to, length - 1) + 1
+  return value === undefined ? readLarge(view, row, from, stop) : value.slice(from, stop)
 }

@@ -3,6 +3,7 @@
 import { type Bin, toBin } from '@dotdo/core/bytes'
 import type { View } from '@dotdo/core/shard'
 import { type FieldRow, fields, type KeyRow, keys } from '../tables.ts'
+import { readLarge } from './chunks.ts'
 
 /** A field and its value. */
 export type Pair = readonly [Bin, Bin]
@@ -13,6 +14,7 @@ export type FieldCells = readonly [hash: number, field: Uint8Array, value: Uint8
 /** Read the value of a string.
  *  @param row of a key that is a string */
 export function readValue(view: View, row: KeyRow): Bin {
+  if (row.meta !== null) return readLarge(view, row)
   return (row.value ?? view.whole(keys, row).value) as Bin
 }
 
@@ -22,7 +24,7 @@ export function readValues(view: View, rows: readonly (KeyRow | undefined)[]): (
   const values: (Bin | undefined)[] = []
   for (const row of rows) {
     if (row?.value === null) view.wholeAll(keys, rows.filter(isRow))
-    values.push(row?.value as Bin | undefined)
+    values.push(row === undefined || row.meta === null ? (row?.value as Bin | undefined) : readLarge(view, row))
   }
   return values
 }
@@ -52,7 +54,7 @@ function isRow<R>(row: R | undefined): row is R {
 export function pairsOf(view: View, hash: Pick<KeyRow, 'slot' | 'db' | 'key'>, found: readonly FieldCells[]): Pair[] {
   const { slot, db, key } = hash
   const toRow = ([place, field, value]: FieldCells): FieldRow => {
-    return { slot, db, key, hash: place, field: toBin(field), value }
+    return { slot, db, key, hash: place, field: toBin(field), value, expires: null }
   }
   return found.map(([, field, value]): Pair => {
     if (value === null) view.wholeAll(fields, found.map(toRow))
