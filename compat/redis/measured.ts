@@ -38,6 +38,8 @@ export interface Histogram {
   totalMs: number
   /** Counts by power of two: at i, those that took less than 2^i ms and at least half of it. */
   readonly counts: number[]
+  /** Whether it may wait for a key: then its time says nothing, and only calls are counted. */
+  readonly waits: boolean
 }
 
 /** Redis' own bounds of what is kept of an entry and of an event. */
@@ -88,7 +90,7 @@ export class Measured {
     const eventMs = this.config.number('latency-monitor-threshold')
     for (const taken of commands) {
       const durationMs = Math.max(0, nowMs - taken.startedMs)
-      this.count(taken.row.name, durationMs)
+      this.count(taken.row, durationMs)
       const slow = slowerMs >= 0 && durationMs >= slowerMs
       const event = eventMs > 0 && durationMs >= eventMs
       if ((slow || event) && !flagsOf(taken.row).includes('blocking')) {
@@ -98,13 +100,15 @@ export class Measured {
     }
   }
 
-  private count(name: string, durationMs: number): void {
+  private count(row: Row, durationMs: number): void {
+    const { name } = row
     let histogram = this.histograms.get(name)
     if (histogram === undefined) {
-      histogram = { calls: 0, totalMs: 0, counts: [] }
+      histogram = { calls: 0, totalMs: 0, counts: [], waits: flagsOf(row).includes('blocking') }
       this.histograms.set(name, histogram)
     }
     histogram.calls += 1
+    if (histogram.waits) return
     histogram.totalMs += durationMs
     const at = durationMs === 0 ? 0 : 32 - Math.clz32(durationMs)
     histogram.counts[at] = (histogram.counts[at] ?? 0) + 1

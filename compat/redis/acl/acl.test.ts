@@ -41,6 +41,50 @@ test('a function of user, row and arguments tells what scripts may call', () => 
   expect(ask('MGET', 'a:1', 'b')).toEqual({ reason: 'command', at: 0, object: 'mget' })
 })
 
+const commandName = fc.constantFrom(
+  'get',
+  'set',
+  'config',
+  'config|get',
+  'config|set',
+  'select',
+  'copy',
+  'pfcount',
+  'publish',
+)
+const category = fc.constantFrom(
+  'read',
+  'write',
+  'string',
+  'fast',
+  'slow',
+  'dangerous',
+  'keyspace',
+  'connection',
+  'all',
+)
+const sign = fc.constantFrom('+', '-')
+const pattern = fc.constantFrom('a*', 'b', '[ab]', '*')
+const rule = fc.oneof(
+  fc.tuple(sign, commandName).map(([s, n]) => `${s}${n}`),
+  fc.tuple(sign, category).map(([s, c]) => `${s}@${c}`),
+  fc.tuple(fc.constantFrom('~', '%R~', '%W~', '&'), pattern).map(([s, p]) => `${s}${p}`),
+  fc.constantFrom('+select|1', 'resetkeys', 'resetchannels', '(+get ~b)', '(+@all %R~a* &x)', 'clearselectors'),
+)
+const asked = [
+  'GET a',
+  'GET b',
+  'SET a 1',
+  'SET a 1 GET',
+  'COPY a b',
+  'COPY b a',
+  'STRLEN b',
+  'CONFIG GET x',
+  'DEL a b',
+]
+asked.push('CONFIG SET x 1', 'SELECT 1', 'SELECT 2', 'PFCOUNT a b', 'PUBLISH a 1', 'PUBLISH x 1', 'PSUBSCRIBE a*')
+asked.push('BITFIELD a GET u8 0', 'BITFIELD a SET u8 0 1', 'MSET a 1 b 2', 'RENAME a b', 'PING', 'AUTH x', 'FLUSHALL')
+
 // Where no redis-server is installed, the other tests still hold this server to what is written here.
 describe.skipIf(version === undefined)(`beside Redis ${version}`, () => {
   let real: RealRedis
@@ -63,6 +107,28 @@ describe.skipIf(version === undefined)(`beside Redis ${version}`, () => {
       if (JSON.stringify(ours) !== JSON.stringify(theirs)) wrong.push({ ours, theirs })
     }
     expect(wrong).toEqual([])
+  })
+
+  test('random rules allow and deny the same', async () => {
+    const server = await openTestServer()
+    const client = server.connect()
+    await client.ask('HELLO 3')
+    const allows = async (run: (...argv: string[]) => Promise<unknown>) => {
+      const allowed: string[] = []
+      for (const line of asked) {
+        const reply = await run('ACL', 'DRYRUN', 'u', ...line.split(' '))
+        if (JSON.stringify(reply) === '{"simple":"OK"}') allowed.push(line)
+      }
+      return allowed
+    }
+    const property = fc.asyncProperty(fc.array(rule, { minLength: 1, maxLength: 8 }), async (rules) => {
+      const argv = ['ACL', 'SETUSER', 'u', 'reset', ...rules]
+      // A refused rule leaves the user as it was, on both.
+      expect(await client.run(...argv)).toEqual(await real.run(...argv))
+      expect(await allows(client.run)).toEqual(await allows((...words) => real.run(...words)))
+    })
+    await fc.assert(property, { numRuns: 60 })
+    await server.close()
   })
 
   test('every category lists the commands it lists there, of those that are here', async () => {
@@ -124,6 +190,25 @@ describe('users', () => {
     await admin.ask('ACL DELUSER gone')
     expect(user.closed).toBe(true)
     expect(await server.connect().ask('AUTH gone pw')).toMatch(/^-WRONGPASS /)
+  })
+
+  test('hear the channels they may, and lose the connection with the right to one', async () => {
+    const admin = server.connect()
+    await admin.ask(
+      'ACL SETUSER ear on nopass +@pubsub +auth &news.* &chat',
+      'ACL SETUSER mouth on nopass +publish &chat',
+    )
+    const ear = server.connect()
+    expect(await ear.ask('AUTH ear x', 'SUBSCRIBE other')).toBe('+OK\r\n-NOPERM No permissions to access a channel\r\n')
+    expect(await ear.ask('PSUBSCRIBE news.i*')).toMatch(/^-NOPERM /)
+    expect(await ear.ask('SUBSCRIBE news.it', 'PSUBSCRIBE news.*')).toMatch(/:1\r\n[^-]*:2\r\n$/)
+    const mouth = server.connect()
+    expect(await mouth.ask('AUTH mouth x', 'PUBLISH chat 1', 'PUBLISH news.it 1')).toMatch(/^\+OK\r\n:0\r\n-NOPERM /)
+    await admin.ask('ACL SETUSER ear +get')
+    expect(ear.closed).toBe(false)
+    await admin.ask('ACL SETUSER ear resetchannels &news.it')
+    expect(ear.closed).toBe(true)
+    await admin.ask('ACL DELUSER ear mouth')
   })
 
   test('may be told to come with a password', async () => {
@@ -229,12 +314,16 @@ test('users survive a restart of the host, in a database of many shards too', as
   const rules =
     'on #2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b %R~a:* resetchannels &n.* -@all +@read'
   const selector = '(%W~b:* resetchannels -@all +set)'
+  // A description may say more than it must, and names may be any bytes.
+  expect(await first.ask('ACL SETUSER all on nopass +get %R~* %W~* ~a "~\\xc3\\xa0"')).toBe('+OK\r\n')
+  expect(await first.ask('ACL SETUSER all "(~a) ~b)"')).toMatch(/^-ERR Error in ACL SETUSER modifier/)
   expect(await first.ask(`ACL SETUSER "caf\xe9" ${rules} ${selector}`)).toBe('+OK\r\n')
   const listed = await first.ask('ACL LIST')
   expect(listed).toContain(`user caf\xe9 ${rules} ${selector}\r\n`)
   await first.fabric.close()
   const second = await open()
-  expect(await second.ask('ACL LIST')).toBe(listed)
+  expect(await second.ask('ACL LIST')).toContain(`user caf\xe9 ${rules} ${selector}\r\n`)
+  expect(await second.ask('AUTH all x', 'GET any')).toBe('+OK\r\n$-1\r\n')
   expect(await second.ask('AUTH "caf\xe9" secret', 'GET a:1', 'SET b:1 x', 'SET a:1 x', 'GET b:1')).toMatch(
     /^\+OK\r\n\$-1\r\n\+OK\r\n-NOPERM No .* a key\r\n-NOPERM No .* a key\r\n$/,
   )

@@ -30,7 +30,8 @@ function refuse(message: string): never {
 
 /** Whether a name or pattern holds what separates words. */
 export function hasSpaces(text: Bin): boolean {
-  return /[\s\0]/.test(text)
+  // Not \s, which takes a byte of UTF-8 for a space.
+  return /[ \t-\r\0]/.test(text)
 }
 
 const isSame = (a: string, b: string): boolean => a.toLowerCase() === b
@@ -47,6 +48,7 @@ function setCommand(selector: Selector, rule: Bin, commands: Commands): Selector
   const allowed = { ...selector, rules: withRule(selector.rules, sign, name) }
   if (name.startsWith('@')) return categories.includes(name.slice(1)) ? allowed : refuse(UNKNOWN)
   const [command = '', first, ...more] = name.split('|')
+  if (hasSpaces(name)) return refuse(UNKNOWN)
   if (first === undefined) return commands.has(command) ? allowed : refuse(UNKNOWN)
   if (commands.has(name)) return allowed
   if (first === '' || command === '') return refuse(SYNTAX)
@@ -58,8 +60,9 @@ function setCommand(selector: Selector, rule: Bin, commands: Commands): Selector
   return sign === '-' ? refuse(UNKNOWN) : allowed
 }
 
-function setKeys(selector: Selector, rule: Bin): Selector {
-  if (selector.allKeys) return refuse(afterAll('allkeys', 'resetkeys'))
+function setKeys(selector: Selector, rule: Bin, commands: Commands): Selector {
+  // `%R~*` and `%W~*` are described as `~*`: what stands behind that is no mistake in a description.
+  if (selector.allKeys) return commands === anyCommand ? selector : refuse(afterAll('allkeys', 'resetkeys'))
   const [, flags = 'rw', pattern = ''] = /^(?:%([rwRW]+))?~(.*)$/s.exec(rule) ?? refuse(SYNTAX)
   const reads = /r/i.test(flags)
   const writes = /w/i.test(flags)
@@ -98,14 +101,15 @@ function setSelector(selector: Selector, rule: Bin, commands: Commands): Selecto
     case '-@all':
       return { ...selector, allCommands: false, rules: [] }
   }
-  if (/^[~%]/.test(rule)) return setKeys(selector, rule)
+  if (/^[~%]/.test(rule)) return setKeys(selector, rule, commands)
   if (rule.startsWith('&')) return setChannel(selector, rule.slice(1))
   return /^[+-]/.test(rule) ? setCommand(selector, rule, commands) : refuse(SYNTAX)
 }
 
 function readSelector(rule: Bin, commands: Commands): Selector {
-  if (!rule.endsWith(')')) return refuse(SYNTAX)
   const words = rule.slice(1, -1).split(' ')
+  // One that ends in the middle would be read back as another.
+  if (!rule.endsWith(')') || words.some((word) => word.endsWith(')'))) return refuse(SYNTAX)
   return words.filter((word) => word !== '').reduce((made, word) => setSelector(made, word, commands), nothing)
 }
 

@@ -2,7 +2,7 @@
  *  @source https://redis.io/docs/latest/commands/acl/ and acl.c of Redis 7.2 */
 import type { Bin } from '@dotdo/core/bytes'
 import { Failure } from '@dotdo/core/errors'
-import { checkCommand, fullDenialText } from '../acl/check.ts'
+import { checkCommand, fullDenialText, hasChannel } from '../acl/check.ts'
 import { applyRule, type Commands, hasSpaces, joinSelectors, RuleError } from '../acl/rules.ts'
 import * as users from '../acl/user.ts'
 import type { Row, Session } from '../session.ts'
@@ -57,12 +57,28 @@ function changed(session: Session, user: users.User, given: Argv): users.User {
   }
 }
 
+/** End the connections that listen to channels their user may listen to no longer; the one that asks has its answer.
+ *  @source acl.c of Redis 7.2, ACLKillPubsubClientsIfNeeded */
+function closeDeaf({ server }: Session, user: users.User): void {
+  const selectors = [user.root, ...user.selectors]
+  const mayHear = (name: Bin, isPattern: boolean) => selectors.some((each) => hasChannel(each, name, isPattern))
+  for (const other of [...server.sessions.values()]) {
+    const { subscriptions } = other.state
+    if (other.state.user !== user.name || subscriptions === undefined) continue
+    const { channel, shard, pattern } = subscriptions
+    const plain = [...channel.keys(), ...shard.keys()]
+    const good = plain.every((name) => mayHear(name, false)) && [...pattern.keys()].every((name) => mayHear(name, true))
+    if (!good) other.closeSoon()
+  }
+}
+
 async function setUser(session: Session, [, , name = '', ...given]: Argv): Promise<Value> {
   if (hasSpaces(name)) throw new Failure('invalid', "ERR Usernames can't contain spaces or null characters")
   const { access } = session.server
   await access.load()
   const user = changed(session, access.find(name) ?? users.newUser(name), given)
   await access.change([user], [])
+  closeDeaf(session, user)
   return OK
 }
 
