@@ -1,4 +1,4 @@
-/** Random commands, against us and against a real Redis: a short run of what differential.slow.test.ts does for long. */
+/** Random commands, against us and against a real Redis: what differential.slow.test.ts does for long. */
 import { afterAll, beforeAll, describe, test } from 'vitest'
 import { compareSessions } from './differential.testing.ts'
 import { installedVersion, RealRedis } from './real-redis.testing.ts'

@@ -153,7 +153,7 @@ const sets: readonly Line[] = [
   command('SINTERSTORE', set, set, [set]),
   command('SUNIONSTORE', set, set, [set]),
   command('SDIFFSTORE', set, set, [set]),
-  command('SINTERCARD', oneOf('1', '2'), set, set, [word('LIMIT'), count]),
+  command('SINTERCARD', '2', set, set, [word('LIMIT'), count]),
 ]
 
 const zset = keyOf('z')

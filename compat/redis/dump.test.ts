@@ -196,7 +196,7 @@ describe('RESTORE', () => {
     expect(await restoredElements(body, runOurs)).toEqual(elements)
   })
 
-  // As above.
+  // Without a redis-server there is nothing to compare with.
   test.skipIf(version === undefined).each([...forms])('%s, by Redis', async (_, body, elements) => {
     expect(await restoredElements(body, (...argv) => (real as RealRedis).run(...argv))).toEqual(elements)
   })
