@@ -70,11 +70,12 @@ export class TestRedis {
     this.inner = inner
   }
 
-  /** @param lake takes all values when `evictAll` is called; none leave without one */
-  static async open(limits: Partial<ShardLimits> = {}, lake?: Lake): Promise<TestRedis> {
+  /** @param lake takes all values when `evictAll` is called; none leave without one
+   *  @param share the part of the limits on memory that the shard may use */
+  static async open(limits: Partial<ShardLimits> = {}, lake?: Lake, share = 1): Promise<TestRedis> {
     const clock = new TestClock()
     const programs = [redisProgram, ...(lake ? [lake.program] : [])]
-    const options = { clock, limits, ...(lake && { fetchCold: lake.fetchCold }) }
+    const options = { clock, limits, share, ...(lake && { fetchCold: lake.fetchCold }) }
     return new TestRedis(clock, await openTestShard(programs, options))
   }
 
@@ -123,8 +124,8 @@ export class TestRedis {
   }
 
   /** Open the file again, as after a restart or (with `crash`) a kill. */
-  async reopen(crash = false): Promise<void> {
-    this.inner = await this.inner.reopen({ crash })
+  async reopen(crash = false, share?: number): Promise<void> {
+    this.inner = await this.inner.reopen({ crash, ...(share !== undefined && { share }) })
   }
 
   close(): void {

@@ -28,7 +28,7 @@ export interface TestShard {
   /** Run one call to the shard as such. */
   system<Name extends keyof SystemCalls>(name: Name, args: SystemCalls[Name]): Promise<unknown>
   /** Close the file and open it again. @param crash without closing the shard first, as a kill would */
-  reopen(options?: { crash?: boolean; programs?: readonly Program[] }): Promise<TestShard>
+  reopen(options?: { crash?: boolean; programs?: readonly Program[]; share?: number }): Promise<TestShard>
   /** Close it and remove its folder. */
   close(): void
 }
@@ -37,6 +37,8 @@ export interface TestShard {
 export interface TestShardOptions {
   clock?: Clock
   limits?: Partial<ShardLimits>
+  /** The part of the limits on memory that it may use. Default 1. */
+  share?: number
   durability?: Durability
   onBug?(error: unknown): void
   /** Brings payloads back to the shard. */
@@ -53,7 +55,7 @@ async function open(
   programs: readonly Program[],
   options: TestShardOptions,
 ): Promise<TestShard> {
-  const { clock = nodeClock, limits, durability = 'normal', onBug = rethrow, fetchCold } = options
+  const { clock = nodeClock, limits, share, durability = 'normal', onBug = rethrow, fetchCold } = options
   const sql = openSqlite(join(folder.path, 'shard.sqlite'), { durability })
   const shard: Shard = new Shard({
     sql,
@@ -61,6 +63,7 @@ async function open(
     programs,
     onBug,
     ...(limits && { limits }),
+    ...(share !== undefined && { share: () => share }),
     ...(fetchCold && { fetchCold: (cold: readonly ColdRow[]) => fetchCold(shard, cold) }),
   })
   const submit = async (call: Call) => {
@@ -75,10 +78,10 @@ async function open(
     sql,
     call: (program, name, args, slot = 0) => submit({ program, name, slot, epoch: 1, args }),
     system,
-    reopen({ crash = false, programs: next = programs } = {}) {
+    reopen({ crash = false, programs: next = programs, ...changed } = {}) {
       if (!crash) shard.close()
       sql.close()
-      return open(folder, next, options)
+      return open(folder, next, { ...options, ...changed })
     },
     close() {
       shard.close()
