@@ -113,6 +113,9 @@ describe('up to 512 MB', () => {
     expect(await run('GETRANGE', 's', '-2', '-1')).toBe('\0\x01')
     expect(await run('BITFIELD', 's', 'INCRBY', 'u8', `#${last}`, '5', 'GET', 'u16', `${last * 8 - 8}`)).toEqual([6, 6])
     expect(await run('BITFIELD', 's', 'SET', 'i64', '1000000000', '-7', 'GET', 'i64', '1000000000')).toEqual([0, -7])
+    // 64 ones of -7 less two, and two of 6.
+    expect(await run('BITCOUNT', 's', '100000000', '-1')).toBe(64)
+    expect(await run('BITCOUNT', 's', '-8', '-1', 'BIT')).toBe(2)
     expect(await chunkCount()).toBe(2)
     expect(await run('GET', 's')).toMatchObject({ error: expect.stringContaining('too large to be read at once') })
   })

@@ -57,8 +57,8 @@ function isBitUnit(argv: Argv, at: number): boolean {
   return unit === 'BIT'
 }
 
-function toBitRange(value: Bin, start: number, end: number, inBits: boolean): BitRange | undefined {
-  const total = value.length * (inBits ? 8 : 1)
+function toBitRange(sizeBytes: number, start: number, end: number, inBits: boolean): BitRange | undefined {
+  const total = sizeBytes * (inBits ? 8 : 1)
   const from = start < 0 ? Math.max(0, total + start) : start
   const to = Math.min(end < 0 ? Math.max(0, total + end) : end, total - 1)
   if (from > to) return undefined
@@ -71,11 +71,21 @@ function bitcount(tx: Tx, argv: Argv, { db }: Context): Value {
   const start = whole ? 0 : toInteger(argv[2] as Bin)
   const end = whole ? -1 : toInteger(argv[3] as Bin)
   const inBits = isBitUnit(argv, 4)
-  const value = readString(tx, db, argv[1] as Bin) ?? ''
+  const row = findString(tx, db, argv[1] as Bin)
   // Before both are moved to the start of a short string, where they would meet.
   if (start < 0 && end < 0 && start > end) return 0
-  const range = toBitRange(value, start, end, inBits)
-  return range === undefined ? 0 : bits.countBits(value, range.from, range.to)
+  const range = toBitRange(stringLength(tx, row), start, end, inBits)
+  if (range === undefined) return 0
+  let count = 0
+  // A large string is read in parts.
+  const step = WHOLE_BYTES_MAX
+  for (let at = Math.floor(range.from / 8 / step) * step; at * 8 <= range.to; at += step) {
+    const [first, last] = [Math.max(range.from, at * 8), Math.min(range.to, (at + step) * 8 - 1)]
+    const from = Math.floor(first / 8)
+    const part = readPart(tx, row, from, Math.floor(last / 8) + 1)
+    count += bits.countBits(part, first - from * 8, last - from * 8)
+  }
+  return count
 }
 
 /** @source redis 7.2 bitops.c bitposCommand: zeros go on after the end of a string, unless the range has an end */
@@ -87,7 +97,7 @@ function bitpos(tx: Tx, argv: Argv, { db }: Context): Value {
   const inBits = isBitUnit(argv, 5)
   const value = readString(tx, db, argv[1] as Bin)
   if (value === undefined) return wanted === 1 ? -1 : 0
-  const range = toBitRange(value, start, end, inBits)
+  const range = toBitRange(value.length, start, end, inBits)
   if (range === undefined) return -1
   const found = bits.findBit(value, wanted, range.from, range.to)
   return found === -1 && wanted === 0 && argv.length <= 4 ? range.to + 1 : found
