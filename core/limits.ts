@@ -449,3 +449,20 @@ export const TIER_EVICT_EVERY_MS = 60_000
 export const LAKE_STOP_MS_MAX = 2_000
 /** Bytes of disk that DuckDB takes for what does not fit in its memory, before a query is refused. */
 export const SQL_SPILL_BYTES_MAX = 16 * 1024 * 1024 * 1024
+/** Steps (calls and rounds of loops) of one script of Redis, before it is stopped: some seconds. Nobody else is served
+ *  by its shard meanwhile; Redis itself answers BUSY after five. */
+export const LUA_STEPS_MAX = 100_000_000
+/** Lua calls inside one another: with some frames of JavaScript each, they stay within the stack of every host. */
+export const LUA_CALLS_MAX = 190
+/** Bytes that one script may store in tables, over all its life. */
+export const LUA_STORED_BYTES_MAX = 512 * 1024 * 1024
+/** Bytes of one string that a script makes. */
+export const LUA_STRING_BYTES_MAX = 64 * 1024 * 1024
+/** Blocks and brackets of a script inside one another: Lua's own LUAI_MAXCCALLS. */
+export const LUA_CHUNK_NESTING_MAX = 190
+/** Values that `unpack` and the like spread at once: what a call of JavaScript takes without harm. */
+export const LUA_VALUES_MAX = 8_000
+/** Bytes of scripts that EVALSHA finds, per server; the ones used longest ago go first. */
+export const REDIS_SCRIPTS_BYTES_MAX = 32 * 1024 * 1024
+/** Scripts and libraries that a thread keeps compiled. */
+export const REDIS_SCRIPTS_COMPILED_MAX = 1_000
