@@ -56,6 +56,8 @@ export interface Command<S = unknown> {
   /** One line for COMMAND DOCS. */
   readonly summary: string
   readonly scatter?: Scatter
+  /** Where it runs when it names no key and the database has many shards: on any one, as a keyless script does. */
+  readonly keyless?: 'any'
   /** Not allowed inside MULTI. */
   readonly noMulti?: boolean
   /** Allowed before AUTH. */

@@ -10,7 +10,8 @@ import type { Value } from './value.ts'
 /** The reply when keys that must live together do not. */
 export const CROSSSLOT = "CROSSSLOT Keys in request don't hash to the same slot"
 
-const words = /^(ERR|WRONGTYPE|WRONGPASS|NOAUTH|NOPERM|NOPROTO|EXECABORT|CROSSSLOT|TRYAGAIN|UNAVAILABLE|MISCONF) /
+const words =
+  /^(ERR|WRONGTYPE|WRONGPASS|NOAUTH|NOPERM|NOPROTO|EXECABORT|CROSSSLOT|TRYAGAIN|UNAVAILABLE|MISCONF|NOSCRIPT|NOTBUSY) /
 
 /** Messages that begin with an error word keep it. */
 function worded(word: string): (message: string) => string {

@@ -10,12 +10,13 @@ import type { Command } from './command.ts'
 import { hashCommands } from './commands/hashes.ts'
 import { keyCommands } from './commands/keys.ts'
 import { scanCommands } from './commands/scan.ts'
+import { isFunctionCall, runFunctions, scriptCommands } from './commands/scripting.ts'
 import { stringCommands } from './commands/strings.ts'
 import { sweepExpired } from './engine/expiry.ts'
 import { probeKey } from './engine/keys.ts'
 import { countKeys } from './engine/scan.ts'
 import { errorReply } from './errors.ts'
-import { fields, keys } from './tables.ts'
+import { fields, keys, libraries } from './tables.ts'
 import type { Value } from './value.ts'
 
 /** The arguments of a command's call. */
@@ -45,8 +46,10 @@ export interface Keyspace {
 
 type Run = NonNullable<Command['run']>
 
+const dataCommands: readonly Command[] = [...stringCommands, ...keyCommands, ...hashCommands, ...scanCommands]
+
 const runs: ReadonlyMap<string, Run> = new Map(
-  [...stringCommands, ...keyCommands, ...hashCommands, ...scanCommands].flatMap(({ name, run }): [string, Run][] =>
+  [...dataCommands, ...scriptCommands(dataCommands)].flatMap(({ name, run }): [string, Run][] =>
     run === undefined ? [] : [[name, run]],
   ),
 )
@@ -103,11 +106,12 @@ function keyspace(tx: Tx): Keyspace[] {
 /** The program `redis`. */
 export const redisProgram: Program = {
   name: 'redis',
-  tables: [keys, fields],
+  tables: [keys, fields, libraries],
   run(tx: Tx, { name, args }: Call): unknown {
     if (name === 'exec') return exec(tx, args as ExecArgs)
     if (name === 'watch') return { position: tx.position, atMs: tx.nowMs } satisfies WatchMark
     if (name === 'keyspace') return keyspace(tx)
+    if (isFunctionCall(name)) return runFunctions(tx, name, (args as CommandArgs).argv)
     return runCommand(tx, name, args as CommandArgs)
   },
   // These truncate, or settle after they wrote; the others read what they need of SQL before their first write.

@@ -96,7 +96,9 @@ function planKeyless(target: Target, command: AnyCommand, argv: readonly Bin[]):
       return Array.isArray(replies) ? scatter.merge(replies, argv) : (replies as Value)
     })
   }
-  if (target.map.count > 1) throw new Failure('cross_shard', `${command.name} names no key to find its shard by`)
+  if (target.map.count > 1 && command.keyless !== 'any') {
+    throw new Failure('cross_shard', `${command.name} names no key to find its shard by`)
+  }
   const pending = target.plan.shard(0, callOf(target, command, argv))
   return new Later(() => replyOf(pending.reply))
 }

@@ -29,6 +29,9 @@ export type Answer = Value | Later | Promise<Value | Later | undefined> | undefi
 export interface Row extends Omit<Command, 'session'> {
   /** Run in the session. @param argv argv[0] is the name as sent */
   session?(session: Session, argv: readonly Bin[]): Answer
+  /** Complete the arguments of a command of the shards with what the server knows (a script's text, say).
+   *  @param shards how many the database has */
+  prepare?(session: Session, argv: readonly Bin[], shards: number): readonly Bin[] | Promise<readonly Bin[]>
   /** Runs at once inside MULTI, where others are queued. */
   readonly immediate?: boolean
 }
@@ -238,6 +241,19 @@ export class Session {
   /** Run a command now, whatever MULTI says. */
   perform(row: Row, argv: readonly Bin[]): Answer {
     if (row.session) return row.session(this, argv)
+    const ready = this.prepare(row, argv)
+    return ready instanceof Promise ? ready.then((sent) => this.planRow(row, sent)) : this.planRow(row, ready)
+  }
+
+  /** Complete a command's arguments, where its row asks for that. */
+  prepare(row: Row, argv: readonly Bin[]): readonly Bin[] | Promise<readonly Bin[]> {
+    if (row.prepare === undefined) return argv
+    const { prepare } = row
+    if (this.opened !== undefined) return prepare(this, argv, this.opened.map.count)
+    return this.database().then(({ map }) => prepare(this, argv, map.count))
+  }
+
+  private planRow(row: Row, argv: readonly Bin[]): Later | Promise<Later> {
     return this.withPlan((plan, { map }) => planCommand({ plan, map, db: this.state.db }, row, argv))
   }
 

@@ -8,14 +8,16 @@ import type { Command } from './command.ts'
 import { hashCommands } from './commands/hashes.ts'
 import { keyCommands } from './commands/keys.ts'
 import { scanCommands } from './commands/scan.ts'
+import { scriptCommands } from './commands/scripting.ts'
 import { stringCommands } from './commands/strings.ts'
 import { errorReply } from './errors.ts'
 import { CommandIndex } from './lookup.ts'
 import { type ExecArgs, redisProgram } from './program.ts'
 import type { Value } from './value.ts'
 
+const dataCommands: readonly Command[] = [...stringCommands, ...keyCommands, ...hashCommands, ...scanCommands]
 /** Every command that runs in a shard. */
-export const shardCommands: readonly Command[] = [...stringCommands, ...keyCommands, ...hashCommands, ...scanCommands]
+export const shardCommands: readonly Command[] = [...dataCommands, ...scriptCommands(dataCommands)]
 
 const index = new CommandIndex(new Map(shardCommands.map((row) => [row.name, row as never])))
 

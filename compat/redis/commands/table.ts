@@ -7,6 +7,7 @@ import { hashCommands } from './hashes.ts'
 import { introspectionCommands } from './introspection.ts'
 import { keyCommands } from './keys.ts'
 import { scanCommands } from './scan.ts'
+import { scriptingCommands } from './scripts.ts'
 import { serverCommands } from './server.ts'
 import { stringCommands } from './strings.ts'
 import { transactionCommands } from './transactions.ts'
@@ -22,6 +23,7 @@ const groups: readonly (readonly Row[])[] = [
   keyCommands,
   hashCommands,
   scanCommands,
+  scriptingCommands,
 ]
 
 /** Every command by its full name, `client|setname` among them. */

@@ -63,10 +63,20 @@ function exec(session: Session): Answer {
   }
   const ownCommands = transaction.queue.some(({ row }) => row.session)
   const unknown = watches.some(({ asked }) => asked.reply === undefined)
+  if (transaction.queue.some(({ row }) => row.prepare)) {
+    return prepared(session, transaction).then((ready) => execNow(session, ready, watches))
+  }
   // Positions that were asked for in this batch must come first, and what SELECT does must show in later commands.
   if (ownCommands || unknown) return execNow(session, transaction, watches)
   if (transaction.queue.length === 0 && watches.length === 0) return []
   return session.withPlan((plan, database) => planExec(session, { plan, database, queue: transaction.queue, watches }))
+}
+
+/** Complete the arguments of commands whose rows ask for that. */
+async function prepared(session: Session, transaction: Transaction): Promise<Transaction> {
+  const queue: Queued[] = []
+  for (const { row, argv } of transaction.queue) queue.push({ row, argv: await session.prepare(row, argv) })
+  return { ...transaction, queue }
 }
 
 interface ExecPlan {
@@ -91,7 +101,7 @@ function gather(queue: readonly Queued[], firstDb: number, shardCount: number): 
     if (row.name === 'select' && /^(\d|1[0-5])$/.test(argv[1] as Bin)) db = Number(argv[1])
     if (!row.run) continue
     const places = findKeys(row, argv)
-    if (places.length === 0 && shardCount > 1) {
+    if (places.length === 0 && shardCount > 1 && row.keyless !== 'any') {
       throw new Failure('cross_shard', `${row.name} asks every shard, which a transaction cannot`)
     }
     gathered.keys.push(...places.map((at) => argv[at] as Bin))

@@ -104,7 +104,11 @@ export interface UnaryExpression extends Located {
 
 /** A call, of any form. */
 export type CallNode =
-  | (Located & { readonly type: 'CallExpression'; readonly base: Expression; readonly arguments: readonly Expression[] })
+  | (Located & {
+      readonly type: 'CallExpression'
+      readonly base: Expression
+      readonly arguments: readonly Expression[]
+    })
   | (Located & { readonly type: 'TableCallExpression'; readonly base: Expression; readonly arguments: Expression })
   | (Located & { readonly type: 'StringCallExpression'; readonly base: Expression; readonly argument: Expression })
 

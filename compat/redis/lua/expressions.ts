@@ -260,4 +260,3 @@ function compileUnary(chunk: Chunk, { operator, argument, loc }: UnaryExpression
     return machine.arithmetic('__unm', value, value, where.site, [where.what, where.what])
   }
 }
-

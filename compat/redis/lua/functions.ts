@@ -16,7 +16,8 @@ interface Prototype {
 export function compileFunction(chunk: Chunk, node: FunctionNode): Evaluate {
   const shape = node.shape as FunctionShape
   const { identifier } = node
-  const name = identifier === null ? '?' : identifier.type === 'Identifier' ? identifier.name : identifier.identifier.name
+  const name =
+    identifier === null ? '?' : identifier.type === 'Identifier' ? identifier.name : identifier.identifier.name
   const prototype: Prototype = { name, shape, body: compileBlock(chunk, node.body) }
   const { machine } = chunk
   const { upvalues } = shape

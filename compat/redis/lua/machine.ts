@@ -32,6 +32,8 @@ export class Machine {
   depth = 0
   readonly sites: Site[] = []
   stepsLeft = LUA_STEPS_MAX
+  /** Where the random numbers of a script begin, unless it says so. */
+  seed: () => number = () => 0
   /** The iterators of `pairs` and `ipairs`: loops over them need no calls. */
   next: LuaFunction | undefined = undefined
   ipairs: LuaFunction | undefined = undefined
@@ -55,7 +57,7 @@ export class Machine {
   /** Make a runtime error with its position in front. */
   error(message: Bin, site: Site): LuaError {
     const prefix = site === NOWHERE ? '' : `${site.chunk}:${site.line}: `
-    return new LuaError(prefix + message, site)
+    return new LuaError(prefix + message, site === NOWHERE ? this.site : site)
   }
 
   /** Make the error of a function of ours: positioned where Lua called it. */
@@ -211,7 +213,7 @@ export class Machine {
   less(a: LuaValue, b: LuaValue): boolean {
     if (typeof a === 'number' && typeof b === 'number') return a < b
     if (typeof a === 'string' && typeof b === 'string') return a < b
-    return this.lessThan(a, b, this.site)
+    return this.lessThan(a, b, NOWHERE)
   }
 
   /** `tostring(value)`, as a value: `__tostring` may return anything. */

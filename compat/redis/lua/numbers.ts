@@ -71,7 +71,8 @@ export function formatFixed(value: number, precision: number): string {
   const shown = special(value)
   if (shown !== undefined) return shown
   const size = Math.abs(value)
-  const text = size < 1e21 ? size.toFixed(precision) : `${BigInt(size)}${precision > 0 ? `.${'0'.repeat(precision)}` : ''}`
+  const text =
+    size < 1e21 ? size.toFixed(precision) : `${BigInt(size)}${precision > 0 ? `.${'0'.repeat(precision)}` : ''}`
   return isNegative(value) ? `-${text}` : text
 }
 

@@ -2,7 +2,7 @@
 import type { Bin } from '@dotdo/core/bytes'
 import { type Machine, toNumber, toText } from '../machine.ts'
 import { LuaTable } from '../table.ts'
-import { type LuaError, LuaFunction, type LuaValue, type Results, typeOf } from '../value.ts'
+import { LuaError, LuaFunction, type LuaValue, type Results, typeOf } from '../value.ts'
 
 /** The arguments of one call of a function of ours; counted from 1, as messages count them. */
 export class Arguments {
@@ -29,7 +29,7 @@ export class Arguments {
   /** Make the error of a bad argument. */
   bad(at: number, message: Bin): LuaError {
     const shown = this.machine.site.method ? at - 1 : at
-    if (shown === 0) return this.machine.fail(`calling '${this.name}' on bad self (${message})`)
+    if (shown === 0 && at === 1) return this.machine.fail(`calling '${this.name}' on bad self (${message})`)
     return this.machine.fail(`bad argument #${shown} to '${this.name}' (${message})`)
   }
 
@@ -86,7 +86,7 @@ export class Arguments {
    *  @throws LuaError when it may not be changed */
   writable(at: number): LuaTable {
     const table = this.table(at)
-    if (table.readonly) throw this.machine.error('Attempt to modify a readonly table', this.machine.site)
+    if (table.readonly) throw new LuaError('Attempt to modify a readonly table', this.machine.site)
     return table
   }
 

@@ -11,8 +11,7 @@ import { type Arguments, type Native, native } from './arguments.ts'
 
 function assertTrue(args: Arguments): Results {
   if (isTrue(args.value(1))) return [...args.values]
-  const { machine } = args
-  throw new LuaError(args.count > 1 ? args.any(2) : 'assertion failed!', machine.site)
+  throw args.machine.fail(args.text(2, 'assertion failed!'))
 }
 
 function raise(args: Arguments): Results {
@@ -209,4 +208,3 @@ export function installBase(machine: Machine): void {
   globals.set('_G', globals)
   globals.set('_VERSION', 'Lua 5.1')
 }
-

@@ -35,7 +35,10 @@ function swap(value: number): number {
 const toHex: Native = (args) => {
   const value = bits(args, 1)
   const size = args.count < 2 ? 8 : bits(args, 2)
-  const digits = (value >>> 0).toString(16).padStart(8, '0').slice(-Math.min(8, Math.abs(size)))
+  const digits = (value >>> 0)
+    .toString(16)
+    .padStart(8, '0')
+    .slice(-Math.min(8, Math.abs(size)))
   if (size === 0) return ''
   return size < 0 ? digits.toUpperCase() : digits
 }

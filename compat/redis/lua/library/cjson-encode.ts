@@ -45,7 +45,7 @@ const escapes: Record<string, string> = {
   '\r': '\\r',
 }
 
-function escape(char: string): string {
+function escapeChar(char: string): string {
   return escapes[char] ?? `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`
 }
 
@@ -54,7 +54,7 @@ const needsEscape = /["\\/\x00-\x1f\x7f]/
 
 function quote(text: Bin): Bin {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what must be escaped
-  return needsEscape.test(text) ? `"${text.replace(/["\\/\x00-\x1f\x7f]/g, escape)}"` : `"${text}"`
+  return needsEscape.test(text) ? `"${text.replace(/["\\/\x00-\x1f\x7f]/g, escapeChar)}"` : `"${text}"`
 }
 
 /** Writes one value. */

@@ -22,22 +22,24 @@ const specPattern = /%(?:(%)|([-+ #0]*)(\d*)(?:(\.)(\d*))?([\s\S]?))/g
 export function format(args: Arguments): Results {
   const { machine } = args
   let at = 1
-  const text = args.text(1).replace(specPattern, (_, percent, flags = '', width = '', dot, digits = '', conversion = '') => {
-    if (percent !== undefined) return '%'
-    if (flags.length > 5) throw machine.fail('invalid format (repeated flags)')
-    if (width.length > 2 || digits.length > 2) throw machine.fail('invalid format (width or precision too long)')
-    at += 1
-    return formatOne(args, at, {
-      left: flags.includes('-'),
-      plus: flags.includes('+'),
-      space: flags.includes(' '),
-      alternate: flags.includes('#'),
-      zero: flags.includes('0'),
-      width: Number(width),
-      precision: dot === undefined ? undefined : Number(digits),
-      conversion,
+  const text = args
+    .text(1)
+    .replace(specPattern, (_, percent, flags = '', width = '', dot, digits = '', conversion = '') => {
+      if (percent !== undefined) return '%'
+      if (flags.length > 5) throw machine.fail('invalid format (repeated flags)')
+      if (width.length > 2 || digits.length > 2) throw machine.fail('invalid format (width or precision too long)')
+      at += 1
+      return formatOne(args, at, {
+        left: flags.includes('-'),
+        plus: flags.includes('+'),
+        space: flags.includes(' '),
+        alternate: flags.includes('#'),
+        zero: flags.includes('0'),
+        width: Number(width),
+        precision: dot === undefined ? undefined : Number(digits),
+        conversion,
+      })
     })
-  })
   return machine.checkLength(text)
 }
 

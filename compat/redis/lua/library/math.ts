@@ -1,4 +1,4 @@
-/** Lua's math library, with the random numbers of Redis: the same ones for every script.
+/** Lua's math library, with the random numbers of Redis: the same ones for the same seed.
  *  @source Lua 5.1 reference manual, 5.6; rand.c of Redis (drand48 of POSIX) */
 import type { Machine } from '../machine.ts'
 import type { LuaTable } from '../table.ts'
@@ -9,7 +9,18 @@ const RANDOM_MAX = 2 ** 31 - 1
 
 /** A generator that repeats itself for the same seed. */
 class Random {
-  private state = 0n
+  private state: bigint | undefined = undefined
+  private readonly first: () => number
+
+  /** @param first seeds it when nobody has */
+  constructor(first: () => number) {
+    this.first = first
+  }
+
+  /** Forget the seed. */
+  restart(): void {
+    this.state = undefined
+  }
 
   seed(value: number): void {
     this.state = (BigInt.asUintN(32, BigInt(Math.trunc(value))) << 16n) | 0x330en
@@ -17,7 +28,8 @@ class Random {
 
   /** @returns an integer from 0 up to 2^31 */
   next(): number {
-    this.state = (this.state * 0x5deece66dn + 0xbn) & 0xffffffffffffn
+    if (this.state === undefined) this.seed(this.first())
+    this.state = ((this.state ?? 0n) * 0x5deece66dn + 0xbn) & 0xffffffffffffn
     return Number(this.state >> 17n)
   }
 }
@@ -70,7 +82,7 @@ function random(source: Random, args: Arguments): Results {
 /** Make the math library.
  *  @returns it, and what starts its random numbers anew */
 export function mathLibrary(machine: Machine): { table: LuaTable; restart: () => void } {
-  const source = new Random()
+  const source = new Random(() => machine.seed())
   const remainder: Native = (args) => args.number(1) % args.number(2)
   const table = library(machine, {
     abs: one(Math.abs),
@@ -108,5 +120,5 @@ export function mathLibrary(machine: Machine): { table: LuaTable; restart: () =>
     tan: one(Math.tan),
     tanh: one(Math.tanh),
   })
-  return { table, restart: () => source.seed(0) }
+  return { table, restart: () => source.restart() }
 }

@@ -189,4 +189,3 @@ export function installString(machine: Machine): void {
   metatable.readonly = true
   machine.stringMetatable = metatable
 }
-

@@ -16,7 +16,7 @@ function concat(args: Arguments): Results {
   for (let at = from; at <= to; at++) {
     const value = table.get(at)
     const text: Bin | undefined = toText(value)
-    if (text === undefined) throw args.bad(1, `invalid value (${typeOf(value)}) at index ${at} in table for 'concat'`)
+    if (text === undefined) throw machine.fail(`invalid value (${typeOf(value)}) at index ${at} in table for 'concat'`)
     joined += at === from ? text : separator + text
     // It ends: by the first hole, or here.
     if (--machine.stepsLeft < 0) machine.enter()
@@ -116,4 +116,3 @@ export function tableLibrary(machine: Machine): LuaTable {
     sort,
   })
 }
-
