@@ -4,7 +4,14 @@ declare module 'luaparse' {
    *  @throws SyntaxError with `line` */
   export function parse(
     code: string,
-    options: { luaVersion: '5.1'; encodingMode: 'pseudo-latin1'; comments: false; locations: true },
+    options: {
+      luaVersion: '5.1'
+      encodingMode: 'pseudo-latin1'
+      comments: false
+      locations: true
+      ranges: true
+      onCreateNode?: (node: { readonly range?: readonly [number, number]; inParens?: boolean }) => void
+    },
   ): unknown
   const luaparse: { parse: typeof parse }
   export default luaparse

@@ -1,4 +1,4 @@
-/** SCRIPT and FUNCTION, and what the session adds to EVAL and FCALL: scripts by their SHA-1, libraries from their shard.
+/** SCRIPT and FUNCTION, and what the session adds to EVAL and FCALL: scripts by SHA-1, libraries from their shard.
  *  @source https://redis.io/docs/latest/commands/script/, /function/, Redis 7.2 */
 import type { Bin } from '@dotdo/core/bytes'
 import { Failure } from '@dotdo/core/errors'

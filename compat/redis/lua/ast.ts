@@ -22,7 +22,7 @@ export type Reference =
   | { readonly kind: 'upvalue'; readonly index: number }
   | { readonly kind: 'global' }
 
-/** Where a function finds an upvalue when it is made: in a local of the function around it, or in one of its upvalues. */
+/** Where a function finds an upvalue when it is made: in a local of the function around it, or in an upvalue of it. */
 export interface Upvalue {
   readonly fromLocal: boolean
   readonly index: number
@@ -56,13 +56,13 @@ export interface FunctionNode extends Located {
   shape?: FunctionShape
 }
 
-/** `...` */
+/** The extra arguments: `...`. */
 export interface VarargLiteral extends Located {
   readonly type: 'VarargLiteral'
   slot?: number
 }
 
-/** `a.b` or `a:b` */
+/** A field by its name: `a.b`, `a:b`. */
 export interface MemberExpression extends Located {
   readonly type: 'MemberExpression'
   readonly indexer: '.' | ':'
@@ -70,14 +70,14 @@ export interface MemberExpression extends Located {
   readonly base: Expression
 }
 
-/** `a[b]` */
+/** A field by a value: `a[b]`. */
 export interface IndexExpression extends Located {
   readonly type: 'IndexExpression'
   readonly base: Expression
   readonly index: Expression
 }
 
-/** `{...}` */
+/** A new table: `{...}`. */
 export interface TableConstructor extends Located {
   readonly type: 'TableConstructorExpression'
   readonly fields: readonly (

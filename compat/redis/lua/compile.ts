@@ -14,9 +14,8 @@ export { LuaSyntaxError }
  *  @throws LuaSyntaxError */
 export function compileLua(machine: Machine, code: Bin, { name, source }: { name: Bin; source: Bin }): LuaFunction {
   const body = parseLua(code)
-  const shape = resolveChunk(body)
   try {
-    return compileMain(new Chunk(machine, name, source), shape, body)
+    return compileMain(new Chunk(machine, name, source), resolveChunk(body), body)
   } catch (error) {
     if (error instanceof RangeError) throw new LuaSyntaxError(1, 'chunk has too many syntax levels')
     throw error

@@ -44,7 +44,7 @@ export function parseInBase(text: Bin, base: number): number | undefined {
 
 /** Show a number as Lua does: `%.14g`. */
 export function showNumber(value: number): Bin {
-  if (Number.isInteger(value) && value < 1e15 && value > -1e15 && value !== 0) return `${value}`
+  if (Number.isInteger(value) && value < 1e14 && value > -1e14 && value !== 0) return `${value}`
   return formatGeneral(value, 14)
 }
 
@@ -87,7 +87,7 @@ export function formatGeneral(value: number, precision: number, keep = false): s
   const exponent = Number(exponential.slice(exponential.indexOf('e') + 1))
   if (exponent < -4 || exponent >= digits) {
     if (keep) return exponential
-    return exponential.replace(/\.?0*e/, (part) => (part.includes('.') ? 'e' : part))
+    return exponential.replace(/(\.\d*?)0+e/, '$1e').replace('.e', 'e')
   }
   const fixed = formatFixed(value, digits - 1 - exponent)
   return keep || !fixed.includes('.') ? fixed : fixed.replace(/\.?0+$/, '')

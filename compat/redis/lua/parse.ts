@@ -14,36 +14,75 @@ export class LuaSyntaxError {
   }
 }
 
-/** Find out whether blocks or brackets are nested deeper than the parser's own recursion should follow. */
-function nestsTooDeep(code: Bin): boolean {
-  let depth = 0
-  let deepest = 0
-  // Strings and comments are not told apart: what this over-counts is no script that anyone writes.
-  for (const [token] of code.matchAll(
-    /[([{]|[)\]}]|\b(?:function|do|then|repeat|end|until|elseif|not)\b|\.\.|[-^#]+/g,
-  )) {
-    if (/^(?:[)\]}]|end|until|elseif)$/.test(token)) depth = Math.max(0, depth - 1)
-    else if (/^(?:[([{]|function|do|then|repeat)$/.test(token)) depth += 1
-    deepest = Math.max(deepest, depth)
+interface Token {
+  readonly text: Bin
+  readonly start: number
+}
+
+/** Cut a chunk into its tokens, comments left out. Of text that is no Lua, something comes out as well. */
+function* tokens(code: Bin): Generator<Token> {
+  const pattern =
+    /--\[(=*)\[[\s\S]*?(?:\]\1\]|$)|--[^\n]*|\[(=*)\[[\s\S]*?(?:\]\2\]|$)|"(?:\\[\s\S]|[^"\\])*"|'(?:\\[\s\S]|[^'\\])*'|[A-Za-z_]\w*|\.?\d(?:[eE][+-]?|[\w.])*|\.{2,3}|[<>=~]=|\S/g
+  for (const { 0: text, index } of code.matchAll(pattern)) if (!text.startsWith('--')) yield { text, start: index }
+}
+
+/** Whether a `(` after this token begins the arguments of a call, or the parameters of a function. */
+function takesArguments(token: Token | undefined): boolean {
+  if (token === undefined) return false
+  if (/^(?:[)\]}"']|\[=*\[)/.test(token.text)) return true
+  return /^[A-Za-z_]/.test(token.text) && !keywords.has(token.text)
+}
+
+/** Keywords that an expression or statement follows, or none that could be called. */
+const keywords = new Set(
+  'and break do else elseif end false for if in local nil not or repeat return then true until while'.split(' '),
+)
+
+/** Find the expressions that stand in parentheses: luaparse does not tell, and parentheses cut several values to one.
+ *  @returns `start:end` of each
+ *  @throws LuaSyntaxError when blocks or brackets are nested deeper than the parser's recursion should follow */
+function parenthesised(code: Bin): Set<string> {
+  const found = new Set<string>()
+  const open: { readonly inside: number | undefined }[] = []
+  let blocks = 0
+  let before: Token | undefined
+  let pending: { inside: number | undefined } | undefined
+  for (const token of tokens(code)) {
+    const { text, start } = token
+    if (pending !== undefined) pending.inside = start
+    pending = undefined
+    if (text === '(') {
+      const entry: { inside: number | undefined } = { inside: undefined }
+      if (!takesArguments(before) && before?.text !== 'function') pending = entry
+      open.push(entry)
+    } else if (text === ')') {
+      const inside = open.pop()?.inside
+      if (inside !== undefined && before !== undefined) found.add(`${inside}:${before.start + before.text.length}`)
+    } else if (/^(?:[{[]|function|do|then|repeat)$/.test(text)) blocks++
+    else if (/^(?:[}\]]|end|until|elseif)$/.test(text)) blocks--
+    if (blocks + open.length > LUA_CHUNK_NESTING_MAX) throw new LuaSyntaxError(1, 'chunk has too many syntax levels')
+    before = token
   }
-  return deepest > LUA_CHUNK_NESTING_MAX
+  return found
 }
 
 /** Parse a chunk.
  *  @throws LuaSyntaxError */
 export function parseLua(code: Bin): readonly Statement[] {
-  if (nestsTooDeep(code)) throw new LuaSyntaxError(1, 'chunk has too many syntax levels')
+  const grouped = parenthesised(code)
+  const onCreateNode = (node: { readonly range?: readonly [number, number]; inParens?: boolean }) => {
+    if (node.range !== undefined && grouped.has(`${node.range[0]}:${node.range[1]}`)) node.inParens = true
+  }
+  const common = { luaVersion: '5.1', encodingMode: 'pseudo-latin1', comments: false, locations: true } as const
   try {
-    const options = { luaVersion: '5.1', encodingMode: 'pseudo-latin1', comments: false, locations: true } as const
+    const options = { ...common, ranges: true, ...(grouped.size > 0 && { onCreateNode }) } as const
     return (luaparse.parse(code, options) as { body: readonly Statement[] }).body
   } catch (error) {
     if (error instanceof RangeError) throw new LuaSyntaxError(1, 'chunk has too many syntax levels')
     if (!(error instanceof SyntaxError)) throw error
     const { line, index } = error as SyntaxError & { line?: number; index?: number }
-    throw new LuaSyntaxError(
-      line ?? 1,
-      inWordsOfLua(error.message, index !== undefined && !code.slice(index - 1).includes('\n')),
-    )
+    const last = index !== undefined && !code.slice(index - 1).includes('\n')
+    throw new LuaSyntaxError(line ?? 1, inWordsOfLua(error.message, last))
   }
 }
 

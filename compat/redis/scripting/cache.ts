@@ -12,7 +12,12 @@ const ENTRY_BYTES = 200
 export class ScriptCache {
   private readonly bodies = new Map<Bin, Bin>()
   private readonly shas = new Map<Bin, Bin>()
+  private readonly limitBytes: number
   private sizeBytes = 0
+
+  constructor(limitBytes = REDIS_SCRIPTS_BYTES_MAX) {
+    this.limitBytes = limitBytes
+  }
 
   /** Find a script.
    *  @param sha in lower case */
@@ -39,7 +44,7 @@ export class ScriptCache {
     this.shas.set(body, sha)
     this.sizeBytes += body.length + ENTRY_BYTES
     for (const [oldest, text] of this.bodies) {
-      if (this.sizeBytes <= REDIS_SCRIPTS_BYTES_MAX) break
+      if (this.sizeBytes <= this.limitBytes) break
       this.bodies.delete(oldest)
       this.shas.delete(text)
       this.sizeBytes -= text.length + ENTRY_BYTES

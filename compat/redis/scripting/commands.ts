@@ -1,4 +1,4 @@
-/** Which commands scripts can run, and how: those of the shard, and the few of the connection that mean something here. */
+/** Which commands scripts can run, and how: those of the shard, and the few of the connection that make sense here. */
 import type { Bin } from '@dotdo/core/bytes'
 import { Failure } from '@dotdo/core/errors'
 import { crc16Slot } from '@dotdo/core/shard'
@@ -13,8 +13,8 @@ import type { Run } from './runtime.ts'
 /** Commands of Redis that are no shard's, and not for scripts here. */
 const notForScripts = new Set(
   (
-    'acl asking auth bgrewriteaof bgsave blmove blmpop blpop brpop brpoplpush bzmpop bzpopmax bzpopmin client cluster ' +
-    'command config debug discard eval eval_ro evalsha evalsha_ro exec failover fcall fcall_ro function hello info ' +
+    'acl asking auth bgrewriteaof bgsave blmove blmpop blpop brpop brpoplpush bzmpop bzpopmax bzpopmin client ' +
+    'cluster command config debug discard eval eval_ro evalsha evalsha_ro exec failover fcall fcall_ro function hello info ' +
     'lastsave latency lolwut memory migrate module monitor multi psubscribe psync publish pubsub punsubscribe quit ' +
     'readonly readwrite replicaof reset role save script shutdown slaveof slowlog spublish ssubscribe subscribe ' +
     'sunsubscribe swapdb sync unsubscribe unwatch wait waitaof watch'
