@@ -7,8 +7,8 @@ import { LuaError } from './value.ts'
 
 const words = (
   'and break do else elseif end false for function if in local nil not or repeat return then true until while ' +
-  '+ - * / % ^ # == ~= <= >= < > = ( ) { } [ ] ; : , . .. ... a b t string f 1 2.5 0x1f "x" \'y\' [[z]] [=[w]=] --c\n pcall ' +
-  'tostring ipairs pairs math table error cjson cmsgpack \n'
+  '+ - * / % ^ # == ~= <= >= < > = ( ) { } [ ] ; : , . .. ... a b t string f 1 2.5 0x1f "x" \'y\' [[z]] [=[w]=] ' +
+  '--c\n pcall tostring ipairs pairs math table error cjson cmsgpack \n'
 ).split(' ')
 
 const machine = new Machine()

@@ -19,11 +19,28 @@ interface Token {
   readonly start: number
 }
 
+/** Comments, strings, names, numbers, operators. What is not closed goes to the end: so no text is looked at twice. */
+const tokenPattern = new RegExp(
+  [
+    /--\[(?<comment>=*)\[[\s\S]*?(?:\]\k<comment>\]|$)/,
+    /--[^\n]*/,
+    /\[(?<text>=*)\[[\s\S]*?(?:\]\k<text>\]|$)/,
+    /"[^"\\]*(?:\\[\s\S][^"\\]*)*(?:"|\\?$)/,
+    /'[^'\\]*(?:\\[\s\S][^'\\]*)*(?:'|\\?$)/,
+    /[A-Za-z_]\w*/,
+    /\.?\d(?:[eE][+-]?|[\w.])*/,
+    /\.{2,3}|[<>=~]=|\S/,
+  ]
+    .map(({ source }) => source)
+    .join('|'),
+  'g',
+)
+
 /** Cut a chunk into its tokens, comments left out. Of text that is no Lua, something comes out as well. */
 function* tokens(code: Bin): Generator<Token> {
-  const pattern =
-    /--\[(=*)\[[\s\S]*?(?:\]\1\]|$)|--[^\n]*|\[(=*)\[[\s\S]*?(?:\]\2\]|$)|"(?:\\[\s\S]|[^"\\])*"|'(?:\\[\s\S]|[^'\\])*'|[A-Za-z_]\w*|\.?\d(?:[eE][+-]?|[\w.])*|\.{2,3}|[<>=~]=|\S/g
-  for (const { 0: text, index } of code.matchAll(pattern)) if (!text.startsWith('--')) yield { text, start: index }
+  for (const { 0: text, index } of code.matchAll(tokenPattern)) {
+    if (!text.startsWith('--')) yield { text, start: index }
+  }
 }
 
 /** Whether a `(` after this token begins the arguments of a call, or the parameters of a function. */
@@ -69,12 +86,13 @@ function parenthesised(code: Bin): Set<string> {
 /** Parse a chunk.
  *  @throws LuaSyntaxError */
 export function parseLua(code: Bin): readonly Statement[] {
-  const grouped = parenthesised(code)
+  let grouped = new Set<string>()
   const onCreateNode = (node: { readonly range?: readonly [number, number]; inParens?: boolean }) => {
     if (node.range !== undefined && grouped.has(`${node.range[0]}:${node.range[1]}`)) node.inParens = true
   }
   const common = { luaVersion: '5.1', encodingMode: 'pseudo-latin1', comments: false, locations: true } as const
   try {
+    grouped = parenthesised(code)
     const options = { ...common, ranges: true, ...(grouped.size > 0 && { onCreateNode }) } as const
     return (luaparse.parse(code, options) as { body: readonly Statement[] }).body
   } catch (error) {

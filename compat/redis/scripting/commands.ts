@@ -14,10 +14,10 @@ import type { Run } from './runtime.ts'
 const notForScripts = new Set(
   (
     'acl asking auth bgrewriteaof bgsave blmove blmpop blpop brpop brpoplpush bzmpop bzpopmax bzpopmin client ' +
-    'cluster command config debug discard eval eval_ro evalsha evalsha_ro exec failover fcall fcall_ro function hello info ' +
-    'lastsave latency lolwut memory migrate module monitor multi psubscribe psync publish pubsub punsubscribe quit ' +
-    'readonly readwrite replicaof reset role save script shutdown slaveof slowlog spublish ssubscribe subscribe ' +
-    'sunsubscribe swapdb sync unsubscribe unwatch wait waitaof watch'
+    'cluster command config debug discard eval eval_ro evalsha evalsha_ro exec failover fcall fcall_ro ' +
+    'function hello info lastsave latency lolwut memory migrate module monitor multi psubscribe psync publish pubsub ' +
+    'punsubscribe quit readonly readwrite replicaof reset role save script shutdown slaveof slowlog spublish ' +
+    'ssubscribe subscribe sunsubscribe swapdb sync unsubscribe unwatch wait waitaof watch'
   ).split(' '),
 )
 

@@ -3,7 +3,7 @@
  *  What a library keeps in its own locals lives as long as the thread has it compiled, as in Redis as long as the
  *  server runs; what must last belongs in keys.
  *
- *  @source https://redis.io/docs/latest/develop/interact/programmability/functions-intro/, function_lua.c of Redis 7.2 */
+ *  @source https://redis.io/docs/latest/develop/interact/programmability/functions-intro/; function_lua.c of Redis */
 import type { Bin } from '@dotdo/core/bytes'
 import { Failure } from '@dotdo/core/errors'
 import { REDIS_SCRIPTS_COMPILED_MAX } from '@dotdo/core/limits'
@@ -111,7 +111,8 @@ function readRegistration(args: Arguments): Registered {
   if (args.count === 1) {
     if (!(first instanceof LuaTable))
       refuse(
-        'calling redis.register_function with a single argument is only applicable to Lua table (representing named arguments).',
+        'calling redis.register_function with a single argument is only applicable to Lua table ' +
+          '(representing named arguments).',
       )
     return readNamed(first as LuaTable, refuse)
   }

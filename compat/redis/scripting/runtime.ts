@@ -106,7 +106,7 @@ export class ScriptRuntime {
 }
 
 /** Make the table of an error.
- *  @param text with a `-` in front its first word is the error's code; else, and when it has but one word, that is ERR */
+ *  @param text with a `-` in front, its first of several words is the error's code; else the code is ERR */
 export function errorTable(text: Bin): LuaTable {
   const trimmed = text.replace(/[\r\n]+$/, '')
   const plain = trimmed.replace(/^-/, '')

@@ -1,5 +1,6 @@
 import { textToBin } from '@dotdo/core/bytes'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { Lake } from '../cold.testing.ts'
 import { openTestServer, type TestClient, type TestServer } from '../test-server.ts'
 import { TestRedis } from '../testing.ts'
 import { ScriptCache } from './cache.ts'
@@ -136,9 +137,9 @@ describe('one shard', () => {
 
 /** Written by FUNCTION DUMP of Redis 7.0.15, which compresses. */
 const realDump =
-  "\xf5\xc3@\xb4@\xeb\x1f#!lua name=mylib\nredis.register_\rfunction('f', \xe0\x00\r\x12keys,args) return {\xe0\x00\x12" +
-  "\x05} end)\xe0\x0fH\x00{\xc0C\x00_`t\x01'g V\x08callback=\xc0\x1b\x03(k,a\xe0\x00Y\x80\x91@#\x0f('set',k[1],'x')@h " +
-  "\x94\x1alags={'no-writes'}, descrip@\xba\x01='@\x0c\x01'}\n\x00\xe6y4]\x06\xd7H\xf0"
+  "\xf5\xc3@\xb4@\xeb\x1f#!lua name=mylib\nredis.register_\rfunction('f', \xe0\x00\r\x12keys,args) return {\xe0" +
+  "\x00\x12\x05} end)\xe0\x0fH\x00{\xc0C\x00_`t\x01'g V\x08callback=\xc0\x1b\x03(k,a\xe0\x00Y\x80\x91@#\x0f" +
+  "('set',k[1],'x')@h \x94\x1alags={'no-writes'}, descrip@\xba\x01='@\x0c\x01'}\n\x00\xe6y4]\x06\xd7H\xf0"
 
 test('a dump of a real Redis is restored', async () => {
   await open(1)
@@ -187,6 +188,22 @@ test('functions survive a restart and a crash', async () => {
     const list = JSON.stringify(await shard.call('function|list', { argv: ['FUNCTION', 'LIST'], db: 0 }))
     expect(list).toContain('"description","reads"')
   }
+  shard.close()
+})
+
+test('a script waits for cold values, whatever it catches; all that it names are fetched at once', async () => {
+  const lake = new Lake()
+  const shard = await TestRedis.open({}, lake)
+  const names = Array.from({ length: 40 }, (_, at) => `k${at}`)
+  await shard.run('MSET', ...names.flatMap((name) => [name, '1']))
+  await shard.evictAll()
+  const code = [
+    "local sum = 0 redis.call('incr', 'runs')",
+    "for _, key in ipairs(KEYS) do local ok, n = pcall(redis.call, 'get', key) sum = sum + n end return sum",
+  ].join('\n')
+  expect(await shard.run('EVAL', code, `${names.length}`, ...names)).toBe(40)
+  expect(lake.fetches.map((fetched) => new Set(fetched).size)).toEqual([40])
+  expect(await shard.run('GET', 'runs')).toBe('1')
   shard.close()
 })
 
