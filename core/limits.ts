@@ -452,8 +452,9 @@ export const SQL_SPILL_BYTES_MAX = 16 * 1024 * 1024 * 1024
 /** Steps (calls and rounds of loops) of one script of Redis, before it is stopped: some seconds. Nobody else is served
  *  by its shard meanwhile; Redis itself answers BUSY after five. */
 export const LUA_STEPS_MAX = 100_000_000
-/** Lua calls inside one another: with some frames of JavaScript each, they stay within the stack of every host. */
-export const LUA_CALLS_MAX = 400
+/** Lua calls inside one another: with some frames of JavaScript each, they stay within the stack of every host. Calls
+ *  with many frames each may meet its end before; such a script is undone whole. */
+export const LUA_CALLS_MAX = 1_000
 /** Bytes that one script may store in tables, over all its life. */
 export const LUA_STORED_BYTES_MAX = 512 * 1024 * 1024
 /** Bytes of one string that a script makes. */
