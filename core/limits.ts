@@ -1,5 +1,7 @@
 /** Every limit of the fabric, with its unit and its reason. Checked where bytes enter. */
 
+export * from './limits-redis.ts'
+
 /** Slots of every ShardMap: 14 bits, as Redis Cluster has. */
 export const SLOT_COUNT = 16_384
 /** Shards of one database: past 1000 the slots (16 or 17 a shard) no longer spread evenly. */
@@ -60,47 +62,6 @@ export const COLD_TRIES_MAX = 16
 export const COLD_ROWS_MAX = 1_000
 /** Calls of a job that are looked at for more such rows when one of them is stopped: each is run once more for it. */
 export const COLD_AHEAD_CALLS_MAX = 250
-/** Bytes of one argument of a Redis request: above any value, so that one too large is answered, not cut off. */
-export const REDIS_BULK_BYTES_MAX = 16 * 1024 * 1024
-/** Bytes of all arguments of one Redis request, and of the commands queued by one MULTI: they are held in memory. */
-export const REDIS_REQUEST_BYTES_MAX = 64 * 1024 * 1024
-/** Bytes of a Redis string, as in Redis; one that is longer than a request is made by APPEND or SETRANGE. */
-export const REDIS_STRING_BYTES_MAX = 512 * 1024 * 1024
-/** Bytes of a Redis string that are read at once: as long as a reply may be. */
-export const REDIS_LARGE_STRING_READ_BYTES_MAX = 128 * 1024 * 1024
-/** Arguments of one Redis request: Redis' own bound of many versions. */
-export const REDIS_ARGUMENTS_MAX = 1024 * 1024
-/** Bytes of an inline Redis request, and of a length line: Redis' PROTO_INLINE_MAX_SIZE. */
-export const REDIS_INLINE_BYTES_MAX = 64 * 1024
-/** Bytes of one Redis reply: a quarter of the longest string V8 has. */
-export const REDIS_REPLY_BYTES_MAX = 128 * 1024 * 1024
-/** Requests of one Redis connection that run together: bounds the replies held before they are written. */
-export const REDIS_BATCH_COMMANDS_MAX = 1_000
-/** The same for a connection's first batch, when nobody knows yet how large its replies are. */
-export const REDIS_BATCH_COMMANDS_FIRST = 100
-/** Bytes of replies that a batch aims at: past it the next one is smaller. */
-export const REDIS_BATCH_BYTES = 1024 * 1024
-/** Bytes of requests a Redis connection may have waiting before its transport is asked to stop reading. */
-export const REDIS_QUEUED_INPUT_BYTES = 1024 * 1024
-/** Bytes of replies that may wait for a Redis client that does not read them, before its connection is closed. */
-export const REDIS_QUEUED_OUTPUT_BYTES_MAX = 256 * 1024 * 1024
-/** Keys remembered for the client-side caches of a database: Redis' own default of tracking-table-max-keys. */
-export const REDIS_TRACKED_KEYS_MAX = 1_000_000
-/** Keyspace events that a shard keeps for its follower, which reads them at once; twice as many at most. */
-export const REDIS_EVENTS_KEPT_MAX = 10_000
-/** Milliseconds that a shard notes keyspace events for after it was last asked: a follower asks every
- *  REDIS_CHANGE_WAIT_MS. */
-export const REDIS_EVENTS_WANTED_MS = 30_000
-/** Channels and patterns that one Redis connection may be subscribed to: each takes some 200 bytes here. */
-export const REDIS_SUBSCRIPTIONS_MAX = 100_000
-/** Changes read at once for blocked clients and client-side caches: a read stands between the shard's groups. */
-export const REDIS_CHANGED_KEYS_MAX = 10_000
-/** The same in bytes of log. */
-export const REDIS_CHANGED_BYTES_MAX = 1024 * 1024
-/** Milliseconds that one wait for a shard's next change lasts: past it, it is asked whether its slots have moved. */
-export const REDIS_CHANGE_WAIT_MS = 10_000
-/** Milliseconds between tries to reach a shard that blocked clients wait for, at the most. */
-export const REDIS_CHANGE_RETRY_MS_MAX = 1_000
 /** Shards a thread keeps open at once: each takes 3 file handles and about 200 KB. */
 export const OPEN_SHARDS_MAX = 1_000
 /** Open shards of a thread that may each keep as much in memory as the limits say; more share that much among them. */
@@ -111,35 +72,10 @@ export const OPEN_DATABASES_MAX = 1_000
 export const PINS_MAX = 8_192
 /** Groups and distinct values that one aggregate may hold, so that a query cannot eat the memory of its host. */
 export const AGGREGATE_ENTRIES_MAX = 1_000_000
-/** Fields of one HRANDFIELD with repetition, where the request alone says how many: bounds a reply's memory. */
-export const REDIS_RANDOM_FIELDS_MAX = 1_000_000
-/** Members of Redis sets and sorted sets that one command computes with when their keys live apart: all of them are
- *  gathered in memory. */
-export const REDIS_GATHERED_MEMBERS_MAX = 1_000_000
-/** Elements of Redis collections whose order one shard keeps in memory, some 60 bytes each; less when many shards
- *  share a process. What is beyond is read again from SQLite when it is asked for. */
-export const REDIS_INDEXED_ELEMENTS_MAX = 200_000
-/** Ids of stream entries that one shard keeps in memory, some 50 bytes each; less when many shards share a process. */
-export const REDIS_STREAM_IDS_MAX = 100_000
-/** Ids of a stream's newest entries in memory: readers that lag by less ask SQL for nothing. */
-export const REDIS_STREAM_NEWEST_MAX = 1_024
 /** Worker threads of one server: more than the cores of any machine it runs on help nobody. */
 export const SHARD_THREADS_MAX = 256
-/** Redis connections served at once: Redis' own default of maxclients. */
-export const REDIS_CLIENTS_MAX = 10_000
-/** How long a server that shares its users with others believes what it has read of them. */
-export const REDIS_USERS_REFRESH_MS = 5_000
-/** Rows that SWAPDB moves: it holds all of them in memory, and the shard for as long as it stores them. */
-export const REDIS_SWAP_ROWS_MAX = 100_000
-/** Bytes of a HyperLogLog in its sparse form, header included: Redis' hll-sparse-max-bytes, above which it is dense. */
-export const REDIS_HLL_SPARSE_BYTES_MAX = 3_000
 /** Bytes of the body of an HTTP request to the server's own routes: they are held in memory. */
 export const HTTP_BODY_BYTES_MAX = 1024 * 1024
-/** Bytes of the body of a Redis request over HTTP: a pipeline of some large values, held in memory. */
-export const REDIS_REST_BODY_BYTES_MAX = 16 * 1024 * 1024
-/** Bytes of all replies to one Redis request over HTTP: JSON takes up to six chars for a byte, and V8's strings end at
- *  half a gigabyte. */
-export const REDIS_REST_REPLY_BYTES_MAX = 64 * 1024 * 1024
 /** Databases of one page of GET /databases: each carries its map. */
 export const DATABASES_PER_PAGE_MAX = 1_000
 /** Chars of a database's policies as JSON: thousands of collections; they are read whole. */
@@ -491,3 +427,17 @@ export const TIER_EVICT_EVERY_MS = 60_000
 export const LAKE_STOP_MS_MAX = 2_000
 /** Bytes of disk that DuckDB takes for what does not fit in its memory, before a query is refused. */
 export const SQL_SPILL_BYTES_MAX = 16 * 1024 * 1024 * 1024
+/** Steps (calls and rounds of loops) of one script of Redis, before it is stopped: some seconds. Nobody else is served
+ *  by its shard meanwhile; Redis itself answers BUSY after five. */
+export const LUA_STEPS_MAX = 100_000_000
+/** Lua calls inside one another: with some frames of JavaScript each, they stay within the stack of every host. Calls
+ *  with many frames each may meet its end before; such a script is undone whole. */
+export const LUA_CALLS_MAX = 1_000
+/** Bytes that one script may store in tables, over all its life. */
+export const LUA_STORED_BYTES_MAX = 512 * 1024 * 1024
+/** Bytes of one string that a script makes. */
+export const LUA_STRING_BYTES_MAX = 64 * 1024 * 1024
+/** Blocks and brackets of a script inside one another: Lua's own LUAI_MAXCCALLS. */
+export const LUA_CHUNK_NESTING_MAX = 190
+/** Values that `unpack` and the like spread at once: what a call of JavaScript takes without harm. */
+export const LUA_VALUES_MAX = 8_000

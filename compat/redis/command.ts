@@ -6,6 +6,7 @@
  *     without it answers CROSSSLOT. */
 import type { Bin } from '@dotdo/core/bytes'
 import type { Tx, View } from '@dotdo/core/shard'
+import type { User } from './acl/user.ts'
 import type { Value, WithEffects, WouldBlock } from './value.ts'
 
 /** Where a command's keys stand in argv, in the terms of Redis' COMMAND INFO: `last` may be negative (from the end). */
@@ -19,6 +20,8 @@ export interface KeyPositions {
 export interface Context {
   /** The numbered database chosen by SELECT, 0 to 15. */
   readonly db: number
+  /** Who runs a script, when not everything is allowed to them: its commands are held to their rules. */
+  readonly user?: User | undefined
 }
 
 /** How a command works over several shards. */
@@ -87,6 +90,8 @@ export interface Command<S = unknown> {
   readonly scatter?: Scatter
   /** Present when it may wait for a key to change (blocking.ts). */
   readonly block?: Blocking
+  /** Where it runs when it names no key and the database has many shards: on any one, as a keyless script does. */
+  readonly keyless?: 'any'
   /** Not allowed inside MULTI. */
   readonly noMulti?: boolean
   /** Allowed before AUTH. */

@@ -12,7 +12,7 @@ export const CROSSSLOT = "CROSSSLOT Keys in request don't hash to the same slot"
 
 const words = new RegExp(
   '^(ERR|WRONGTYPE|WRONGPASS|NOAUTH|NOPERM|NOPROTO|EXECABORT|CROSSSLOT|TRYAGAIN|UNAVAILABLE|MISCONF|BUSYKEY|' +
-    'NOGROUP|BUSYGROUP|INVALIDOBJ|TESTFAILED) ',
+    'NOGROUP|BUSYGROUP|INVALIDOBJ|TESTFAILED|NOSCRIPT|NOTBUSY) ',
 )
 
 /** Messages that begin with an error word keep it. */

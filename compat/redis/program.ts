@@ -9,7 +9,8 @@ import { Failure } from '@dotdo/core/errors'
 import type { Row, Table, Tx } from '@dotdo/core/shard'
 import { type Call, type ColdRow, ColdRows, type Op, type Position, type Program } from '@dotdo/core/shard'
 import { type ChangedArgs, readChanged } from './changed.ts'
-import type { Command, Scatter } from './command.ts'
+import type { Command, Context, Scatter } from './command.ts'
+import { isFunctionCall, runFunctions, scriptCommands } from './commands/scripting.ts'
 import { shardCommands } from './commands/shard.ts'
 import { allElementTables, contentTables } from './engine/elements.ts'
 import { sweepExpired } from './engine/expiry.ts'
@@ -20,7 +21,7 @@ import { runUsers, type UsersArgs, users } from './engine/users.ts'
 import { errorReply } from './errors.ts'
 import { hasEvents } from './event-names.ts'
 import { withEvents, withExpiredEvents } from './events.ts'
-import { keys } from './tables.ts'
+import { keys, libraries } from './tables.ts'
 import { readTimeout } from './timeout.ts'
 import { isWouldBlock, type Value, type WithEffects, type WouldBlock } from './value.ts'
 
@@ -29,9 +30,8 @@ const tables: readonly Table[] = [keys, ...allElementTables]
 const content: readonly Table[] = [keys, ...contentTables]
 
 /** The arguments of a command's call. */
-export interface CommandArgs {
+export interface CommandArgs extends Context {
   readonly argv: readonly Bin[]
-  readonly db: number
 }
 
 /** The arguments of the call `gather`: what keys hold, for a command that computes with it elsewhere. */
@@ -49,7 +49,7 @@ export interface WatchMark {
 
 /** The arguments of the call `exec`. */
 export interface ExecArgs {
-  readonly commands: readonly { readonly name: string; readonly argv: readonly Bin[]; readonly db: number }[]
+  readonly commands: readonly (CommandArgs & { readonly name: string })[]
   readonly watches: readonly { readonly key: Bin; readonly db: number; readonly position: WatchMark }[]
 }
 
@@ -67,7 +67,7 @@ export interface Blocked extends WouldBlock {
 }
 
 type Run = NonNullable<Command['run']>
-type Runs = ReadonlyMap<string, Run>
+type Runs = Map<string, Run>
 
 /** A blocking command reads its time-out before anything else, also where it cannot wait; what writes notes events. */
 function runOf(row: Command): Run | undefined {
@@ -166,9 +166,9 @@ function changed(tx: Tx, watch: Watch): boolean {
 function exec(tx: Tx, runs: Runs, { commands, watches }: ExecArgs): Value | (Value | WithEffects)[] {
   if (watches.some((watch) => changed(tx, watch))) return { nilArray: true }
   const cold: ColdRow[] = []
-  const replies = commands.map(({ name, argv, db }): Value | WithEffects => {
+  const replies = commands.map(({ name, ...args }): Value | WithEffects => {
     try {
-      return tx.attempt(() => runCommand(tx, runs, name, { argv, db }))
+      return tx.attempt(() => runCommand(tx, runs, name, args))
     } catch (error) {
       if (error instanceof Failure) return errorReply(error)
       if (!(error instanceof ColdRows)) throw error
@@ -190,9 +190,14 @@ function keyspace(tx: Tx): Keyspace[] {
 /** Make the program `redis` with these commands. */
 export function createRedisProgram(rows: readonly Command[]): Program {
   const runs = runsOf(rows)
+  // Scripts run commands as transactions do: nobody waits, and their events are noted.
+  const scripted = rows.map((row): Command => {
+    return { ...row, run: (tx, argv, { db }) => runCommand(tx, runs, row.name, { argv, db }) }
+  })
+  for (const { name, run } of scriptCommands(scripted)) if (run !== undefined) runs.set(name, run)
   return {
     name: 'redis',
-    tables: [...tables, users],
+    tables: [...tables, users, libraries],
     run(tx: Tx, { name, args }: Call): unknown {
       if (name === 'exec') return exec(tx, runs, args as ExecArgs)
       if (name === 'watch') return { position: tx.position, atMs: tx.nowMs } satisfies WatchMark
@@ -202,6 +207,7 @@ export function createRedisProgram(rows: readonly Command[]): Program {
       if (name === 'users') return runUsers(tx, args as UsersArgs)
       if (name === 'changed') return readChanged(tx, args as ChangedArgs, content)
       if (name === 'peek') return peek(tx, runs, args as PeekArgs)
+      if (isFunctionCall(name)) return runFunctions(tx, name, (args as CommandArgs).argv)
       return runForSession(tx, runs, name, args as CommandArgs)
     },
     // These truncate, or settle after they wrote; the others read what they need of SQL before their first write.

@@ -6,6 +6,7 @@
 import type { Bin } from '@dotdo/core/bytes'
 import { assert, Failure } from '@dotdo/core/errors'
 import type { Pending, Plan, ShardMap } from '@dotdo/core/shard'
+import type { User } from './acl/user.ts'
 import type { Command, Scatter } from './command.ts'
 import { wrongArity } from './commands/arguments.ts'
 import { replyOf } from './errors.ts'
@@ -40,6 +41,8 @@ export interface Target {
   readonly plan: Plan
   readonly map: ShardMap
   readonly db: number
+  /** Who asks, when not everything is allowed to them. */
+  readonly user?: User | undefined
   /** Carries out what an answer brings about, when it is read: its call has been committed by then. Without it, effects
    *  are dropped. */
   carryOut?(effects: readonly Effect[]): void
@@ -96,8 +99,8 @@ export function planCommand(target: Target, command: AnyCommand, argv: readonly 
   return new Later(() => settleAnswer(target, pending.reply))
 }
 
-function callOf({ db }: Target, { name }: AnyCommand, argv: readonly Bin[]) {
-  const args: CommandArgs = { argv, db }
+function callOf({ db, user }: Target, { name, group }: AnyCommand, argv: readonly Bin[]) {
+  const args: CommandArgs = user !== undefined && group === 'scripting' ? { argv, db, user } : { argv, db }
   return { program: PROGRAM, name, args }
 }
 
@@ -111,7 +114,9 @@ function planKeyless(target: Target, command: AnyCommand, argv: readonly Bin[]):
       return Array.isArray(replies) ? scatter.merge(replies, argv) : (replies as Value)
     })
   }
-  if (target.map.count > 1) throw new Failure('cross_shard', `${command.name} names no key to find its shard by`)
+  if (target.map.count > 1 && command.keyless !== 'any') {
+    throw new Failure('cross_shard', `${command.name} names no key to find its shard by`)
+  }
   const pending = target.plan.shard(0, callOf(target, command, argv))
   return new Later(() => settleAnswer(target, pending.reply))
 }

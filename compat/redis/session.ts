@@ -36,6 +36,9 @@ export type Answer = Value | Later | Promise<Value | Later | undefined> | undefi
 export interface Row extends Omit<Command, 'session'> {
   /** Run in the session. @param argv argv[0] is the name as sent */
   session?(session: Session, argv: readonly Bin[]): Answer
+  /** Complete the arguments of a command of the shards with what the server knows (a script's text, say).
+   *  @param shards how many the database has */
+  prepare?(session: Session, argv: readonly Bin[], shards: number): readonly Bin[] | Promise<readonly Bin[]>
   /** Runs at once inside MULTI, where others are queued. */
   readonly immediate?: boolean
   /** Allowed to a RESP2 client that is subscribed: its connection is for messages. */
@@ -252,10 +255,24 @@ export class Session {
   perform(row: Row, argv: readonly Bin[]): Answer {
     if (row.session) return row.session(this, argv)
     if (row.block) return this.wait(() => this.server.waiters.run(this, row, argv))
+    const ready = this.prepare(row, argv)
+    return ready instanceof Promise ? ready.then((sent) => this.planRow(row, sent)) : this.planRow(row, ready)
+  }
+
+  /** Complete a command's arguments, where its row asks for that. */
+  prepare(row: Row, argv: readonly Bin[]): readonly Bin[] | Promise<readonly Bin[]> {
+    if (row.prepare === undefined) return argv
+    const { prepare } = row
+    if (this.opened !== undefined) return prepare(this, argv, this.opened.map.count)
+    return this.database().then(({ map }) => prepare(this, argv, map.count))
+  }
+
+  private planRow(row: Row, argv: readonly Bin[]): Later | Promise<Later> {
     const { state, server } = this
     return this.withPlan((plan, { map, name }) => {
       const carryOut = (effects: readonly Effect[]) => server.pubsub.carryOut(name, effects)
-      const later = planCommand({ plan, map, db: state.db, carryOut }, row, argv)
+      const user = server.access.restricted(state.user)
+      const later = planCommand({ plan, map, db: state.db, user, carryOut }, row, argv)
       return state.tracking ? server.tracking.follow(this, [{ row, argv }], later) : later
     })
   }

@@ -101,6 +101,27 @@ export const keys = table<KeyRow>({
   },
 })
 
+/** A library of functions, or which library a function is in. */
+export type LibraryRow = {
+  slot: number
+  kind: 'library' | 'function'
+  name: Bin
+  /** A library's text; of a function, the name of its library. */
+  value: Bin
+}
+
+/** The libraries of FUNCTION LOAD, all in one slot: they belong to no key. */
+export const libraries = table<LibraryRow>({
+  name: 'redis_libraries',
+  collection: 'libraries',
+  columns: { slot: 'integer', kind: 'text', name: 'bin', value: 'bin' },
+  primaryKey: ['slot', 'kind', 'name'],
+  withoutRowid: true,
+  buffered: true,
+  document: ({ kind, name, value }) => ({ kind, name: binToJson(name), value: binToJson(value) }),
+  documentId: ({ kind = '', name = '' }) => `${kind}/${idPart(name)}`,
+})
+
 /** The fields of all hashes. */
 export const fields = table<FieldRow>({
   name: 'redis_fields',

@@ -4,13 +4,15 @@ import { Failure } from '@dotdo/core/errors'
 import type { Call, Clock, ShardLimits } from '@dotdo/core/shard'
 import { openTestShard, type TestShard } from '../../core/host/node/testing.ts'
 import type { Lake } from './cold.testing.ts'
+import { scriptCommands } from './commands/scripting.ts'
 import { shardCommands } from './commands/shard.ts'
 import { errorReply } from './errors.ts'
 import { CommandIndex } from './lookup.ts'
 import { type ExecArgs, redisProgram } from './program.ts'
 import { isWouldBlock, type Value } from './value.ts'
 
-const index = new CommandIndex(new Map(shardCommands.map((row) => [row.name, row as never])))
+const rows = [...shardCommands, ...scriptCommands([])]
+const index = new CommandIndex(new Map(rows.map((row) => [row.name, row as never])))
 
 /** A clock that stands still until it is told to go on. */
 export class TestClock implements Clock {

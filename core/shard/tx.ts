@@ -234,7 +234,8 @@ export class ShardTx implements Tx {
     const { state } = this
     const mark = state.mark()
     try {
-      return state.sql.transact(work)
+      // A call that runs without a savepoint does not write SQL: memory is all there is to undo.
+      return this.savepoint ? state.sql.transact(work) : work()
     } catch (error) {
       state.rollback(mark)
       throw error

@@ -24,7 +24,7 @@ type Layer = keyof typeof mayImport
 
 /** The layer of a path; undefined for a file of no layer, which is a mistake of its own. */
 function layerOf(path: string): Layer | undefined {
-  if (/^core\/(errors|limits|bytes)(\.ts)?$/.test(path)) return 'base'
+  if (/^core\/(errors|limits|limits-redis|bytes)(\.ts)?$/.test(path)) return 'base'
   const folder = /^(?:core\/(shard|cdc|tiering|host|engine)|(fsx|gitx|dotdo))(?:\/|$)/.exec(path)
   if (folder !== null) return (folder[1] ?? folder[2]) as Layer
   // A dialect's table declarations say what its engine stores.

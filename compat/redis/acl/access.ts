@@ -7,7 +7,7 @@ import { type Bin, binToText } from '@dotdo/core/bytes'
 import type { Database } from '@dotdo/core/shard'
 import { type StoredUser, USERS_SLOT, type UsersArgs } from '../engine/users.ts'
 import type { AnyCommand } from '../routing.ts'
-import { checkCommand, type Denial } from './check.ts'
+import { checkCommand, type Denial, isAllowedAll } from './check.ts'
 import { AclLog } from './log.ts'
 import { readUser } from './rules.ts'
 import { sameHash, sha256 } from './sha256.ts'
@@ -92,6 +92,12 @@ export class AccessControl {
     const user = this.users.get(name)
     // Whom the server itself has let in may do everything: `default` as it was born, and users of the host's own.
     return user === undefined ? undefined : checkCommand(user, row, argv)
+  }
+
+  /** Find the rules that a user is held to inside a script: undefined when everything is allowed. */
+  restricted(name: Bin): User | undefined {
+    const user = this.users.get(name)
+    return user === undefined || isAllowedAll(user.root) ? undefined : user
   }
 
   /** Read the users, once.

@@ -83,7 +83,8 @@ function check(selector: Selector, row: AnyRow, argv: readonly Bin[], keys: read
 
 const weight = { command: 1, key: 2, channel: 3 } as const
 
-function isAllowedAll({ allCommands, rules, allKeys, allChannels }: Selector): boolean {
+/** Whether a selector allows everything. */
+export function isAllowedAll({ allCommands, rules, allKeys, allChannels }: Selector): boolean {
   return allCommands && rules.length === 0 && allKeys && allChannels
 }
 

@@ -6,6 +6,7 @@ import { hashCommands } from './hashes.ts'
 import { keyCommands } from './keys.ts'
 import { listCommands } from './lists.ts'
 import { memoryKeyCommands } from './memory.ts'
+import { popCommands } from './pops.ts'
 import { scanCommands } from './scan.ts'
 import { setCommands } from './sets.ts'
 import { sortCommands } from './sort.ts'
@@ -30,6 +31,7 @@ export const shardCommands: readonly Command[] = [
   ...streamGroupCommands,
   ...streamInfoCommands,
   ...scanCommands,
+  ...popCommands,
   ...sortCommands,
   ...dumpCommands,
   ...memoryKeyCommands,

@@ -14,6 +14,7 @@ import { memoryCommands } from './memory.ts'
 import { monitoringCommands } from './monitoring.ts'
 import { pubsubCommands } from './pubsub.ts'
 import { refusedCommands } from './refused.ts'
+import { scriptingCommands } from './scripts.ts'
 import { serverCommands } from './server.ts'
 import { shardCommands } from './shard.ts'
 import { transactionCommands } from './transactions.ts'
@@ -35,6 +36,7 @@ const groups: readonly (readonly Row[])[] = [
   pubsubCommands,
   monitorCommands,
   shardCommands,
+  scriptingCommands,
 ]
 
 /** Every command by its full name, `client|setname` among them. */

@@ -9,6 +9,7 @@
 import type { Bin } from '@dotdo/core/bytes'
 import { Failure } from '@dotdo/core/errors'
 import type { Database, Plan } from '@dotdo/core/shard'
+import type { Context } from '../command.ts'
 import { errorReply, replyOf } from '../errors.ts'
 import type { ExecArgs, WatchMark } from '../program.ts'
 import { findKeys, forOneShard, Later, PROGRAM, settleAnswer, slotsOf } from '../routing.ts'
@@ -94,10 +95,20 @@ function exec(session: Session): Answer {
   if (session.server.access.enforced) forbidChanged(session, transaction.queue)
   const ownCommands = transaction.queue.some(({ row }) => row.session)
   const unknown = watches.some(({ asked }) => asked.reply === undefined)
+  if (transaction.queue.some(({ row }) => row.prepare)) {
+    return prepared(session, transaction).then((ready) => execNow(session, ready, watches))
+  }
   // Positions that were asked for in this batch must come first, and what SELECT does must show in later commands.
   if (ownCommands || unknown) return execNow(session, transaction, watches)
   if (transaction.queue.length === 0 && watches.length === 0) return []
   return session.withPlan((plan, database) => planExec(session, { plan, database, queue: transaction.queue, watches }))
+}
+
+/** Complete the arguments of commands whose rows ask for that. */
+async function prepared(session: Session, transaction: Transaction): Promise<Transaction> {
+  const queue: Queued[] = []
+  for (const { row, argv } of transaction.queue) queue.push({ row, argv: await session.prepare(row, argv) })
+  return { ...transaction, queue }
 }
 
 interface ExecPlan {
@@ -115,20 +126,20 @@ interface Gathered {
 }
 
 /** Gather the shard commands. Each runs in the numbered database that the SELECTs before it chose. */
-function gather(queue: readonly Queued[], firstDb: number, shardCount: number): Gathered {
+function gather(queue: readonly Queued[], { db: firstDb, user }: Context, shardCount: number): Gathered {
   const gathered: Gathered = { commands: [], keys: [], finish: [] }
   let db = firstDb
   for (const { row, argv } of queue) {
     if (row.name === 'select' && /^(\d|1[0-5])$/.test(argv[1] as Bin)) db = Number(argv[1])
     if (!row.run) continue
     const places = findKeys(row, argv)
-    if (places.length === 0 && shardCount > 1) {
+    if (places.length === 0 && shardCount > 1 && row.keyless !== 'any') {
       throw new Failure('cross_shard', `${row.name} asks every shard, which a transaction cannot`)
     }
     if (shardCount > 1) row.checkApart?.(argv)
     gathered.keys.push(...places.map((at) => argv[at] as Bin))
     const { argv: sent, finish } = forOneShard(row, argv)
-    gathered.commands.push({ name: row.name, argv: sent, db })
+    gathered.commands.push({ name: row.name, argv: sent, db, ...(user && row.group === 'scripting' && { user }) })
     gathered.finish.push(finish)
   }
   return gathered
@@ -138,7 +149,11 @@ function gather(queue: readonly Queued[], firstDb: number, shardCount: number): 
  *  @throws cross_shard when its keys, watched ones included, live apart */
 function planExec(session: Session, { plan, database: { map }, queue, watches }: ExecPlan): Later {
   const { state, server } = session
-  const { commands, keys, finish } = gather(queue, state.db, map.count)
+  const { commands, keys, finish } = gather(
+    queue,
+    { db: state.db, user: server.access.restricted(state.user) },
+    map.count,
+  )
   const slots = slotsOf(map, [...watches.map(({ key }) => key), ...keys])
   if (slots.length > 1 && map.count > 1) throw new Failure('cross_shard', 'the keys of the transaction live apart')
   const positions = watches.map(({ key, db, asked }) => {
