@@ -66,6 +66,10 @@ export const COLD_AHEAD_CALLS_MAX = 250
 export const OPEN_SHARDS_MAX = 1_000
 /** Open shards of a thread that may each keep as much in memory as the limits say; more share that much among them. */
 export const SHARDS_AT_FULL_MEMORY = 4
+/** Bytes of heap that a thread must be allowed for its shards to use their limits on memory to the full; with less
+ *  (`--max-old-space-size`) they use as much less. Four shards with 128 MB of rows and 64 MB of redo each, and the
+ *  rest. */
+export const HEAP_AT_FULL_MEMORY_BYTES = 1024 * 1024 * 1024
 /** Databases a fabric keeps routers for; each map takes 32 KB. */
 export const OPEN_DATABASES_MAX = 1_000
 /** Pinned keys of a directory database: each takes a slot of its own, and half of the slots are left to hash into. */

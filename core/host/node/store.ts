@@ -1,8 +1,9 @@
 /** Shards as files of this thread: opened on first use, the least recently used closed. Node only. */
 import { closeSync, fsyncSync, mkdirSync, openSync } from 'node:fs'
 import { dirname, join } from 'node:path'
+import { getHeapStatistics } from 'node:v8'
 import { Failure, toFailure, toWire } from '../../errors.ts'
-import { OPEN_SHARDS_MAX, SHARDS_AT_FULL_MEMORY } from '../../limits.ts'
+import { HEAP_AT_FULL_MEMORY_BYTES, OPEN_SHARDS_MAX, SHARDS_AT_FULL_MEMORY } from '../../limits.ts'
 import type { Clock } from '../../shard/clock.ts'
 import { CATALOG_DATABASE } from '../../shard/fabric.ts'
 import { crc16Slot } from '../../shard/hash.ts'
@@ -52,6 +53,11 @@ interface Open {
   readonly forJobs: JobShard
   /** Jobs that run beside it. */
   jobs: number
+}
+
+/** What part of their limits on memory the heap of this thread allows its shards: above 0 to 1. */
+function heapShare(): number {
+  return Math.min(1, getHeapStatistics().heap_size_limit / HEAP_AT_FULL_MEMORY_BYTES)
 }
 
 /** Find the file of a shard. A level of 256 folders keeps each small with 100,000 databases.
@@ -116,7 +122,8 @@ export class FileStore implements ShardStore {
     // The folder is locked, so this process alone reads the file: SQLite then needs no lock and no -shm file.
     const sql = openSqlite(path, { durability, exclusive: true })
     const { counters } = this
-    const share = () => Math.min(1, SHARDS_AT_FULL_MEMORY / this.open.size)
+    const heap = heapShare()
+    const share = () => Math.min(1, SHARDS_AT_FULL_MEMORY / this.open.size) * heap
     const forJobs: JobShard = { database, index, submit: (calls) => shard.submit(calls) }
     const shard: Shard = new Shard({
       sql,
