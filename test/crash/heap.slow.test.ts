@@ -1,0 +1,55 @@
+/** A dataset of four times the heap that the process is allowed loads, and serves reads: of strings, of one list and of
+ *  one sorted set. */
+import { join } from 'node:path'
+import { Redis } from 'ioredis'
+import { expect, it } from 'vitest'
+import { temporaryFolder } from '../../core/host/node/testing.ts'
+import { startServer } from './server.ts'
+
+const HEAP_MB = 64
+const KEYS = 200_000
+const VALUE_BYTES = 1_000
+const ELEMENTS = 200_000
+const AT_ONCE = 500
+
+const valueOf = (i: number) => `${i}:`.padEnd(VALUE_BYTES, 'abcdefghij')
+
+/** Write in pipelines. */
+async function load(redis: Redis, count: number, write: (pipeline: ReturnType<Redis['pipeline']>, i: number) => void) {
+  for (let at = 0; at < count; at += AT_ONCE) {
+    const pipeline = redis.pipeline()
+    for (let i = at; i < at + AT_ONCE; i++) write(pipeline, i)
+    for (const [error] of (await pipeline.exec()) ?? []) if (error !== null) throw error
+  }
+}
+
+it(`serves ${4 * HEAP_MB} MB of data with a heap of ${HEAP_MB} MB`, async () => {
+  const folder = temporaryFolder()
+  const server = await startServer({
+    data: join(folder.path, 'data'),
+    durability: 'normal',
+    http: false,
+    under: ['env', `NODE_OPTIONS=--max-old-space-size=${HEAP_MB}`],
+  })
+  try {
+    const writer = new Redis(server.redisPort)
+    await load(writer, KEYS, (pipeline, i) => pipeline.set(`key:${i}`, valueOf(i)))
+    await load(writer, ELEMENTS, (pipeline, i) => {
+      pipeline.rpush('list', `item ${i} of the list`)
+      pipeline.zadd('scores', String((i * 7919) % ELEMENTS), `member ${(i * 7919) % ELEMENTS}`)
+    })
+    writer.disconnect()
+    const reader = new Redis(server.redisPort)
+    for (let i = 0; i < KEYS; i += 997) expect(await reader.get(`key:${i}`)).toBe(valueOf(i))
+    expect(await reader.dbsize()).toBe(KEYS + 2)
+    expect(await reader.lindex('list', ELEMENTS - 10)).toBe(`item ${ELEMENTS - 10} of the list`)
+    expect(await reader.zrank('scores', 'member 123456')).toBe(123_456)
+    expect(await reader.zrange('scores', 150_000, 150_001)).toEqual(['member 150000', 'member 150001'])
+    reader.disconnect()
+    expect(server.logged()).not.toMatch(/heap out of memory|internal error/)
+    await server.stop()
+  } finally {
+    await server.kill()
+    folder.remove()
+  }
+})
