@@ -61,7 +61,7 @@ function putGroup(tx: Tx, { slot, db, key }: KeyProbe, group: DumpedGroup): void
   const place = { slot, db, key }
   const { name, lastId, entriesRead, pending } = group
   const ids = pending.map(({ id }) => fromDumped(id))
-  const top = ids.reduce((greatest, id) => (id > greatest ? id : greatest), ID_MIN)
+  const top = [...ids].sort().at(-1) ?? ID_MIN
   const read = entriesRead < 0n ? null : toEight(narrow(entriesRead))
   tx.put(groups, { ...place, name, last: fromDumped(lastId), read, top, pending: ids.length })
   const owners = new Map<Bin, Bin>()
