@@ -83,6 +83,7 @@ const general: readonly Line[] = [
     (words) => !words.includes('-9223372036854775808'),
   ),
   command('BITFIELD', key, 'OVERFLOW', fc.constantFrom('SAT', 'WRAP', 'FAIL'), 'INCRBY', type, offset, text),
+  command('BITFIELD_RO', key, 'GET', type, offset),
   command('DEL', key, [key]),
   command('EXISTS', key, [key]),
   command('TYPE', key),
@@ -200,7 +201,53 @@ const sortedSets: readonly Line[] = [
   command('ZINTERCARD', '2', zset, zset),
 ]
 
-const any = fc.oneof(list, set, zset, key)
+const longitude = fc.constantFrom('13.361389', '15.087269', '0', '-0.5', '179.9', '-181', 'x')
+const latitude = fc.constantFrom('38.115556', '37.502669', '0', '51.5', '-85', '86', 'x')
+const unitOfLength = oneOf('m', 'km', 'ft', 'mi', 'x')
+const distance = fc.constantFrom('0', '100', '200', '5000', '1e3', '-1', 'x')
+const order = oneOf('ASC', 'DESC')
+const place2 = [longitude, latitude] as const
+const geo: readonly Line[] = [
+  weighted(5, command('GEOADD', zset, ...place2, ranked, [...place2, ranked])),
+  command('GEOADD', zset, [oneOf('NX', 'XX', 'CH')], ...place2, ranked),
+  command('GEODIST', zset, ranked, ranked, [unitOfLength]),
+  command('GEOHASH', zset, ranked, [ranked]),
+  command('GEOPOS', zset, ranked, [ranked]),
+  command('GEOSEARCH', zset, 'FROMLONLAT', ...place2, 'BYRADIUS', distance, unitOfLength, order, [
+    oneOf('WITHDIST', 'WITHHASH', 'WITHCOORD', 'ANY'),
+  ]),
+  command('GEOSEARCH', zset, 'FROMMEMBER', ranked, 'BYBOX', distance, distance, unitOfLength, order, 'COUNT', count),
+  command('GEOSEARCHSTORE', zset, zset, 'FROMMEMBER', ranked, 'BYRADIUS', distance, 'km', [word('STOREDIST')]),
+  command('GEORADIUS', zset, ...place2, distance, unitOfLength, order, [oneOf('WITHDIST', 'WITHCOORD')]),
+  command('GEORADIUSBYMEMBER_RO', zset, ranked, distance, unitOfLength, order),
+]
+
+const stream = keyOf('x')
+const streamId = fc.oneof(
+  { arbitrary: fc.tuple(fc.nat(5), fc.nat(3)).map(([ms, seq]) => `${ms}-${seq}`), weight: 5 },
+  fc.constantFrom('3', '2-*', '18446744073709551615-1', 'x', '', '-', '+', '(1-1', '$'),
+)
+// Groups and all options have a session of their own: streams.differential.test.ts.
+const streams: readonly Line[] = [
+  weighted(5, command('XADD', stream, streamId, field, text, [field, text])),
+  command('XADD', stream, oneOf('MAXLEN', 'MINID'), [oneOf('=', '~')], count, streamId, field, text),
+  command('XLEN', stream),
+  weighted(2, command('XRANGE', stream, streamId, streamId, [word('COUNT'), count])),
+  command('XREVRANGE', stream, streamId, streamId),
+  command('XDEL', stream, streamId, [streamId]),
+  command('XTRIM', stream, oneOf('MAXLEN', 'MINID'), count),
+  command('XREAD', [word('COUNT'), count], 'STREAMS', stream, streamId),
+]
+
+const counter = keyOf('p')
+const logs: readonly Line[] = [
+  weighted(4, command('PFADD', counter, text, [text])),
+  command('PFADD', counter),
+  weighted(2, command('PFCOUNT', counter, [counter])),
+  command('PFMERGE', counter, counter, [counter]),
+]
+
+const any = fc.oneof(list, set, zset, stream, counter, key)
 const anyType: readonly Line[] = [
   command('TYPE', any),
   command('COPY', any, any, [word('REPLACE')]),
@@ -219,7 +266,7 @@ const anyType: readonly Line[] = [
 ]
 
 /** A session's commands. */
-const commands = fc.oneof(...general, ...lists, ...sets, ...sortedSets, ...anyType)
+const commands = fc.oneof(...general, ...lists, ...sets, ...sortedSets, ...geo, ...streams, ...logs, ...anyType)
 
 /** Commands whose replies have no order. */
 const unordered = ['KEYS', 'HKEYS', 'HVALS', 'SMEMBERS', 'SINTER', 'SUNION', 'SDIFF']
