@@ -164,7 +164,10 @@ const lexical = fc.constantFrom('-', '+', '[a', '(a', '[', '[x', '(1', 'a')
 const ranked = fc.constantFrom('a', 'b', 'c', 'd', '1', '')
 const zaddWord = fc.constantFrom('NX', 'XX', 'GT', 'LT', 'CH')
 const aggregate = oneOf('SUM', 'MIN', 'MAX')
+// Where scores differ, what lies between two members is anything: Redis says so, and answers by how it walks.
+const equal = fc.constantFrom('e', '{t}e')
 const sortedSets: readonly Line[] = [
+  weighted(2, command('ZADD', equal, '0', ranked, [word('0'), ranked])),
   weighted(6, command('ZADD', zset, score, ranked, [score, ranked])),
   weighted(2, command('ZADD', zset, [zaddWord], score, ranked)),
   command('ZADD', zset, 'INCR', score, ranked),
@@ -176,21 +179,21 @@ const sortedSets: readonly Line[] = [
   command('ZRANK', zset, ranked),
   command('ZREVRANK', zset, ranked),
   command('ZCOUNT', zset, bound, bound),
-  command('ZLEXCOUNT', zset, lexical, lexical),
+  command('ZLEXCOUNT', equal, lexical, lexical),
   weighted(3, command('ZRANGE', zset, index, index, [oneOf('REV', 'WITHSCORES')])),
   command('ZRANGE', zset, bound, bound, 'BYSCORE', [word('LIMIT'), index, index], [word('WITHSCORES')]),
-  command('ZRANGE', zset, lexical, lexical, 'BYLEX', [oneOf('REV')]),
+  command('ZRANGE', equal, lexical, lexical, 'BYLEX', [oneOf('REV')]),
   command('ZREVRANGE', zset, index, index),
   command('ZRANGEBYSCORE', zset, bound, bound, [word('WITHSCORES')]),
   command('ZREVRANGEBYSCORE', zset, bound, bound, [word('LIMIT'), count, index]),
-  command('ZRANGEBYLEX', zset, lexical, lexical),
-  command('ZREVRANGEBYLEX', zset, lexical, lexical),
+  command('ZRANGEBYLEX', equal, lexical, lexical),
+  command('ZREVRANGEBYLEX', equal, lexical, lexical),
   command('ZPOPMIN', zset, [count]),
   command('ZPOPMAX', zset),
   command('ZMPOP', '2', zset, zset, oneOf('MIN', 'MAX'), [word('COUNT'), count]),
   command('ZREMRANGEBYRANK', zset, index, index),
   command('ZREMRANGEBYSCORE', zset, bound, bound),
-  command('ZREMRANGEBYLEX', zset, lexical, lexical),
+  command('ZREMRANGEBYLEX', equal, lexical, lexical),
   command('ZRANGESTORE', zset, zset, index, index, [oneOf('REV', 'BYSCORE')]),
   command('ZUNION', '2', zset, zset, 'AGGREGATE', aggregate, 'WITHSCORES'),
   command('ZINTER', '2', zset, zset, 'WEIGHTS', score, score),
