@@ -3,9 +3,9 @@
  *  A type is a table of its commands, a line each: words, generators of words, and lists of generators that stand for
  *  any number of these. What a reply says in no order is compared in none. */
 import fc from 'fast-check'
-import { expect } from 'vitest'
-import type { RealRedis } from './real-redis.testing.ts'
-import type { TestRedis } from './testing.ts'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { installedVersion, RealRedis } from './real-redis.testing.ts'
+import { TestRedis } from './testing.ts'
 import { type Reply, show } from './transcript.testing.ts'
 
 const key = fc.constantFrom('a', 'b', 'c', '{t}1', '{t}2', '')
@@ -292,7 +292,7 @@ function normal(name: string, reply: Reply): string {
 
 /** Send random sessions to both; the first difference is shrunk, and shown with the session that leads to it.
  *  @param real undefined to hold only that no command is a bug */
-export async function compareSessions(
+async function compareSessions(
   ours: TestRedis,
   real: RealRedis | undefined,
   options: { readonly sessions: number; readonly length: number },
@@ -314,4 +314,24 @@ export async function compareSessions(
     },
   )
   await fc.assert(property, { numRuns: options.sessions })
+}
+
+/** Make the suite that compares so many sessions. Without a redis-server it holds only that no command is a bug. */
+export function describeSessions(options: { readonly sessions: number; readonly length: number }): void {
+  const version = installedVersion()
+  const title = version === undefined ? 'no redis-server is installed' : `Redis ${version}`
+  describe(`random commands: ${title}`, () => {
+    let ours: TestRedis
+    let real: RealRedis | undefined
+    beforeAll(async () => {
+      ours = await TestRedis.open({ dirtyRows: 20, cachedRows: 10, redoBytes: 2000 })
+      if (version !== undefined) real = await RealRedis.start()
+    })
+    afterAll(async () => {
+      ours.close()
+      await real?.stop()
+    })
+
+    test('have the same replies', () => compareSessions(ours, real, options))
+  })
 }
