@@ -3,9 +3,9 @@
  *  A type is a table of its commands, a line each: words, generators of words, and lists of generators that stand for
  *  any number of these. What a reply says in no order is compared in none. */
 import fc from 'fast-check'
-import { expect } from 'vitest'
-import type { RealRedis } from './real-redis.testing.ts'
-import type { TestRedis } from './testing.ts'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { installedVersion, RealRedis } from './real-redis.testing.ts'
+import { TestRedis } from './testing.ts'
 import { type Reply, show } from './transcript.testing.ts'
 
 const key = fc.constantFrom('a', 'b', 'c', '{t}1', '{t}2', '')
@@ -83,6 +83,7 @@ const general: readonly Line[] = [
     (words) => !words.includes('-9223372036854775808'),
   ),
   command('BITFIELD', key, 'OVERFLOW', fc.constantFrom('SAT', 'WRAP', 'FAIL'), 'INCRBY', type, offset, text),
+  command('BITFIELD_RO', key, 'GET', type, offset),
   command('DEL', key, [key]),
   command('EXISTS', key, [key]),
   command('TYPE', key),
@@ -163,7 +164,10 @@ const lexical = fc.constantFrom('-', '+', '[a', '(a', '[', '[x', '(1', 'a')
 const ranked = fc.constantFrom('a', 'b', 'c', 'd', '1', '')
 const zaddWord = fc.constantFrom('NX', 'XX', 'GT', 'LT', 'CH')
 const aggregate = oneOf('SUM', 'MIN', 'MAX')
+// Where scores differ, what lies between two members is anything: Redis says so, and answers by how it walks.
+const equal = fc.constantFrom('e', '{t}e')
 const sortedSets: readonly Line[] = [
+  weighted(2, command('ZADD', equal, '0', ranked, [word('0'), ranked])),
   weighted(6, command('ZADD', zset, score, ranked, [score, ranked])),
   weighted(2, command('ZADD', zset, [zaddWord], score, ranked)),
   command('ZADD', zset, 'INCR', score, ranked),
@@ -175,21 +179,21 @@ const sortedSets: readonly Line[] = [
   command('ZRANK', zset, ranked),
   command('ZREVRANK', zset, ranked),
   command('ZCOUNT', zset, bound, bound),
-  command('ZLEXCOUNT', zset, lexical, lexical),
+  command('ZLEXCOUNT', equal, lexical, lexical),
   weighted(3, command('ZRANGE', zset, index, index, [oneOf('REV', 'WITHSCORES')])),
   command('ZRANGE', zset, bound, bound, 'BYSCORE', [word('LIMIT'), index, index], [word('WITHSCORES')]),
-  command('ZRANGE', zset, lexical, lexical, 'BYLEX', [oneOf('REV')]),
+  command('ZRANGE', equal, lexical, lexical, 'BYLEX', [oneOf('REV')]),
   command('ZREVRANGE', zset, index, index),
   command('ZRANGEBYSCORE', zset, bound, bound, [word('WITHSCORES')]),
   command('ZREVRANGEBYSCORE', zset, bound, bound, [word('LIMIT'), count, index]),
-  command('ZRANGEBYLEX', zset, lexical, lexical),
-  command('ZREVRANGEBYLEX', zset, lexical, lexical),
+  command('ZRANGEBYLEX', equal, lexical, lexical),
+  command('ZREVRANGEBYLEX', equal, lexical, lexical),
   command('ZPOPMIN', zset, [count]),
   command('ZPOPMAX', zset),
   command('ZMPOP', '2', zset, zset, oneOf('MIN', 'MAX'), [word('COUNT'), count]),
   command('ZREMRANGEBYRANK', zset, index, index),
   command('ZREMRANGEBYSCORE', zset, bound, bound),
-  command('ZREMRANGEBYLEX', zset, lexical, lexical),
+  command('ZREMRANGEBYLEX', equal, lexical, lexical),
   command('ZRANGESTORE', zset, zset, index, index, [oneOf('REV', 'BYSCORE')]),
   command('ZUNION', '2', zset, zset, 'AGGREGATE', aggregate, 'WITHSCORES'),
   command('ZINTER', '2', zset, zset, 'WEIGHTS', score, score),
@@ -200,7 +204,54 @@ const sortedSets: readonly Line[] = [
   command('ZINTERCARD', '2', zset, zset),
 ]
 
-const any = fc.oneof(list, set, zset, key)
+const longitude = fc.constantFrom('13.361389', '15.087269', '0', '-0.5', '179.9', '-181', 'x')
+const latitude = fc.constantFrom('38.115556', '37.502669', '0', '51.5', '-85', '86', 'x')
+const unitOfLength = oneOf('m', 'km', 'ft', 'mi', 'x')
+const distance = fc.constantFrom('0', '100', '200', '5000', '1e3', '-1', 'x')
+const order = oneOf('ASC', 'DESC')
+const place2 = [longitude, latitude] as const
+// Keys of their own: what an infinite score is as a place is left to the compiler in Redis.
+const places = fc.constantFrom('g', '{t}g')
+const geo: readonly Line[] = [
+  weighted(5, command('GEOADD', places, ...place2, ranked, [...place2, ranked])),
+  command('GEOADD', places, [oneOf('NX', 'XX', 'CH')], ...place2, ranked),
+  command('GEODIST', places, ranked, ranked, [unitOfLength]),
+  command('GEOHASH', places, ranked, [ranked]),
+  command('GEOPOS', places, ranked, [ranked]),
+  command('GEOSEARCH', places, 'FROMLONLAT', ...place2, 'BYRADIUS', distance, unitOfLength, order, [
+    oneOf('WITHDIST', 'WITHHASH', 'WITHCOORD', 'ANY'),
+  ]),
+  command('GEOSEARCH', places, 'FROMMEMBER', ranked, 'BYBOX', distance, distance, unitOfLength, order, 'COUNT', count),
+  command('GEOSEARCHSTORE', places, places, 'FROMMEMBER', ranked, 'BYRADIUS', distance, 'km', [word('STOREDIST')]),
+  command('GEORADIUS', places, ...place2, distance, unitOfLength, order, [oneOf('WITHDIST', 'WITHCOORD')]),
+  command('GEORADIUSBYMEMBER_RO', places, ranked, distance, unitOfLength, order),
+]
+
+const stream = keyOf('x')
+const streamId = fc.oneof(
+  { arbitrary: fc.tuple(fc.nat(5), fc.nat(3)).map(([ms, seq]) => `${ms}-${seq}`), weight: 5 },
+  fc.constantFrom('3', '2-*', '18446744073709551615-1', 'x', '', '-', '+', '(1-1', '$'),
+)
+// Groups and all options have a session of their own: streams.differential.test.ts.
+const streams: readonly Line[] = [
+  weighted(5, command('XADD', stream, streamId, field, text, [field, text])),
+  command('XADD', stream, oneOf('MAXLEN', 'MINID'), [oneOf('=', '~')], count, streamId, field, text),
+  command('XLEN', stream),
+  weighted(2, command('XRANGE', stream, streamId, streamId, [word('COUNT'), count])),
+  command('XREVRANGE', stream, streamId, streamId),
+  command('XDEL', stream, streamId, [streamId]),
+  command('XTRIM', stream, oneOf('MAXLEN', 'MINID'), count),
+]
+
+const counter = keyOf('p')
+const logs: readonly Line[] = [
+  weighted(4, command('PFADD', counter, text, [text])),
+  command('PFADD', counter),
+  weighted(2, command('PFCOUNT', counter, [counter])),
+  command('PFMERGE', counter, counter, [counter]),
+]
+
+const any = fc.oneof(list, set, zset, stream, counter, key)
 const anyType: readonly Line[] = [
   command('TYPE', any),
   command('COPY', any, any, [word('REPLACE')]),
@@ -219,7 +270,7 @@ const anyType: readonly Line[] = [
 ]
 
 /** A session's commands. */
-const commands = fc.oneof(...general, ...lists, ...sets, ...sortedSets, ...anyType)
+const commands = fc.oneof(...general, ...lists, ...sets, ...sortedSets, ...geo, ...streams, ...logs, ...anyType)
 
 /** Commands whose replies have no order. */
 const unordered = ['KEYS', 'HKEYS', 'HVALS', 'SMEMBERS', 'SINTER', 'SUNION', 'SDIFF']
@@ -241,7 +292,7 @@ function normal(name: string, reply: Reply): string {
 
 /** Send random sessions to both; the first difference is shrunk, and shown with the session that leads to it.
  *  @param real undefined to hold only that no command is a bug */
-export async function compareSessions(
+async function compareSessions(
   ours: TestRedis,
   real: RealRedis | undefined,
   options: { readonly sessions: number; readonly length: number },
@@ -263,4 +314,24 @@ export async function compareSessions(
     },
   )
   await fc.assert(property, { numRuns: options.sessions })
+}
+
+/** Make the suite that compares so many sessions. Without a redis-server it holds only that no command is a bug. */
+export function describeSessions(options: { readonly sessions: number; readonly length: number }): void {
+  const version = installedVersion()
+  const title = version === undefined ? 'no redis-server is installed' : `Redis ${version}`
+  describe(`random commands: ${title}`, () => {
+    let ours: TestRedis
+    let real: RealRedis | undefined
+    beforeAll(async () => {
+      ours = await TestRedis.open({ dirtyRows: 20, cachedRows: 10, redoBytes: 2000 })
+      if (version !== undefined) real = await RealRedis.start()
+    })
+    afterAll(async () => {
+      ours.close()
+      await real?.stop()
+    })
+
+    test('have the same replies', () => compareSessions(ours, real, options))
+  })
 }

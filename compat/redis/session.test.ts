@@ -1,4 +1,5 @@
 import { Failure } from '@dotdo/core/errors'
+import { REDIS_BATCH_COMMANDS_MAX, REDIS_QUEUED_INPUT_BYTES } from '@dotdo/core/limits'
 import { crc16Slot } from '@dotdo/core/shard'
 import { afterEach, expect, test } from 'vitest'
 import { openTestServer, type TestServer } from './test-server.ts'
@@ -83,6 +84,55 @@ test('a client that does not read its replies is cut off', async () => {
   await client.ask('PING')
   expect(client.closed).toBe(true)
   expect(server.sessions.size).toBe(0)
+})
+
+test('clients that send a byte at a time hold no more than what they sent, up to the bound of a request', async () => {
+  const client = (await start()).connect()
+  const { session } = client
+  const request = `*2\r\n$4\r\nECHO\r\n$2000\r\n${'x'.repeat(2000)}\r\n`
+  for (const [at, byte] of [...Buffer.from(request)].entries()) {
+    session.receive(Uint8Array.of(byte))
+    // Bytes are taken out of their chunks turn by turn: nothing stays but what the decoder waits with.
+    if (at % 100 === 99) await session.busy
+    expect(session.queuedInputBytes).toBeLessThanOrEqual(at + 1)
+  }
+  await session.busy
+  expect(client.received).toBe(`$2000\r\n${'x'.repeat(2000)}\r\n`)
+  expect(session.queuedInputBytes).toBe(0)
+  // A line without an end is cut off at its bound.
+  const inline = (await start()).connect()
+  for (let sent = 0; sent <= 80 * 1024 && !inline.closed; sent += 1024) {
+    inline.send('x'.repeat(1024))
+    await inline.session.busy
+  }
+  expect(inline.closed).toBe(true)
+  expect(inline.received).toBe(lines('-ERR Protocol error: too big inline request'))
+})
+
+test('a client that never reads makes its requests wait, not its replies pile up', async () => {
+  const client = (await start()).connect()
+  const { session } = client
+  await client.ask(`SET big ${'x'.repeat(60_000)}`)
+  let written = 0
+  const { write } = session.transport
+  session.transport.write = (bytes) => {
+    written += bytes.length
+    write(bytes)
+  }
+  // A socket whose buffer is full, for ever.
+  session.transport.drained = () => (written > 0 ? new Promise(() => {}) : undefined)
+  let told: Promise<void> | undefined
+  let sent = 0
+  while (told === undefined && sent < 4 * 1024 * 1024) {
+    const request = 'GET big\r\n'.repeat(1000)
+    sent += request.length
+    told = session.receive(Buffer.from(request))
+    await new Promise<void>((resolve) => setImmediate(resolve))
+  }
+  // The transport was told to read no more, and what was answered is one batch.
+  expect(told).toBeInstanceOf(Promise)
+  expect(session.queuedInputBytes).toBeLessThan(REDIS_QUEUED_INPUT_BYTES + 20_000)
+  expect(written).toBeLessThan(REDIS_BATCH_COMMANDS_MAX * 60_100)
 })
 
 test('replies wait for a transport that says it is full', async () => {

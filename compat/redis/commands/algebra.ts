@@ -11,20 +11,25 @@ import type { Line } from './rows.ts'
 export type Compute = (operands: readonly Operand[], argv: readonly Bin[]) => Value
 
 /** Make the function of a command, and what its row says of keys that live apart.
- *  @param findKeys tells where the keys stand; default: all arguments are keys */
+ *  @param findKeys tells where the keys stand; default: all arguments are keys
+ *  @param check checks arguments that Redis looks at before it looks at any key */
 export function computing(
   kinds: Kinds,
   compute: Compute,
   findKeys?: (argv: readonly Bin[]) => number[],
+  check?: (argv: readonly Bin[]) => unknown,
 ): { run: Line[5]; more: NonNullable<Line[7]> } {
   const keysOf = (argv: readonly Bin[]) => findKeys?.(argv).map((at) => argv[at] as Bin) ?? argv.slice(1)
   return {
-    run: (tx, argv, { db }) =>
-      compute(
+    run(tx, argv, { db }) {
+      check?.(argv)
+      return compute(
         keysOf(argv).map((key) => operandOf(tx, db, key, kinds)),
         argv,
-      ),
+      )
+    },
     more: {
+      ...(check && { checkApart: check }),
       ...(findKeys && { findKeys }),
       scatter: {
         kind: 'gather',

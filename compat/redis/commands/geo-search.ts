@@ -23,8 +23,10 @@ interface Form {
 }
 
 interface Search {
-  /** Where to search around; a member until it is looked up. */
-  center: Place | { readonly member: Bin } | undefined
+  /** Find a member's place: Redis does so while it reads the arguments. */
+  readonly placeOf: (member: Bin) => Place
+  /** Where to search around. */
+  center: Place | undefined
   shape: { readonly radiusM: number } | { readonly widthM: number; readonly heightM: number } | undefined
   unitM: number
   order: 'asc' | 'desc' | undefined
@@ -84,7 +86,7 @@ function readFlag(search: Search, word: string): boolean {
 function readGeometry(search: Search, word: string, [a, b, c]: Argv): number | undefined {
   const { center, shape } = search
   if (word === 'FROMMEMBER' && center === undefined && a !== undefined) {
-    search.center = { member: a }
+    search.center = search.placeOf(a)
     return 1
   }
   if (word === 'FROMLONLAT' && center === undefined && b !== undefined) {
@@ -140,8 +142,14 @@ function check(search: Search, name: Bin, form: Form): void {
   if (search.any && search.count === 0) throw new Failure('invalid', 'ERR the ANY argument requires COUNT argument')
 }
 
-function parse(argv: Argv, form: Form): Search {
+/** The key that is searched. */
+interface Source extends Pick<Search, 'placeOf'> {
+  readonly exists: boolean
+}
+
+function parse(argv: Argv, form: Form, { placeOf, exists }: Source): Search {
   const search: Search = {
+    placeOf,
     center: undefined,
     shape: undefined,
     unitM: 1,
@@ -159,8 +167,9 @@ function parse(argv: Argv, form: Form): Search {
     setCircle(search, argv[4] as Bin, argv[5] as Bin)
     parseOptions(search, argv, 6, form)
   } else if (form.around === 'member') {
-    search.center = { member: argv[2] as Bin }
-    setCircle(search, argv[3] as Bin, argv[4] as Bin)
+    search.center = search.placeOf(argv[2] as Bin)
+    // Where there is no key, Redis does not look at the radius.
+    if (exists) setCircle(search, argv[3] as Bin, argv[4] as Bin)
     parseOptions(search, argv, 5, form)
   } else parseOptions(search, argv, form.keys === 'two' ? 3 : 2, form)
   return search
@@ -193,16 +202,18 @@ function findPlaces(view: View, row: KeyRow, area: Area, unitM: number, enough: 
   return found
 }
 
-function centerOf(view: View, row: KeyRow, { center }: Search): Place {
-  if (center !== undefined && !('member' in center)) return center
-  const score = center && zsets.readScore(view, row, center.member)
-  if (score === undefined) throw new Failure('not_found', 'ERR could not decode requested zset member')
-  return fromGeoScore(score)
+/** Find places of members; where there is no key, any will do. */
+function findingPlaces(view: View, row: KeyRow | undefined) {
+  return (member: Bin): Place => {
+    const score = row === undefined ? 0 : zsets.readScore(view, row, member)
+    if (score === undefined) throw new Failure('not_found', 'ERR could not decode requested zset member')
+    return fromGeoScore(score)
+  }
 }
 
 function select(view: View, row: KeyRow, search: Search): Found[] {
-  const { shape, unitM, count, any } = search
-  const area = { center: centerOf(view, row, search), ...(shape as { radiusM: number }) }
+  const { center, shape, unitM, count, any } = search
+  const area = { center: center as Place, ...(shape as { radiusM: number }) }
   const found = findPlaces(view, row, area, unitM, any ? count : 0)
   const order = search.order ?? (count > 0 && !any ? 'asc' : undefined)
   if (order !== undefined) {
@@ -227,7 +238,7 @@ function reply(found: readonly Found[], { withDistance, withHash, withPlace }: S
 export function searching(form: Form) {
   return (tx: Tx, argv: Argv, { db }: Context): Value => {
     const row = zsets.findSortedSet(tx, db, argv[form.keys === 'two' ? 2 : 1] as Bin)
-    const search = parse(argv, form)
+    const search = parse(argv, form, { placeOf: findingPlaces(tx, row), exists: row !== undefined })
     const found = row === undefined ? [] : select(tx, row, search)
     const { storeKey, storeDistance } = search
     if (storeKey === undefined) return reply(found, search)

@@ -101,10 +101,12 @@ function countedKeys(argv: Argv): number[] {
   return Array.from({ length: count }, (_, i) => 2 + i)
 }
 
+const limitOf = (argv: Argv) => parseLimit(argv, 2 + countedKeys(argv).length)
 const sintercard = computing(
   'sets',
-  (operands, argv) => intersect(operands, {}, parseLimit(argv, 2 + countedKeys(argv).length)).size,
+  (operands, argv) => intersect(operands, {}, limitOf(argv)).size,
   countedKeys,
+  limitOf,
 )
 
 /** A command that is computed from all of its keys. */

@@ -43,6 +43,18 @@ const flagsByName = byCommand(flagLines)
 const specsByName = byCommand(keySpecLines)
 const tipsByName = byCommand(tipLines)
 
+/** Whether Redis has a command of that name, `client|id` for a subcommand. */
+export function isListed(name: string): boolean {
+  return flagsByName.has(name)
+}
+
+const containers = new Set([...flagsByName.keys()].flatMap((name) => (name.includes('|') ? name.split('|', 1) : [])))
+
+/** Whether a command has subcommands. */
+export function isContainer(name: string): boolean {
+  return containers.has(name)
+}
+
 const knownFlags = new Map<string, readonly string[]>()
 
 /** List a command's flags, as COMMAND INFO does. */

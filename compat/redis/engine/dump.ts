@@ -1,7 +1,6 @@
 /** DUMP and RESTORE: a key's value to and from Redis' payloads.
  *  @source https://redis.io/docs/latest/commands/restore/ */
 import { type Bin, fromBin, toBin } from '@dotdo/core/bytes'
-import { Failure } from '@dotdo/core/errors'
 import type { Tx, View } from '@dotdo/core/shard'
 import { fields, type KeyRow, keys } from '../tables.ts'
 import { clearKey } from './collections.ts'
@@ -14,6 +13,8 @@ import type { Dumped, DumpedField } from './rdb/dumped.ts'
 import { encode } from './rdb/encode.ts'
 import { readMembers, replaceSet } from './sets.ts'
 import { replaceSortedSet } from './sorted-sets.ts'
+import { dumpStream, restoreStream } from './stream-dump.ts'
+import type { StreamRow } from './streams.ts'
 import { readValue } from './values.ts'
 
 function readFields(view: View, row: KeyRow): DumpedField[] {
@@ -50,7 +51,7 @@ export function dumpKey(view: View, row: KeyRow): Bin {
     case 'zset':
       return encode({ type: 'zset', scores: readScores(view, row) })
     case 'stream':
-      throw new Failure('unsupported', 'ERR DUMP of a stream is not supported')
+      return encode({ type: 'stream', stream: dumpStream(view, row as StreamRow) })
   }
 }
 
@@ -72,11 +73,11 @@ export function restoreKey(
   stored: KeyRow | undefined,
   { dumped, expires }: { readonly dumped: Dumped; readonly expires: number | null },
 ): void {
-  if (dumped.type === 'stream') throw new Failure('unsupported', 'ERR RESTORE of a stream is not supported')
   if (dumped.type === 'string') return putString(tx, probe, stored, dumped.value, expires)
   checkElements(probe.key, dumped)
   const { db, key } = probe
   if (dumped.type === 'set') replaceSet(tx, db, key, dumped.members)
+  else if (dumped.type === 'stream') restoreStream(tx, probe, dumped.stream)
   else if (dumped.type === 'zset') replaceSortedSet(tx, db, key, new Map(dumped.scores))
   else {
     clearKey(tx, db, key, false)

@@ -4,7 +4,7 @@ import { type Arguments, library, type Native } from '../lua/library/arguments.t
 import { toText } from '../lua/machine.ts'
 import type { LuaTable } from '../lua/table.ts'
 import { LuaTable as Table } from '../lua/table.ts'
-import { NONE, type Results } from '../lua/value.ts'
+import { type LuaValue, NONE, type Results } from '../lua/value.ts'
 import { errorTable, raise, type ScriptRuntime } from './runtime.ts'
 import { sha1Hex } from './sha1.ts'
 
@@ -70,6 +70,15 @@ function setProtocol(runtime: ScriptRuntime): Native {
   }
 }
 
+/** Raise the errors that a function answers. */
+function raising(answer: (args: Arguments) => LuaValue): Native {
+  return (args) => {
+    const reply = answer(args)
+    if (reply instanceof Table && typeof reply.getString('err') === 'string') raise(args.machine, reply)
+    return reply
+  }
+}
+
 /** Make the table that scripts and running functions have. */
 export function redisTable(runtime: ScriptRuntime): LuaTable {
   return library(runtime.machine, {
@@ -79,12 +88,9 @@ export function redisTable(runtime: ScriptRuntime): LuaTable {
     REPL_SLAVE: 2,
     REPL_REPLICA: 2,
     REPL_ALL: 3,
+    acl_check_cmd: raising((args) => runtime.mayRun(args.values)),
     breakpoint: () => false,
-    call: (args) => {
-      const reply = runtime.command(args.values)
-      if (reply instanceof Table && typeof reply.getString('err') === 'string') raise(args.machine, reply)
-      return reply
-    },
+    call: raising((args) => runtime.command(args.values)),
     debug: () => NONE,
     error_reply: singleField('err'),
     pcall: (args) => runtime.command(args.values),

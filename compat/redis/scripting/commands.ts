@@ -4,9 +4,9 @@ import { Failure } from '@dotdo/core/errors'
 import { crc16Slot, type Tx } from '@dotdo/core/shard'
 import { checkCommand, denialText } from '../acl/check.ts'
 import type { User } from '../acl/user.ts'
-import type { Command } from '../command.ts'
+import type { Blocking, Command } from '../command.ts'
 import { wrongArity } from '../commands/arguments.ts'
-import { flagsOf } from '../commands/traits.ts'
+import { flagsOf, isContainer, isListed } from '../commands/traits.ts'
 import { CommandIndex } from '../lookup.ts'
 import { findKeys, forOneShard } from '../routing.ts'
 import type { Row } from '../session.ts'
@@ -69,6 +69,7 @@ export class ScriptCommands {
     const chosen = this.choose(argv)
     checkUser(run.user, chosen, argv)
     const { mode, name } = chosen
+    if (chosen.block !== undefined) refuseBlock(chosen, chosen.block, argv)
     // Where nobody can wait, and scripts run no scripts, a command answers a plain reply.
     const command = chosen.run as (tx: Tx, argv: readonly Bin[], context: { readonly db: number }) => Value
     if (mode === 'write' && run.readOnly) {
@@ -83,6 +84,17 @@ export class ScriptCommands {
       return finish(run.tx.attempt(() => command(run.tx, sent, run)))
     }
     return mode === 'write' ? run.tx.attempt(() => command(run.tx, argv, run)) : command(run.tx, argv, run)
+  }
+
+  /** Tell whether the user may run a command, of any that there is.
+   *  @returns undefined when there is none of that name */
+  allows({ user }: Run, argv: readonly Bin[]): boolean | undefined {
+    const container = (argv[0] as Bin).toLowerCase()
+    const name =
+      isContainer(container) && argv.length > 1 ? `${container}|${(argv[1] as Bin).toLowerCase()}` : container
+    const row = this.index.named(name) ?? (isListed(name) ? stranger(name) : undefined)
+    if (row === undefined || (container.includes('|') && name === container)) return undefined
+    return user === undefined || checkCommand(user, row, argv) === undefined
   }
 
   private choose(argv: readonly Bin[]): Row {
@@ -104,7 +116,7 @@ export class ScriptCommands {
       throw new Failure('invalid', 'ERR Unknown Redis command called from script')
     }
     const { arity } = command
-    checkUser(run.user, { name, arity, mode: 'session', since: '', group: '', summary: '' }, argv)
+    checkUser(run.user, stranger(name), argv)
     if (arity < 0 ? argv.length < -arity || argv.length > 2 : argv.length !== arity) {
       throw name === 'ping'
         ? wrongArity('ping')
@@ -114,12 +126,24 @@ export class ScriptCommands {
   }
 }
 
+type AnyRow = Omit<Command, 'session'>
+
+/** The row of a command that is no shard's, as far as rules ask for it. */
+const stranger = (name: string): AnyRow => ({ name, arity: 0, mode: 'session', since: '', group: '', summary: '' })
+
+/** Refuse the option to wait: there is no sense in it here.
+ *  @throws invalid in Redis' words */
+function refuseBlock({ name }: Row, { timeoutAt }: Blocking, argv: readonly Bin[]): void {
+  if (!name.startsWith('xread') || typeof timeoutAt !== 'function' || timeoutAt(argv) === undefined) return
+  throw new Failure('invalid', `ERR ${argv[0]} command is not allowed with BLOCK option from scripts`)
+}
+
 /** Whether a command of the shard is not for scripts, as its flags say. */
 const isForbidden = (row: Row) => flagsOf(row).includes('noscript')
 
 /** Hold a run to the rules of its user.
  *  @throws forbidden */
-function checkUser(user: User | undefined, row: Omit<Command, 'session'>, argv: readonly Bin[]): void {
+function checkUser(user: User | undefined, row: AnyRow, argv: readonly Bin[]): void {
   const denial = user && checkCommand(user, row, argv)
   if (denial) throw new Failure('forbidden', `NOPERM ACL failure in script: ${denialText(user.name, denial)}`)
 }

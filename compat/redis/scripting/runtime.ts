@@ -94,13 +94,8 @@ export class ScriptRuntime {
   command(values: readonly LuaValue[]): LuaValue {
     const { run } = this
     if (run === undefined) return errorTable('redis.call can only be called inside a script')
-    if (values.length === 0) return errorTable('Please specify at least one argument for this redis lib call')
-    const argv: Bin[] = []
-    for (const value of values) {
-      const argument = toArgument(value)
-      if (argument === undefined) return errorTable('Lua redis lib command arguments must be strings or integers')
-      argv.push(argument)
-    }
+    const argv = toArgv(values)
+    if (!Array.isArray(argv)) return argv as LuaTable
     try {
       return toLua(run.commands.run(run, argv), run.protocol)
     } catch (error) {
@@ -108,6 +103,28 @@ export class ScriptRuntime {
       return errorTable(`-${errorText(error)}`)
     }
   }
+
+  /** Tell whether the user may run a command, for `redis.acl_check_cmd`.
+   *  @returns an error is a table with `err` */
+  mayRun(values: readonly LuaValue[]): LuaValue {
+    const { run } = this
+    const argv = toArgv(values)
+    if (!Array.isArray(argv)) return argv as LuaTable
+    const allowed = run?.commands.allows(run, argv)
+    return allowed ?? errorTable('Invalid command passed to redis.acl_check_cmd()')
+  }
+}
+
+/** @returns a table of an error for what makes no command */
+function toArgv(values: readonly LuaValue[]): Bin[] | LuaTable {
+  if (values.length === 0) return errorTable('Please specify at least one argument for this redis lib call')
+  const argv: Bin[] = []
+  for (const value of values) {
+    const argument = toArgument(value)
+    if (argument === undefined) return errorTable('Lua redis lib command arguments must be strings or integers')
+    argv.push(argument)
+  }
+  return argv
 }
 
 /** Make the table of an error.

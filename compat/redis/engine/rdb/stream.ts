@@ -8,6 +8,7 @@ import { badFormat, type Reader } from './reader.ts'
 const DELETED = 1
 const SAME_FIELDS = 2
 
+const MAX_64 = 2n ** 64n - 1n
 const zero: DumpedId = { ms: 0n, seq: 0n }
 
 function rawId(bytes: Bin): DumpedId {
@@ -78,8 +79,7 @@ function readEntries(first: DumpedId, cursor: Cursor, entries: Entries): void {
     else for (let left = cursor.count(); left > 0; left--) fields.push(cursor.next(), cursor.next())
     cursor.integer()
     if (flags & DELETED) continue
-    const last = entries.at(-1)
-    if (last !== undefined && !isAfter(id, last.id)) throw badFormat()
+    if (id.ms > MAX_64 || id.seq > MAX_64 || id.seq < 0n || !isAfter(id, entries.at(-1)?.id ?? zero)) throw badFormat()
     entries.push({ id, fields })
   }
   if (BigInt(entries.length - before) !== expected) throw badFormat()
