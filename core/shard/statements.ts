@@ -46,12 +46,12 @@ export class Statements {
 
   /** @returns the values of all columns, as SQL stores them */
   values(row: Row): SqlValue[] {
-    return this.columns.map(({ name, bin }) => bound(row[name], bin))
+    return boundAll(this.columns, row)
   }
 
   /** @returns the values of the key columns, as SQL stores them */
   keyValues(probe: Row): SqlValue[] {
-    return this.key.map(({ name, bin }) => bound(probe[name], bin))
+    return boundAll(this.key, probe)
   }
 
   /** Turn a row of SQL into a row of the table: blobs of `bin` columns become binary strings. */
@@ -86,6 +86,15 @@ export class Statements {
     const condition = given.length > 0 ? ` where ${given.map(({ name }) => `${name} = ?`).join(' and ')}` : ''
     sql.raw(`delete from ${this.name}${condition}`, ...given.map(({ name, bin }) => bound(where[name], bin)))
   }
+}
+
+function boundAll(columns: readonly { name: string; bin: boolean }[], row: Row): SqlValue[] {
+  const values: SqlValue[] = []
+  for (let i = 0; i < columns.length; i++) {
+    const { name, bin } = columns[i] as { name: string; bin: boolean }
+    values.push(bound(row[name], bin))
+  }
+  return values
 }
 
 function bound(value: SqlValue | undefined, bin: boolean): SqlValue {

@@ -9,7 +9,7 @@ import type { Tx, View } from '@dotdo/core/shard'
 import { type KeyRow, keys } from '../tables.ts'
 import { type ItemRow, items } from './elements.ts'
 import { ask, changing, follow, type Index } from './indexes.ts'
-import { alive, checkSize, findKey, newKey, probeKey, putKey, removeElements, wrongType } from './keys.ts'
+import { alive, checkSize, findKey, newKey, probeKey, putKey, removeElements, resized, wrongType } from './keys.ts'
 
 /** The end of a list. */
 export type End = 'left' | 'right'
@@ -54,7 +54,7 @@ export function push(tx: Tx, db: number, key: Bin, values: readonly Bin[], end: 
   const base = row ?? newKey(probe, 'list', 0)
   const head = end === 'left' ? at + 1 : (row?.head ?? 0)
   const tail = end === 'right' ? at - 1 : (row?.tail ?? 0)
-  const next = { ...base, size: base.size + values.length, head, tail }
+  const next = resized(base, base.size + values.length, { head, tail })
   putKey(tx, next)
   follow(tx, index, next)
   return next.size
@@ -167,6 +167,10 @@ function store(tx: Tx, row: ListRow, index: Index | undefined, change: Partial<L
     index?.drop()
     return undefined
   }
+  return keep(tx, index, next)
+}
+
+function keep(tx: Tx, index: Index | undefined, next: ListRow): ListRow {
   putKey(tx, next)
   follow(tx, index, next)
   return next
@@ -182,8 +186,9 @@ function removeAtEnd(tx: Tx, row: ListRow, places: readonly number[], end: End):
   const size = row.size - places.length
   if (size === 0) return store(tx, row, index, { size })
   if (!isSparse(row)) {
-    const moved = end === 'left' ? { head: row.head + places.length } : { tail: row.tail - places.length }
-    return store(tx, row, index, { size, ...moved })
+    const head = end === 'left' ? row.head + places.length : row.head
+    const tail = end === 'left' ? row.tail : row.tail - places.length
+    return keep(tx, index, resized(row, size, { head, tail }) as ListRow)
   }
   return store(tx, row, index, { size, ...endsOf(index as Index) })
 }
