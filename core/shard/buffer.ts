@@ -23,6 +23,12 @@ export interface CacheLimits {
 
 const entryOverheadBytes = 150
 
+/** Rows of up to so many bytes are written several at a time. */
+const togetherBytesMax = 8192
+
+/** Rows read ahead may take so many bytes. */
+const aheadBytesMax = 256 * 1024
+
 /** One table's rows in memory. */
 export class BufferedTable implements Undoer {
   readonly shape: TableShape
@@ -111,6 +117,30 @@ export class BufferedTable implements Undoer {
     return entry
   }
 
+  /** Unless a row is in memory, read it with those beside it: one statement instead of as many as will be asked for.
+   *  @param count how many, itself included
+   *  @param step -1 for those before it */
+  readAhead(probe: Row, count: number, step: 1 | -1): void {
+    const { last, identity, young, old, statements } = this
+    if (last !== undefined && identity.same(last.key, probe)) return
+    const known = identity.hash(probe) | 0
+    if ((young.find(known, probe) ?? old.find(known, probe)) !== undefined) return
+    const rows: Row[] = []
+    let bytes = 0
+    for (const found of statements.run(this.sql, probe, count, step)) {
+      const row = this.fromSql(found)
+      rows.push(row)
+      bytes += rowBytes(row)
+      if (bytes > aheadBytesMax) break
+    }
+    for (const row of rows) {
+      const hash = identity.hash(row) | 0
+      // What memory knows is newer.
+      if ((this.young.find(hash, row) ?? this.old.find(hash, row)) !== undefined) continue
+      this.keep({ row, key: row, hash, next: undefined, generation: 0, sizeBytes: rowBytes(row) })
+    }
+  }
+
   private keyOf(probe: Row): Row {
     const key: Row = {}
     for (const { name } of this.shape.key) key[name] = probe[name] as SqlValue
@@ -187,21 +217,28 @@ export class BufferedTable implements Undoer {
   }
 
   /** Write the dirty rows of the slots to SQL, so that it sees what memory holds.
-   *  @cost one statement a dirty row */
+   *  @cost a statement for some dirty rows */
   settle(fromSlot: number, toSlot: number): void {
     const { sealed, dirty } = this
+    const due: Entry[] = []
+    const note = (entry: Entry) => {
+      this.journal.note(entry, entry.row, entry.generation, this)
+      entry.generation = 0
+      due.push(entry)
+    }
     for (let i = this.firstSealed(fromSlot); i < sealed.length; i++) {
       const entry = sealed[i] as Entry
       if ((entry.key.slot as number) > toSlot) break
-      if (entry.generation === this.generation - 1) this.settleEntry(entry)
+      if (entry.generation === this.generation - 1) note(entry)
     }
     const settled: [number, Entry[]][] = []
     for (const slot of this.dirtySlots(fromSlot, toSlot)) {
       const list = dirty.get(slot) as Entry[]
-      for (const entry of list) if (entry.generation === this.generation) this.settleEntry(entry)
+      for (const entry of list) if (entry.generation === this.generation) note(entry)
       settled.push([slot, list])
       dirty.delete(slot)
     }
+    this.storeAll(due)
     if (settled.length === 0) return
     this.journal.onUndo(() => {
       for (const [slot, list] of settled) dirty.set(slot, [...list, ...(dirty.get(slot) ?? [])])
@@ -229,9 +266,21 @@ export class BufferedTable implements Undoer {
     return slots
   }
 
-  private settleEntry(entry: Entry): void {
-    this.journal.note(entry, entry.row, entry.generation, this)
-    this.store(entry)
+  /** Write entries to SQL, small ones together. */
+  private storeAll(entries: readonly Entry[]): void {
+    const { statements, sql } = this
+    const rows: Row[] = []
+    for (const entry of entries) {
+      if (entry.row === undefined || entry.sizeBytes > togetherBytesMax) {
+        this.store(entry)
+        continue
+      }
+      rows.push(entry.row)
+      if (rows.length < statements.many) continue
+      statements.putMany(sql, rows)
+      rows.length = 0
+    }
+    for (const row of rows) sql.raw(statements.upsert, ...statements.values(row))
   }
 
   private store(entry: Entry): void {
@@ -323,12 +372,14 @@ export class BufferedTable implements Undoer {
   drain(rows: number): number {
     const { sealed } = this
     const generation = this.generation - 1
-    for (let budget = rows; budget > 0 && sealed.length > 0; ) {
+    const due: Entry[] = []
+    while (due.length < rows && sealed.length > 0) {
       const entry = sealed.pop() as Entry
       if (entry.generation !== generation) continue
-      this.store(entry)
-      budget--
+      entry.generation = 0
+      due.push(entry)
     }
+    this.storeAll(due)
     return sealed.length
   }
 

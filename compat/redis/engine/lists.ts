@@ -17,6 +17,9 @@ export type End = 'left' | 'right'
 /** Items read one by one: more are read with one statement. */
 const SINGLE_ITEMS_MAX = 256
 
+/** Items read along with one that is popped: the next ones to go. */
+const ITEMS_AHEAD = 64
+
 /** A list that is there. */
 export type ListRow = KeyRow & { readonly head: number; readonly tail: number }
 
@@ -79,13 +82,19 @@ function itemAt(view: View, { slot, db, key }: KeyRow, position: number): ItemRo
   return view.find(items, { slot, db, key, position }) as ItemRow
 }
 
+function readAhead(view: View, { slot, db, key }: KeyRow, position: number, count: number, step: 1 | -1): void {
+  view.readAhead(items, { slot, db, key, position }, count, step)
+}
+
 /** Read items from an index on.
  *  @returns fewer when the list ends
  *  @cost O(log n) and the items read */
 export function readItems(view: View, row: ListRow, from: number, count: number): readonly ItemRow[] {
   const length = Math.min(count, row.size - from)
   if (length > SINGLE_ITEMS_MAX) return readStretch(view, row, from, length)
-  const found = positions(view, row, from, length).map((position) => itemAt(view, row, position))
+  const places = positions(view, row, from, length)
+  if (length > 1) readAhead(view, row, places[0] as number, length, 1)
+  const found = places.map((position) => itemAt(view, row, position))
   return view.wholeAll(items, found)
 }
 
@@ -135,6 +144,7 @@ export function pop(tx: Tx, row: ListRow, end: End, count: number): Bin[] {
   const from = end === 'left' ? 0 : row.size - 1
   const step = end === 'left' ? 1 : -1
   const places = positions(tx, row, from, taken, step)
+  readAhead(tx, row, places[0] as number, ITEMS_AHEAD, step)
   const found = tx.wholeAll(
     items,
     places.map((position) => itemAt(tx, row, position)),
