@@ -40,6 +40,11 @@ function recorderOf(tx: Tx): Recorder | undefined {
   return undefined
 }
 
+/** Tell whether somebody wants events. */
+export function notesEvents(tx: Tx): boolean {
+  return recorderOf(tx) !== undefined
+}
+
 /** Forget what was undone: its seqs are given out again. */
 function forgetUndone(recorder: Recorder, seq: number): void {
   while ((recorder.noted.at(-1)?.seq ?? 0) > seq) recorder.noted.pop()

@@ -58,10 +58,13 @@ function isSecret({ name }: Row, argv: readonly Bin[], at: number): boolean {
 }
 
 function withoutSecrets(row: Row, argv: readonly Bin[]): readonly Bin[] {
+  if (!/^(auth|acl\|setuser|hello)$/.test(row.name)) return argv
   return argv.map((argument, at) => (isSecret(row, argv, at) ? REDACTED : argument))
 }
 
-function shorten(argv: readonly Bin[]): Bin[] {
+/** Behind a long queue every command is slow: most need no work. */
+function shorten(argv: readonly Bin[]): readonly Bin[] {
+  if (argv.length <= ARGUMENTS_MAX && argv.every(({ length }) => length <= ARGUMENT_BYTES_MAX)) return argv
   const shown = argv.length > ARGUMENTS_MAX ? argv.slice(0, ARGUMENTS_MAX - 1) : argv
   const cut = shown.map((argument) => {
     const more = argument.length - ARGUMENT_BYTES_MAX

@@ -20,7 +20,7 @@ import { type SlotKeysArgs, slotKeys } from './engine/slot-keys.ts'
 import { runUsers, type UsersArgs, users } from './engine/users.ts'
 import { errorReply } from './errors.ts'
 import { hasEvents } from './event-names.ts'
-import { withEvents, withExpiredEvents } from './events.ts'
+import { notesEvents, withEvents, withExpiredEvents } from './events.ts'
 import { keys, libraries } from './tables.ts'
 import { readTimeout } from './timeout.ts'
 import { isWouldBlock, type Value, type WithEffects, type WouldBlock } from './value.ts'
@@ -72,10 +72,11 @@ type Runs = Map<string, Run>
 /** A blocking command reads its time-out before anything else, also where it cannot wait; what writes notes events. */
 function runOf(row: Command): Run | undefined {
   const { run, block } = row
-  if (run === undefined || (block === undefined && !hasEvents(row))) return run
+  const noted = hasEvents(row)
+  if (run === undefined || (block === undefined && !noted)) return run
   return (tx, argv, context) => {
     if (block !== undefined) readTimeout(block, argv)
-    if (!hasEvents(row)) return run(tx, argv, context)
+    if (!noted || !notesEvents(tx)) return run(tx, argv, context)
     return withEvents(tx, { row, argv, db: context.db }, () => run(tx, argv, context))
   }
 }

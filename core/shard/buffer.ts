@@ -8,6 +8,7 @@
  *  5. A payload leaves and comes back in memory and in SQL at once, a dirty row's other columns with it: there is no
  *     redo of that, so a replayed row has the payload of its put, or the one that SQL has kept. */
 import { isCold } from './cold.ts'
+import type { Journal, Undoer } from './journal.ts'
 import type { TableShape } from './row-codec.ts'
 import { type Entry, identityOf, RowMap } from './row-map.ts'
 import type { Sql, SqlRow, SqlValue } from './sql.ts'
@@ -22,8 +23,14 @@ export interface CacheLimits {
 
 const entryOverheadBytes = 150
 
-/** One table's rows in memory. Undo is a flat list of (entry, row, generation) triples, or functions. */
-export class BufferedTable {
+/** Rows of up to so many bytes are written several at a time. */
+const togetherBytesMax = 8192
+
+/** Rows read ahead may take so many bytes. */
+const aheadBytesMax = 256 * 1024
+
+/** One table's rows in memory. */
+export class BufferedTable implements Undoer {
   readonly shape: TableShape
   private readonly sql: Sql
   private readonly statements: Statements
@@ -32,15 +39,21 @@ export class BufferedTable {
   private young: RowMap
   private old: RowMap
   private youngBytes = 0
+  /** Dirty rows that were in `young` when it began, and their bytes. */
+  private carriedRows = 0
+  private carriedBytes = 0
   private generation = 1
   private dirty = new Map<number, Entry[]>()
   private sealed: Entry[] = []
-  private undo: unknown[] = []
+  private readonly journal: Journal
+  /** The entry asked for last, if it is in memory: a call asks for the same row several times. */
+  private last: Entry | undefined
   /** Rows written since the last seal, rewrites of the same row counted once. */
   dirtyRows = 0
 
-  constructor(sql: Sql, shape: TableShape, limits: CacheLimits) {
+  constructor(sql: Sql, shape: TableShape, { limits, journal }: { limits: CacheLimits; journal: Journal }) {
     this.sql = sql
+    this.journal = journal
     this.shape = shape
     this.limits = limits
     this.statements = new Statements(shape.table)
@@ -51,8 +64,12 @@ export class BufferedTable {
 
   /** @returns the row, borrowed, or undefined */
   find(probe: Row): Row | undefined {
+    const { last } = this
+    if (last !== undefined && this.identity.same(last.key, probe)) return last.row
     const hash = this.identity.hash(probe) | 0
-    return (this.recall(hash, probe) ?? this.load(hash, probe)).row
+    const entry = this.recall(hash, probe) ?? this.load(hash, probe)
+    this.last = entry
+    return entry.row
   }
 
   /** Find what memory knows of a row, and keep it longer. */
@@ -70,15 +87,25 @@ export class BufferedTable {
   private keep(entry: Entry): void {
     this.young.add(entry)
     this.youngBytes += entry.sizeBytes
-    if (this.young.size >= this.limits.rows || this.youngBytes >= this.limits.bytes) this.rotate()
+    const { limits, carriedRows, carriedBytes } = this
+    // What was carried over is carried over again: not before as much has come, or it would be for every row.
+    const isFull = this.young.size - carriedRows >= Math.max(limits.rows, carriedRows)
+    if (isFull || this.youngBytes >= Math.max(limits.bytes, carriedBytes)) this.rotate()
   }
 
   private rotate(): void {
     const { old, young } = this
+    this.last = undefined
     this.old = young
     this.young = new RowMap(this.identity)
     this.youngBytes = 0
-    for (const entry of old) if (entry.generation !== 0) this.young.add(entry)
+    this.carriedBytes = 0
+    for (const entry of old) {
+      if (entry.generation === 0) continue
+      this.young.add(entry)
+      this.carriedBytes += entry.sizeBytes
+    }
+    this.carriedRows = this.young.size
   }
 
   private load(hash: number, probe: Row): Entry {
@@ -88,6 +115,30 @@ export class BufferedTable {
     const entry: Entry = { row, key: row ?? this.keyOf(probe), hash, next: undefined, generation: 0, sizeBytes }
     this.keep(entry)
     return entry
+  }
+
+  /** Unless a row is in memory, read it with those beside it: one statement instead of as many as will be asked for.
+   *  @param count how many, itself included
+   *  @param step -1 for those before it */
+  readAhead(probe: Row, count: number, step: 1 | -1): void {
+    const { last, identity, young, old, statements } = this
+    if (last !== undefined && identity.same(last.key, probe)) return
+    const known = identity.hash(probe) | 0
+    if ((young.find(known, probe) ?? old.find(known, probe)) !== undefined) return
+    const rows: Row[] = []
+    let bytes = 0
+    for (const found of statements.run(this.sql, probe, count, step)) {
+      const row = this.fromSql(found)
+      rows.push(row)
+      bytes += rowBytes(row)
+      if (bytes > aheadBytesMax) break
+    }
+    for (const row of rows) {
+      const hash = identity.hash(row) | 0
+      // What memory knows is newer.
+      if ((this.young.find(hash, row) ?? this.old.find(hash, row)) !== undefined) continue
+      this.keep({ row, key: row, hash, next: undefined, generation: 0, sizeBytes: rowBytes(row) })
+    }
   }
 
   private keyOf(probe: Row): Row {
@@ -105,14 +156,19 @@ export class BufferedTable {
    *  @param row the new row, owned from here on; undefined to remove
    *  @param sizeBytes what the row took in the redo */
   set(probe: Row, row: Row | undefined, sizeBytes: number): void {
-    const hash = this.identity.hash(probe) | 0
-    let entry = this.recall(hash, probe)
+    let entry = this.last
+    let hash = 0
+    if (entry === undefined || !this.identity.same(entry.key, probe)) {
+      hash = this.identity.hash(probe) | 0
+      entry = this.recall(hash, probe)
+    }
     if (entry === undefined) {
       const key = row ?? this.keyOf(probe)
       entry = { row: undefined, key, hash, next: undefined, generation: -1, sizeBytes: sizeBytes + entryOverheadBytes }
       this.keep(entry)
     }
-    this.undo.push(entry, entry.row, entry.generation)
+    this.last = entry
+    this.journal.note(entry, entry.row, entry.generation, this)
     entry.row = row
     if (row !== undefined) entry.key = row
     this.youngBytes += sizeBytes + entryOverheadBytes - entry.sizeBytes
@@ -134,31 +190,18 @@ export class BufferedTable {
     return this.sealed.length
   }
 
-  /** Where to roll back to. */
-  mark(): number {
-    return this.undo.length
-  }
-
-  /** Undo what was done since `mark`. */
-  rollback(mark: number): void {
-    while (this.undo.length > mark) {
-      const generation = this.undo.pop()
-      if (typeof generation === 'function') {
-        generation()
-        continue
-      }
-      const row = this.undo.pop() as Row | undefined
-      const entry = this.undo.pop() as Entry
-      entry.row = row
-      entry.generation = generation as number
-      // It was not in memory before: forget it, so that the next look-up reads it.
-      if (entry.generation === -1) this.forget(entry)
-      else if (entry.generation !== 0) this.restore(entry)
-    }
+  /** Undo a change of an entry. */
+  undo(entry: Entry, row: Row | undefined, generation: number): void {
+    entry.row = row
+    entry.generation = generation
+    // It was not in memory before: forget it, so that the next look-up reads it.
+    if (generation === -1) this.forget(entry)
+    else if (generation !== 0) this.restore(entry)
   }
 
   /** An entry that is dirty again may have been settled, let go of as a clean one, and read back as another. */
   private restore(entry: Entry): void {
+    this.last = undefined
     for (const map of [this.young, this.old]) {
       const known = map.find(entry.hash, entry.key)
       if (known === entry) return
@@ -169,37 +212,35 @@ export class BufferedTable {
 
   private forget(entry: Entry): void {
     entry.generation = 0
+    this.last = undefined
     if (!this.young.delete(entry)) this.old.delete(entry)
   }
 
-  /** Have `work` done if what comes after this is undone. */
-  onUndo(work: () => void): void {
-    this.undo.push(work)
-  }
-
-  /** Forget how to undo: the group is committed. */
-  commit(): void {
-    if (this.undo.length > 0) this.undo = []
-  }
-
   /** Write the dirty rows of the slots to SQL, so that it sees what memory holds.
-   *  @cost one statement a dirty row */
+   *  @cost a statement for some dirty rows */
   settle(fromSlot: number, toSlot: number): void {
     const { sealed, dirty } = this
+    const due: Entry[] = []
+    const note = (entry: Entry) => {
+      this.journal.note(entry, entry.row, entry.generation, this)
+      entry.generation = 0
+      due.push(entry)
+    }
     for (let i = this.firstSealed(fromSlot); i < sealed.length; i++) {
       const entry = sealed[i] as Entry
       if ((entry.key.slot as number) > toSlot) break
-      if (entry.generation === this.generation - 1) this.settleEntry(entry)
+      if (entry.generation === this.generation - 1) note(entry)
     }
     const settled: [number, Entry[]][] = []
     for (const slot of this.dirtySlots(fromSlot, toSlot)) {
       const list = dirty.get(slot) as Entry[]
-      for (const entry of list) if (entry.generation === this.generation) this.settleEntry(entry)
+      for (const entry of list) if (entry.generation === this.generation) note(entry)
       settled.push([slot, list])
       dirty.delete(slot)
     }
+    this.storeAll(due)
     if (settled.length === 0) return
-    this.undo.push(() => {
+    this.journal.onUndo(() => {
       for (const [slot, list] of settled) dirty.set(slot, [...list, ...(dirty.get(slot) ?? [])])
     })
   }
@@ -225,9 +266,21 @@ export class BufferedTable {
     return slots
   }
 
-  private settleEntry(entry: Entry): void {
-    this.undo.push(entry, entry.row, entry.generation)
-    this.store(entry)
+  /** Write entries to SQL, small ones together. */
+  private storeAll(entries: readonly Entry[]): void {
+    const { statements, sql } = this
+    const rows: Row[] = []
+    for (const entry of entries) {
+      if (entry.row === undefined || entry.sizeBytes > togetherBytesMax) {
+        this.store(entry)
+        continue
+      }
+      rows.push(entry.row)
+      if (rows.length < statements.many) continue
+      statements.putMany(sql, rows)
+      rows.length = 0
+    }
+    for (const row of rows) sql.raw(statements.upsert, ...statements.values(row))
   }
 
   private store(entry: Entry): void {
@@ -246,7 +299,7 @@ export class BufferedTable {
     const entry = this.young.find(hash, probe) ?? this.old.find(hash, probe)
     if (entry === undefined) {
       const freed = statements.evict(this.sql, probe)
-      if (freed > 0) this.undo.push(() => this.forgetClean(hash, probe))
+      if (freed > 0) this.journal.onUndo(() => this.forgetClean(hash, probe))
       return freed
     }
     const payload = entry.row?.[column] ?? null
@@ -275,7 +328,7 @@ export class BufferedTable {
   /** Change a row in memory and in SQL alike. */
   private replace(entry: Entry, row: Row): void {
     const { row: before, generation, sizeBytes } = entry
-    this.undo.push(() => {
+    this.journal.onUndo(() => {
       entry.row = before
       entry.generation = generation
       entry.sizeBytes = sizeBytes
@@ -291,6 +344,7 @@ export class BufferedTable {
 
   /** What SQL no longer holds must be read anew. */
   private forgetClean(hash: number, probe: Row): void {
+    this.last = undefined
     for (const map of [this.young, this.old]) {
       const known = map.find(hash, probe)
       if (known?.generation === 0) map.delete(known)
@@ -318,26 +372,34 @@ export class BufferedTable {
   drain(rows: number): number {
     const { sealed } = this
     const generation = this.generation - 1
-    for (let budget = rows; budget > 0 && sealed.length > 0; ) {
+    const due: Entry[] = []
+    while (due.length < rows && sealed.length > 0) {
       const entry = sealed.pop() as Entry
       if (entry.generation !== generation) continue
-      this.store(entry)
-      budget--
+      entry.generation = 0
+      due.push(entry)
     }
+    this.storeAll(due)
     return sealed.length
   }
 
   /** Remove every row that agrees with `where`, in memory and in SQL; inside a savepoint, so that it can be undone. */
   truncate(where: Row): void {
     this.settle(0, Number.MAX_SAFE_INTEGER)
-    const { young, old, youngBytes } = this
+    const { young, old, youngBytes, carriedRows, carriedBytes } = this
+    this.last = undefined
+    this.carriedRows = 0
+    this.carriedBytes = 0
     this.young = new RowMap(this.identity)
     this.old = new RowMap(this.identity)
     this.youngBytes = 0
-    this.undo.push(() => {
+    this.journal.onUndo(() => {
+      this.last = undefined
       this.young = young
       this.old = old
       this.youngBytes = youngBytes
+      this.carriedRows = carriedRows
+      this.carriedBytes = carriedBytes
     })
     this.statements.truncate(this.sql, where)
   }

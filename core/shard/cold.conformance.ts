@@ -231,7 +231,8 @@ const calls: ShardCase[] = [
       const names = Array.from({ length: 200 }, (_, i) => `n${i}`)
       await t.shard.submit(names.map((name) => coldCall('write', { name, body: name })))
       await t.shard.submit(names.map((name) => coldCall('evict', { name })))
-      const bodies = await ask(t, 'readRandom', { names })
+      // Chance may lead to one row twice.
+      const bodies = [...new Set((await ask(t, 'readRandom', { names })) as string[])]
       expect(bodies).toEqual(lake.asked[0])
       expect(lake.asked).toHaveLength(1)
     },

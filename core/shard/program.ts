@@ -62,8 +62,14 @@ export interface View {
    *  @returns the row (borrowed: do not change it), or undefined
    *  @cost a memory look-up for a buffered table when the row is cached, else one statement */
   find<R extends Row>(table: Table<R>, probe: Partial<R>): R | undefined
+  /** Unless a row of a buffered table is in memory, read it together with those beside it, in the order of the last
+   *  column of the key and alike in the others; for who is about to find one after the other.
+   *  @param count how many at most, itself included
+   *  @param step -1 for those before it
+   *  @cost one statement, or nothing */
+  readAhead<R extends Row>(table: Table<R>, probe: Partial<R>, count: number, step: 1 | -1): void
   /** Make buffered rows of these slots visible to SQL. Call it before `all`, `raw` or `iterate` on a buffered table.
-   *  @cost one statement per dirty row of the slots */
+   *  @cost a statement for some dirty rows of the slots */
   settle(table: Table, fromSlot?: number, toSlot?: number): void
   /** Read with SQL. */
   readonly all: Sql['all']

@@ -1,9 +1,10 @@
 /** What a shard has in memory: its log, its buffered tables, its ownership. All of it is read back from the database.
  * */
 
-import { assert, Failure } from '../errors.ts'
+import { Failure } from '../errors.ts'
 import { BufferedTable, type CacheLimits } from './buffer.ts'
 import type { Clock } from './clock.ts'
+import { Journal } from './journal.ts'
 import { type Capture, ChangeLog, type LogMark } from './log.ts'
 import { Ownership, type OwnershipData } from './ownership.ts'
 import type { Position } from './program.ts'
@@ -17,7 +18,7 @@ import type { Table } from './table.ts'
 /** A point inside the running group. */
 export interface StateMark {
   readonly log: LogMark
-  readonly buffers: readonly number[]
+  readonly undo: number
 }
 
 /** A shard's memory. */
@@ -40,6 +41,7 @@ export class ShardState {
   private readonly cache: CacheLimits = { rows: 1, bytes: 1 }
   /** The part of its limits on memory that the shard may use now, above 0 to 1. */
   share = 1
+  private readonly journal = new Journal()
   private readonly buffers: BufferedTable[] = []
   private readonly byTable = new Map<Table, { shape: TableShape; buffer: BufferedTable | undefined; sql: Statements }>()
 
@@ -53,7 +55,9 @@ export class ShardState {
     this.log = new ChangeLog(sql, shapes, limits.segmentBytes)
     for (const shape of shapes) {
       if (shape === undefined) continue
-      const buffer = shape.table.buffered ? new BufferedTable(sql, shape, this.cache) : undefined
+      const buffer = shape.table.buffered
+        ? new BufferedTable(sql, shape, { limits: this.cache, journal: this.journal })
+        : undefined
       if (buffer !== undefined) this.buffers.push(buffer)
       this.byTable.set(shape.table, { shape, buffer, sql: new Statements(shape.table) })
     }
@@ -82,7 +86,7 @@ export class ShardState {
         buffer.set(row, row, sizeBytes(row))
       }
     })
-    for (const buffer of this.buffers) buffer.commit()
+    this.journal.commit()
   }
 
   /** @returns what is known of a declared table */
@@ -126,28 +130,24 @@ export class ShardState {
 
   /** Where to roll back to when a call fails. */
   mark(): StateMark {
-    const buffers: number[] = []
-    for (const buffer of this.buffers) buffers.push(buffer.mark())
-    return { log: this.log.mark(), buffers }
+    return { log: this.log.mark(), undo: this.journal.mark() }
   }
 
   /** Undo what memory took on since `mark`. */
   rollback(mark: StateMark): void {
     this.log.rollback(mark.log)
-    for (const [i, buffer] of this.buffers.entries()) buffer.rollback(mark.buffers[i] as number)
+    this.journal.rollback(mark.undo)
   }
 
   /** Have `work` done if the running call is undone, or the part of it that is under way. */
   onUndo(work: () => void): void {
-    const [buffer] = this.buffers
-    assert(buffer !== undefined, 'a shard without buffered tables undoes nothing in memory')
-    buffer.onUndo(work)
+    this.journal.onUndo(work)
   }
 
   /** The group is committed. */
   commit(): void {
     this.log.settle()
-    for (const buffer of this.buffers) buffer.commit()
+    this.journal.commit()
   }
 
   /** Use a part of the limits on memory from now on. */

@@ -1,5 +1,6 @@
 /** The few SQL statements that every declared table needs, made once from its declaration. */
 import { fromBin, toBin } from '../bytes.ts'
+import { SQL_PARAMETERS_MAX } from '../limits.ts'
 import type { Sql, SqlRow, SqlValue } from './sql.ts'
 import type { Row, Table } from './table.ts'
 
@@ -7,6 +8,12 @@ import type { Row, Table } from './table.ts'
 export class Statements {
   readonly find: string
   readonly upsert: string
+  /** How many rows `upsertMany` takes. */
+  readonly many: number
+  readonly upsertMany: string
+  /** Reads rows from one on, that agree with it in all columns of the key but the last. */
+  private readonly following: string
+  private readonly preceding: string
   readonly remove: string
   private readonly name: string
   private readonly columns: readonly { name: string; bin: boolean }[]
@@ -32,8 +39,18 @@ export class Statements {
       rest.length > 0 ? `update set ${rest.map((name) => `${name} = excluded.${name}`).join(', ')}` : 'nothing'
     this.find = `select ${names.join(', ')} from ${table.name} where ${where}`
     this.remove = `delete from ${table.name} where ${where}`
-    this.upsert = `insert into ${table.name} (${names.join(', ')}) values (${names.map(() => '?').join(', ')})
+    const places = `(${names.map(() => '?').join(', ')})`
+    const upsert = (rows: number) => `insert into ${table.name} (${names.join(', ')})
+      values ${Array.from({ length: rows }, () => places).join(', ')}
       on conflict (${table.primaryKey.join(', ')}) do ${action}`
+    this.upsert = upsert(1)
+    this.many = Math.max(1, Math.min(16, Math.floor(SQL_PARAMETERS_MAX / names.length)))
+    this.upsertMany = upsert(this.many)
+    const last = table.primaryKey.at(-1) as string
+    const run = (comes: string, order: string) => `select ${names.join(', ')} from ${table.name}
+      where ${where.replace(`${last} = ?`, `${last} ${comes} ?`)} order by ${last}${order} limit ?`
+    this.following = run('>=', '')
+    this.preceding = run('<=', ' desc')
     this.payloadSize = ''
     this.setPayload = ''
     if (payload === undefined) return
@@ -46,12 +63,26 @@ export class Statements {
 
   /** @returns the values of all columns, as SQL stores them */
   values(row: Row): SqlValue[] {
-    return this.columns.map(({ name, bin }) => bound(row[name], bin))
+    return boundAll(this.columns, row)
   }
 
   /** @returns the values of the key columns, as SQL stores them */
   keyValues(probe: Row): SqlValue[] {
-    return this.key.map(({ name, bin }) => bound(probe[name], bin))
+    return boundAll(this.key, probe)
+  }
+
+  /** Store many rows.
+   *  @param rows exactly `many` */
+  putMany(sql: Sql, rows: readonly Row[]): void {
+    const values: SqlValue[] = []
+    for (const row of rows) for (const value of this.values(row)) values.push(value)
+    sql.raw(this.upsertMany, ...values)
+  }
+
+  /** Read rows beside one, itself first.
+   *  @param step -1 for those before it */
+  run(sql: Sql, probe: Row, count: number, step: 1 | -1): Iterable<SqlRow> {
+    return sql.iterate(step > 0 ? this.following : this.preceding, ...this.keyValues(probe), count)
   }
 
   /** Turn a row of SQL into a row of the table: blobs of `bin` columns become binary strings. */
@@ -86,6 +117,15 @@ export class Statements {
     const condition = given.length > 0 ? ` where ${given.map(({ name }) => `${name} = ?`).join(' and ')}` : ''
     sql.raw(`delete from ${this.name}${condition}`, ...given.map(({ name, bin }) => bound(where[name], bin)))
   }
+}
+
+function boundAll(columns: readonly { name: string; bin: boolean }[], row: Row): SqlValue[] {
+  const values: SqlValue[] = []
+  for (let i = 0; i < columns.length; i++) {
+    const { name, bin } = columns[i] as { name: string; bin: boolean }
+    values.push(bound(row[name], bin))
+  }
+  return values
 }
 
 function bound(value: SqlValue | undefined, bin: boolean): SqlValue {

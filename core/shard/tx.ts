@@ -78,6 +78,10 @@ export class ShardTx implements Tx {
     return found === undefined ? undefined : (sql.fromSql(found) as R)
   }
 
+  readAhead<R extends Row>(table: Table<R>, probe: Partial<R>, count: number, step: 1 | -1): void {
+    this.state.of(table).buffer?.readAhead(probe as Row, count, step)
+  }
+
   settle(table: Table, fromSlot = 0, toSlot = Number.MAX_SAFE_INTEGER): void {
     // Rows that earlier calls made dirty may reach SQL now or later; this call's own only if that can be undone.
     if (this.state.log.seq > this.beganAt) this.beforeSqlWrite()

@@ -70,13 +70,13 @@ const groupCommit: readonly Omit<Mutant, 'property'>[] = [
   {
     name: 'undo does not restore the generation',
     file: shard('buffer'),
-    find: '      entry.generation = generation as number\n',
-    put: '',
+    find: '    entry.generation = generation\n    // It was',
+    put: '    // It was',
   },
   {
     name: 'undo forgets rows that were settled and evicted',
     file: shard('buffer'),
-    find: 'else if (entry.generation !== 0) this.restore(entry)',
+    find: 'else if (generation !== 0) this.restore(entry)',
     put: '',
   },
   {
@@ -94,8 +94,8 @@ const groupCommit: readonly Omit<Mutant, 'property'>[] = [
   {
     name: 'dirty rows evicted',
     file: shard('buffer'),
-    find: 'if (entry.generation !== 0) this.young.add(entry)',
-    put: 'if (entry.generation < 0) this.young.add(entry)',
+    find: 'if (entry.generation === 0) continue',
+    put: 'if (entry.generation >= 0) continue',
   },
   {
     name: 'sealed rows not settled for SQL',
@@ -109,8 +109,8 @@ const groupCommit: readonly Omit<Mutant, 'property'>[] = [
     find: `    this.young = new RowMap(this.identity)
     this.old = new RowMap(this.identity)
     this.youngBytes = 0
-    this.undo.push`,
-    put: '    this.undo.push',
+    this.journal.onUndo`,
+    put: '    this.journal.onUndo',
   },
   {
     name: 'calls looked at ahead are not undone',

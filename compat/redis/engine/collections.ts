@@ -5,7 +5,7 @@ import { REDIS_RANDOM_FIELDS_MAX } from '@dotdo/core/limits'
 import type { Tx, View } from '@dotdo/core/shard'
 import { type KeyRow, type KeyType, keys } from '../tables.ts'
 import { ask, follow, type Index } from './indexes.ts'
-import { alive, findKey, type KeyProbe, probeKey, putKey, removeElements, wrongType } from './keys.ts'
+import { alive, findKey, type KeyProbe, probeKey, putKey, removeElements, resized, wrongType } from './keys.ts'
 import type { Elements } from './ranked.ts'
 
 /** A collection's key about to be written. */
@@ -43,7 +43,7 @@ export function storeSize(tx: Tx, row: KeyRow, index: Index | undefined, size: n
     return
   }
   if (size === row.size) return follow(tx, index, row)
-  const next = { ...row, size }
+  const next = resized(row, size)
   putKey(tx, next)
   follow(tx, index, next)
 }

@@ -3,7 +3,18 @@ import { type Bin, fromBin, toBin } from '@dotdo/core/bytes'
 import type { Tx, View } from '@dotdo/core/shard'
 import { type FieldRow, fields, type KeyRow, keys } from '../tables.ts'
 import { andAlive, isDue, isGone, withoutExpired } from './field-expiry.ts'
-import { alive, checkSize, findKey, newKey, placeOf, probeKey, putKey, removeElements, wrongType } from './keys.ts'
+import {
+  alive,
+  checkSize,
+  findKey,
+  newKey,
+  placeOf,
+  probeKey,
+  putKey,
+  removeElements,
+  resized,
+  wrongType,
+} from './keys.ts'
 import { type FieldCells, type Pair, pairsOf, readFieldValue, readFieldValues } from './values.ts'
 
 /** Find a hash that is alive.
@@ -73,7 +84,7 @@ export function setFields(tx: Tx, db: number, argv: readonly Bin[], from: number
     tx.put(fields, put)
   }
   if (row === undefined) putKey(tx, newKey(probe, 'hash', added))
-  else if (added > 0) putKey(tx, { ...row, size: row.size + added })
+  else if (added > 0) putKey(tx, resized(row, row.size + added))
   return added
 }
 
@@ -87,7 +98,7 @@ export function removeNamedFields(tx: Tx, db: number, key: Bin, names: readonly 
   let removed = 0
   for (const field of names) if (tx.remove(fields, { slot, db, key, hash: placeOf(field), field })) removed++
   if (removed === row.size) tx.remove(keys, row)
-  else if (removed > 0) putKey(tx, { ...row, size: row.size - removed })
+  else if (removed > 0) putKey(tx, resized(row, row.size - removed))
   return removed
 }
 

@@ -59,8 +59,9 @@ function indexesOf(view: View): Indexes {
   return indexes
 }
 
+/** In database 0, the key itself: no text is made for it. No key has a char past 255. */
 function nameOf({ db, key }: Pick<KeyRow, 'db' | 'key'>): string {
-  return `${db}/${key}`
+  return db === 0 ? key : `\u0100${db}/${key}`
 }
 
 /** Keep an index of a key. */
@@ -86,6 +87,7 @@ function begin(indexes: Indexes, row: KeyRow, ranked: Ranked): Index {
 /** Find the index of a key's row, if it is in memory. */
 function recall(indexes: Indexes, row: KeyRow): Index | undefined {
   if (indexes.last?.row === row) return indexes.last
+  if (indexes.byKey.size === 0) return undefined
   const index = indexes.byKey.get(nameOf(row))
   if (index === undefined || index.row === row) return index
   index.drop()

@@ -68,6 +68,15 @@ export function newKey({ slot, db, hash, key }: KeyProbe, type: KeyType, size: n
   return { slot, db, hash, key, type, value: null, size, expires: null, head: null, tail: null, meta: null }
 }
 
+/** Make a collection's row with another count: column by column, as a spread that overwrites is ten times slower. */
+export function resized(
+  { slot, db, hash, key, type, value, expires, head, tail, meta }: KeyRow,
+  size: number,
+  ends: { readonly head: number | null; readonly tail: number | null } = { head, tail },
+): KeyRow {
+  return { slot, db, hash, key, type, value, size, expires, head: ends.head, tail: ends.tail, meta }
+}
+
 /** Store a key's row; whatever it replaces must hold no elements. */
 export function putKey(tx: Tx, row: KeyRow): void {
   if (row.expires !== null) noteExpiry(tx, row.slot, row.expires)

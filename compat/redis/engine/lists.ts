@@ -9,13 +9,16 @@ import type { Tx, View } from '@dotdo/core/shard'
 import { type KeyRow, keys } from '../tables.ts'
 import { type ItemRow, items } from './elements.ts'
 import { ask, changing, follow, type Index } from './indexes.ts'
-import { alive, checkSize, findKey, newKey, probeKey, putKey, removeElements, wrongType } from './keys.ts'
+import { alive, checkSize, findKey, newKey, probeKey, putKey, removeElements, resized, wrongType } from './keys.ts'
 
 /** The end of a list. */
 export type End = 'left' | 'right'
 
 /** Items read one by one: more are read with one statement. */
 const SINGLE_ITEMS_MAX = 256
+
+/** Items read along with one that is popped: the next ones to go. */
+const ITEMS_AHEAD = 64
 
 /** A list that is there. */
 export type ListRow = KeyRow & { readonly head: number; readonly tail: number }
@@ -54,7 +57,7 @@ export function push(tx: Tx, db: number, key: Bin, values: readonly Bin[], end: 
   const base = row ?? newKey(probe, 'list', 0)
   const head = end === 'left' ? at + 1 : (row?.head ?? 0)
   const tail = end === 'right' ? at - 1 : (row?.tail ?? 0)
-  const next = { ...base, size: base.size + values.length, head, tail }
+  const next = resized(base, base.size + values.length, { head, tail })
   putKey(tx, next)
   follow(tx, index, next)
   return next.size
@@ -79,13 +82,19 @@ function itemAt(view: View, { slot, db, key }: KeyRow, position: number): ItemRo
   return view.find(items, { slot, db, key, position }) as ItemRow
 }
 
+function readAhead(view: View, { slot, db, key }: KeyRow, position: number, count: number, step: 1 | -1): void {
+  view.readAhead(items, { slot, db, key, position }, count, step)
+}
+
 /** Read items from an index on.
  *  @returns fewer when the list ends
  *  @cost O(log n) and the items read */
 export function readItems(view: View, row: ListRow, from: number, count: number): readonly ItemRow[] {
   const length = Math.min(count, row.size - from)
   if (length > SINGLE_ITEMS_MAX) return readStretch(view, row, from, length)
-  const found = positions(view, row, from, length).map((position) => itemAt(view, row, position))
+  const places = positions(view, row, from, length)
+  if (length > 1) readAhead(view, row, places[0] as number, length, 1)
+  const found = places.map((position) => itemAt(view, row, position))
   return view.wholeAll(items, found)
 }
 
@@ -135,6 +144,7 @@ export function pop(tx: Tx, row: ListRow, end: End, count: number): Bin[] {
   const from = end === 'left' ? 0 : row.size - 1
   const step = end === 'left' ? 1 : -1
   const places = positions(tx, row, from, taken, step)
+  readAhead(tx, row, places[0] as number, ITEMS_AHEAD, step)
   const found = tx.wholeAll(
     items,
     places.map((position) => itemAt(tx, row, position)),
@@ -167,6 +177,10 @@ function store(tx: Tx, row: ListRow, index: Index | undefined, change: Partial<L
     index?.drop()
     return undefined
   }
+  return keep(tx, index, next)
+}
+
+function keep(tx: Tx, index: Index | undefined, next: ListRow): ListRow {
   putKey(tx, next)
   follow(tx, index, next)
   return next
@@ -182,8 +196,9 @@ function removeAtEnd(tx: Tx, row: ListRow, places: readonly number[], end: End):
   const size = row.size - places.length
   if (size === 0) return store(tx, row, index, { size })
   if (!isSparse(row)) {
-    const moved = end === 'left' ? { head: row.head + places.length } : { tail: row.tail - places.length }
-    return store(tx, row, index, { size, ...moved })
+    const head = end === 'left' ? row.head + places.length : row.head
+    const tail = end === 'left' ? row.tail : row.tail - places.length
+    return keep(tx, index, resized(row, size, { head, tail }) as ListRow)
   }
   return store(tx, row, index, { size, ...endsOf(index as Index) })
 }
