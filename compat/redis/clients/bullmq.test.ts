@@ -91,7 +91,7 @@ describe.each(['tcp', 'local'] as const)('%s', (which) => {
     expect(done).toMatchObject({ data: { n: 2, text: 'grüß' }, progress: 50, returnvalue: { twice: 4 } })
     expect(await queue.getJobLogs('2')).toEqual({ logs: ['half'], count: 1 })
     expect((await queue.getCompleted()).map(({ id }) => id)).toEqual(['3', '2', '1'])
-    expect(await queue.getJobCounts('waiting', 'completed')).toEqual({ waiting: 0, completed: 3 })
+    expect(await queue.getJobCounts('waiting', 'completed')).toMatchObject({ waiting: 0, completed: 3 })
     expect(await queue.getWorkers()).toHaveLength(1)
   })
 
