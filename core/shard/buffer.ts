@@ -9,6 +9,7 @@
  *     redo of that, so a replayed row has the payload of its put, or the one that SQL has kept. */
 import { isCold } from './cold.ts'
 import type { TableShape } from './row-codec.ts'
+import type { Unsettled } from './program.ts'
 import { type Entry, identityOf, RowMap } from './row-map.ts'
 import type { Sql, SqlRow, SqlValue } from './sql.ts'
 import { Statements } from './statements.ts'
@@ -21,6 +22,9 @@ export interface CacheLimits {
 }
 
 const entryOverheadBytes = 150
+
+/** How far back the undo list is searched before a settle is taken to need a savepoint. */
+const UNDO_SEARCHED_MAX = 300
 
 /** One table's rows in memory. Undo is a flat list of (entry, row, generation) triples, or functions. */
 export class BufferedTable {
@@ -172,6 +176,24 @@ export class BufferedTable {
     if (!this.young.delete(entry)) this.old.delete(entry)
   }
 
+  /** Whether rows of the slots that changed since `mark` are in memory only. Looks at no more than the latest changes:
+   *  past those it says yes. */
+  isDirtySince(mark: number, fromSlot: number, toSlot: number): boolean {
+    const { undo } = this
+    const first = Math.max(mark, undo.length - UNDO_SEARCHED_MAX)
+    for (let at = undo.length; at > first; ) {
+      if (typeof undo[at - 1] === 'function') {
+        at -= 1
+        continue
+      }
+      const { generation, key } = undo[at - 3] as Entry
+      at -= 3
+      const slot = key.slot as number
+      if (generation !== 0 && slot >= fromSlot && slot <= toSlot) return true
+    }
+    return first > mark
+  }
+
   /** Have `work` done if what comes after this is undone. */
   onUndo(work: () => void): void {
     this.undo.push(work)
@@ -202,6 +224,23 @@ export class BufferedTable {
     this.undo.push(() => {
       for (const [slot, list] of settled) dirty.set(slot, [...list, ...(dirty.get(slot) ?? [])])
     })
+  }
+
+  /** Find the rows of a slot that are in memory only.
+   *  @returns some of them twice, perhaps; undefined when there may be more than `limit` */
+  unsettled(slot: number, limit: number): readonly Unsettled[] | undefined {
+    const { sealed, generation } = this
+    const found: Entry[] = []
+    const first = sealed.length === 0 ? 0 : this.firstSealed(slot)
+    for (let at = first; at < sealed.length && (sealed[at] as Entry).key.slot === slot; at++) {
+      if (at - first >= limit) return undefined
+      const entry = sealed[at] as Entry
+      if (entry.generation === generation - 1) found.push(entry)
+    }
+    const dirty = this.dirty.get(slot) ?? []
+    if (found.length + dirty.length > limit) return undefined
+    for (const entry of dirty) if (entry.generation === generation) found.push(entry)
+    return found
   }
 
   /** @returns where the entries of `slot` and beyond begin in `sealed`, which is in slot order */

@@ -33,6 +33,14 @@ export interface Call {
   args: unknown
 }
 
+/** A row that is in memory only. */
+export interface Unsettled<R extends Row = Row> {
+  /** Has at least the primary key's columns. */
+  readonly key: R
+  /** The row as it is now; undefined when it is gone. */
+  readonly row: R | undefined
+}
+
 /** Reads of one call. A function that takes a View cannot write, by its type. */
 export interface View {
   /** Milliseconds since 1970, the same for the whole group. */
@@ -65,6 +73,9 @@ export interface View {
   /** Make buffered rows of these slots visible to SQL. Call it before `all`, `raw` or `iterate` on a buffered table.
    *  @cost one statement per dirty row of the slots */
   settle(table: Table, fromSlot?: number, toSlot?: number): void
+  /** Find the rows of a slot that SQL does not see yet, so that a few need not be settled to be read.
+   *  @returns rows (borrowed; some twice, perhaps); undefined when there may be more than `limit` */
+  unsettled<R extends Row>(table: Table<R>, slot: number, limit: number): readonly Unsettled<R>[] | undefined
   /** Read with SQL. */
   readonly all: Sql['all']
   /** Read with SQL, rows as arrays. */

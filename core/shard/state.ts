@@ -131,6 +131,11 @@ export class ShardState {
     return { log: this.log.mark(), buffers }
   }
 
+  /** Whether rows of a table's slots that changed since `mark` are in memory only; it may say yes of others. */
+  isDirtySince({ buffers }: StateMark, buffer: BufferedTable, fromSlot: number, toSlot: number): boolean {
+    return buffer.isDirtySince(buffers[this.buffers.indexOf(buffer)] as number, fromSlot, toSlot)
+  }
+
   /** Undo what memory took on since `mark`. */
   rollback(mark: StateMark): void {
     this.log.rollback(mark.log)

@@ -94,13 +94,37 @@ export function removeNamedFields(tx: Tx, db: number, key: Bin, names: readonly 
 /** Reads the fields of a hash, as `FieldCells`. */
 const selectFields = 'select hash, field, value from redis_fields where slot = ? and db = ? and key = ?'
 
-/** Read all fields as they stand in SQL.
- *  @cost one row a field, and the slot's dirty rows settled */
+/** Rows in memory only that are read from there: more of a slot are settled first. */
+const UNSETTLED_MAX = 256
+
+/** Read all fields, in the order of their hashes.
+ *  @cost one row a field, and when many of the slot are dirty, their settling */
 export function readCells(view: View, row: KeyRow): FieldCells[] {
   const { slot, db, key } = row
-  view.settle(fields, slot, slot)
+  const unsettled = view.unsettled(fields, slot, UNSETTLED_MAX)
+  if (unsettled === undefined) view.settle(fields, slot, slot)
+  const own = unsettled?.filter(({ key: name }) => name.key === key && name.db === db) ?? []
+  const known = new Map(own.map(({ key: { field }, row }) => [field, row]))
+  // Where memory has every field there is, SQL has none to add.
+  if (known.size === row.size && !isDue(view, row) && [...known.values()].every((each) => each !== undefined)) {
+    return inOrder(view, known, [])
+  }
   const { and, bound } = andAlive(view, row)
-  return view.raw(selectFields + and, slot, db, fromBin(key), ...bound) as unknown as FieldCells[]
+  const cells = view.raw(selectFields + and, slot, db, fromBin(key), ...bound) as unknown as FieldCells[]
+  return own.length === 0 ? cells : inOrder(view, known, cells)
+}
+
+/** Put fields of memory and those that SQL alone has in the order that SQL has. */
+function inOrder(view: View, known: ReadonlyMap<Bin, FieldRow | undefined>, cells: readonly FieldCells[]) {
+  const found = cells.map((each) => ({ name: toBin(each[1]), each })).filter(({ name }) => !known.has(name))
+  for (const [name, row] of known) {
+    if (row === undefined || isGone(view, row)) continue
+    const { hash, value } = row
+    const bytes = typeof value === 'string' ? fromBin(value) : (value as Uint8Array | null)
+    found.push({ name, each: [hash, fromBin(name), bytes] })
+  }
+  found.sort((a, b) => a.each[0] - b.each[0] || (a.name < b.name ? -1 : 1))
+  return found.map(({ each }) => each)
 }
 
 /** Read all fields and values.
