@@ -8,8 +8,8 @@
  *  5. A payload leaves and comes back in memory and in SQL at once, a dirty row's other columns with it: there is no
  *     redo of that, so a replayed row has the payload of its put, or the one that SQL has kept. */
 import { isCold } from './cold.ts'
-import type { TableShape } from './row-codec.ts'
 import type { Unsettled } from './program.ts'
+import type { TableShape } from './row-codec.ts'
 import { type Entry, identityOf, RowMap } from './row-map.ts'
 import type { Sql, SqlRow, SqlValue } from './sql.ts'
 import { Statements } from './statements.ts'
@@ -89,7 +89,9 @@ export class BufferedTable {
     const [found] = this.sql.all(this.statements.find, ...this.statements.keyValues(probe))
     const row = found === undefined ? undefined : this.fromSql(found)
     const sizeBytes = row === undefined ? entryOverheadBytes : rowBytes(row)
-    const entry: Entry = { row, key: row ?? this.keyOf(probe), hash, next: undefined, generation: 0, sizeBytes }
+    const key = row ?? this.keyOf(probe)
+    const maybeInSql = row !== undefined
+    const entry: Entry = { row, key, hash, next: undefined, generation: 0, maybeInSql, sizeBytes }
     this.keep(entry)
     return entry
   }
@@ -107,13 +109,16 @@ export class BufferedTable {
 
   /** Change a row in memory.
    *  @param row the new row, owned from here on; undefined to remove
-   *  @param sizeBytes what the row took in the redo */
-  set(probe: Row, row: Row | undefined, sizeBytes: number): void {
+   *  @param sizeBytes what the row took in the redo
+   *  @param isNew whether there is no such row, as the caller knows */
+  set(probe: Row, row: Row | undefined, sizeBytes: number, isNew = false): void {
     const hash = this.identity.hash(probe) | 0
     let entry = this.recall(hash, probe)
     if (entry === undefined) {
       const key = row ?? this.keyOf(probe)
-      entry = { row: undefined, key, hash, next: undefined, generation: -1, sizeBytes: sizeBytes + entryOverheadBytes }
+      const size = sizeBytes + entryOverheadBytes
+      const maybeInSql = !isNew
+      entry = { row: undefined, key, hash, next: undefined, generation: -1, maybeInSql, sizeBytes: size }
       this.keep(entry)
     }
     this.undo.push(entry, entry.row, entry.generation)
@@ -271,8 +276,11 @@ export class BufferedTable {
 
   private store(entry: Entry): void {
     const { statements, sql } = this
-    if (entry.row === undefined) sql.raw(statements.remove, ...statements.keyValues(entry.key))
-    else sql.raw(statements.upsert, ...statements.values(entry.row))
+    if (entry.row !== undefined) {
+      sql.raw(statements.upsert, ...statements.values(entry.row))
+      // Never false again: the statement that removes it may be rolled back.
+      entry.maybeInSql = true
+    } else if (entry.maybeInSql) sql.raw(statements.remove, ...statements.keyValues(entry.key))
     entry.generation = 0
   }
 

@@ -100,8 +100,9 @@ export type Op = 'put' | 'delete' | 'truncate'
 /** Reads and writes of one call. */
 export interface Tx extends View {
   /** Store a row, replacing the one with the same key, and log the change (of an internal table, nothing is logged).
-   *  @param row owned by the shard from here on */
-  put<R extends Row>(table: Table<R>, row: R): void
+   *  @param row owned by the shard from here on
+   *  @param isNew whether there is no such row, as the caller knows: one that soon goes again then never reaches SQL */
+  put<R extends Row>(table: Table<R>, row: R, isNew?: boolean): void
   /** Remove a row and log the change.
    *  @returns whether it was there */
   remove<R extends Row>(table: Table<R>, probe: Partial<R>): boolean

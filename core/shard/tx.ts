@@ -158,13 +158,10 @@ export class ShardTx implements Tx {
     return { ...changed, ...this.state.placeAfter(last, lastEpoch) }
   }
 
-  put<R extends Row>(table: Table<R>, row: R): void {
+  put<R extends Row>(table: Table<R>, row: R, isNew = false): void {
     const { captures } = this.state
-    this.store(
-      table,
-      row,
-      captures.size === 0 ? undefined : this.payload(table, row, () => this.find(table, row) ?? null),
-    )
+    const before = () => this.find(table, row) ?? null
+    this.store(table, row, captures.size === 0 ? undefined : this.payload(table, row, before), isNew)
   }
 
   /** Store a row that comes with its slot from another shard. */
@@ -172,12 +169,12 @@ export class ShardTx implements Tx {
     this.store(table, table.arrived?.(row) ?? row, { moved: true })
   }
 
-  private store(table: Table, row: Row, payload: Payload | undefined): void {
+  private store(table: Table, row: Row, payload: Payload | undefined, isNew = false): void {
     const { state } = this
     const { shape, buffer, sql } = state.of(table)
     if (buffer === undefined) this.beforeSqlWrite()
     const sizeBytes = table.internal ? 0 : state.log.append(shape, 'put', row, payload)
-    if (buffer !== undefined) buffer.set(row, row, sizeBytes)
+    if (buffer !== undefined) buffer.set(row, row, sizeBytes, isNew)
     else state.sql.raw(sql.upsert, ...sql.values(row))
   }
 

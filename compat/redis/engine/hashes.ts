@@ -63,14 +63,19 @@ export function setFields(tx: Tx, db: number, argv: readonly Bin[], from: number
   }
   if (row !== undefined) row = withoutExpired(tx, row)
   else if (stored !== undefined) removeElements(tx, stored)
+  // A key that is not there has no fields: only the same name twice can meet one.
+  const isNew = row === undefined && stored === undefined
+  const names = isNew ? new Set<Bin>() : undefined
   let added = 0
   for (let i = from; i < argv.length; i += 2) {
     const field = argv[i] as Bin
     const put: FieldRow = { slot, db, key, hash: placeOf(field), field, value: argv[i + 1] as Bin, expires: null }
-    const found = tx.find(fields, put)
+    const mayBe = names === undefined || names.has(field)
+    names?.add(field)
+    const found = mayBe ? tx.find(fields, put) : undefined
     if (found === undefined) added++
     else if (keepExpires) put.expires = found.expires
-    tx.put(fields, put)
+    tx.put(fields, put, !mayBe)
   }
   if (row === undefined) putKey(tx, newKey(probe, 'hash', added))
   else if (added > 0) putKey(tx, { ...row, size: row.size + added })
