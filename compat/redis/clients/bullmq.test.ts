@@ -1,4 +1,4 @@
-/** BullMQ, unchanged: its queues, workers, events and flows, over TCP with its own ioredis, and in the process with ours. */
+/** BullMQ, unchanged: queues, workers, events and flows, over TCP with its own ioredis, in the process with ours. */
 import { type ConnectionOptions, FlowProducer, type Job, Queue, QueueEvents, type QueueOptions, Worker } from 'bullmq'
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
 import { Redis } from '../client.ts'

@@ -3,7 +3,18 @@ import { type Bin, fromBin, toBin } from '@dotdo/core/bytes'
 import type { Tx, View } from '@dotdo/core/shard'
 import { type FieldRow, fields, type KeyRow, keys } from '../tables.ts'
 import { andAlive, isDue, isGone, withoutExpired } from './field-expiry.ts'
-import { alive, checkSize, findKey, newKey, placeOf, probeKey, putKey, removeElements, wrongType } from './keys.ts'
+import {
+  alive,
+  checkSize,
+  findKey,
+  newKey,
+  placeOf,
+  probeKey,
+  putKey,
+  removeElements,
+  UNSETTLED_MAX,
+  wrongType,
+} from './keys.ts'
 import { type FieldCells, type Pair, pairsOf, readFieldValue, readFieldValues } from './values.ts'
 
 /** Find a hash that is alive.
@@ -98,9 +109,6 @@ export function removeNamedFields(tx: Tx, db: number, key: Bin, names: readonly 
 
 /** Reads the fields of a hash, as `FieldCells`. */
 const selectFields = 'select hash, field, value from redis_fields where slot = ? and db = ? and key = ?'
-
-/** Rows in memory only that are read from there: more of a slot are settled first. */
-const UNSETTLED_MAX = 256
 
 /** Read all fields, in the order of their hashes.
  *  @cost one row a field, and when many of the slot are dirty, their settling */

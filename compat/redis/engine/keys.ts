@@ -126,8 +126,8 @@ function readElements(view: View, table: Table, { slot, db, key }: KeyRow): Row[
   return view.all(statement, slot, db, fromBin(key)).map((row) => view.fromSql(table, row))
 }
 
-/** Rows in memory only that are looked at there: more of a slot are settled first. */
-const UNSETTLED_MAX = 256
+/** How many rows of a slot that are in memory only are read there: more of a slot are settled first. */
+export const UNSETTLED_MAX = 256
 
 /** Read the primary keys of all elements of a key.
  *  @returns perhaps some of them twice, and some that have gone
