@@ -4,6 +4,7 @@
 import { dirname, join } from 'node:path'
 import { Command } from 'commander'
 import { type Bench, jsonOf, keep, tableOf } from './bench.ts'
+import { bullmq } from './bullmq.ts'
 import { coldOpen } from './cold-open.ts'
 import { groupCommit } from './group-commit.ts'
 import { lakeCommits } from './lake-commits.ts'
@@ -24,6 +25,7 @@ export const benches: readonly Bench[] = [
   groupCommit,
   logOverhead,
   redis,
+  bullmq,
   coldOpen,
   parquet,
   parquetReading,

@@ -3,14 +3,13 @@
  *  Goals in requests a second: at `normal`, of redis with appendfsync everysec, 0.4x pipelined and 0.6x without
  *  (issue 4); at `full`, of redis with appendfsync always, 1x pipelined and 0.5x without (issue 2). Each durability is
  *  compared with what promises the same. */
-import { execFile, spawn, spawnSync } from 'node:child_process'
+import { execFile, spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { startServer } from '../test/crash/server.ts'
 import { alternate, type Bench, type BenchContext, type BenchRow, compare } from './bench.ts'
+import { startDotdo, startRedis, type Target } from './redis-servers.ts'
 
 const name = 'redis'
 const run = promisify(execFile)
@@ -20,48 +19,6 @@ interface Load {
   readonly rps: number
   readonly p50Ms: number
   readonly p99Ms: number
-}
-
-/** A server under test. */
-interface Target {
-  readonly port: number
-  stop(): Promise<void>
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject)
-    server.listen(0, '127.0.0.1', resolve)
-  })
-  const { port } = server.address() as { port: number }
-  await new Promise((resolve) => server.close(resolve))
-  return port
-}
-
-async function startRedis(folder: string, appendfsync: 'everysec' | 'always'): Promise<Target> {
-  const port = await freePort()
-  const settings = { port, bind: '127.0.0.1', dir: folder, appendonly: 'yes', appendfsync, save: '' }
-  const flags = Object.entries(settings).flatMap(([flag, value]) => [`--${flag}`, String(value)])
-  const child = spawn('redis-server', flags, { stdio: ['ignore', 'pipe', 'inherit'] })
-  const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()))
-  await new Promise<void>((resolve, reject) => {
-    child.once('error', reject)
-    child.once('exit', (code) => reject(new Error(`redis-server ended with ${code}`)))
-    child.stdout.on('data', (chunk: Buffer) => chunk.includes('Ready to accept connections') && resolve())
-  })
-  return {
-    port,
-    async stop() {
-      child.kill()
-      await ended
-    },
-  }
-}
-
-async function startDotdo(folder: string, durability: 'full' | 'normal'): Promise<Target> {
-  const server = await startServer({ data: join(folder, 'dotdo'), durability, http: false })
-  return { port: server.redisPort, stop: () => server.stop() }
 }
 
 interface Shape {

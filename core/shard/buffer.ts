@@ -9,6 +9,7 @@
  *     redo of that, so a replayed row has the payload of its put, or the one that SQL has kept. */
 import { isCold } from './cold.ts'
 import type { Journal, Undoer } from './journal.ts'
+import type { Unsettled } from './program.ts'
 import type { TableShape } from './row-codec.ts'
 import { type Entry, identityOf, RowMap } from './row-map.ts'
 import type { Sql, SqlRow, SqlValue } from './sql.ts'
@@ -112,7 +113,9 @@ export class BufferedTable implements Undoer {
     const [found] = this.sql.all(this.statements.find, ...this.statements.keyValues(probe))
     const row = found === undefined ? undefined : this.fromSql(found)
     const sizeBytes = row === undefined ? entryOverheadBytes : rowBytes(row)
-    const entry: Entry = { row, key: row ?? this.keyOf(probe), hash, next: undefined, generation: 0, sizeBytes }
+    const key = row ?? this.keyOf(probe)
+    const maybeInSql = row !== undefined
+    const entry: Entry = { row, key, hash, next: undefined, generation: 0, maybeInSql, sizeBytes }
     this.keep(entry)
     return entry
   }
@@ -137,7 +140,7 @@ export class BufferedTable implements Undoer {
       const hash = identity.hash(row) | 0
       // What memory knows is newer.
       if ((this.young.find(hash, row) ?? this.old.find(hash, row)) !== undefined) continue
-      this.keep({ row, key: row, hash, next: undefined, generation: 0, sizeBytes: rowBytes(row) })
+      this.keep({ row, key: row, hash, next: undefined, generation: 0, maybeInSql: true, sizeBytes: rowBytes(row) })
     }
   }
 
@@ -154,8 +157,9 @@ export class BufferedTable implements Undoer {
 
   /** Change a row in memory.
    *  @param row the new row, owned from here on; undefined to remove
-   *  @param sizeBytes what the row took in the redo */
-  set(probe: Row, row: Row | undefined, sizeBytes: number): void {
+   *  @param sizeBytes what the row took in the redo
+   *  @param isNew whether there is no such row, as the caller knows */
+  set(probe: Row, row: Row | undefined, sizeBytes: number, isNew = false): void {
     let entry = this.last
     let hash = 0
     if (entry === undefined || !this.identity.same(entry.key, probe)) {
@@ -164,7 +168,9 @@ export class BufferedTable implements Undoer {
     }
     if (entry === undefined) {
       const key = row ?? this.keyOf(probe)
-      entry = { row: undefined, key, hash, next: undefined, generation: -1, sizeBytes: sizeBytes + entryOverheadBytes }
+      const size = sizeBytes + entryOverheadBytes
+      const maybeInSql = !isNew
+      entry = { row: undefined, key, hash, next: undefined, generation: -1, maybeInSql, sizeBytes: size }
       this.keep(entry)
     }
     this.last = entry
@@ -245,6 +251,23 @@ export class BufferedTable implements Undoer {
     })
   }
 
+  /** Find the rows of a slot that are in memory only.
+   *  @returns some of them twice, perhaps; undefined when there may be more than `limit` */
+  unsettled(slot: number, limit: number): readonly Unsettled[] | undefined {
+    const { sealed, generation } = this
+    const found: Entry[] = []
+    const first = sealed.length === 0 ? 0 : this.firstSealed(slot)
+    for (let at = first; at < sealed.length && (sealed[at] as Entry).key.slot === slot; at++) {
+      if (at - first >= limit) return undefined
+      const entry = sealed[at] as Entry
+      if (entry.generation === generation - 1) found.push(entry)
+    }
+    const dirty = this.dirty.get(slot) ?? []
+    if (found.length + dirty.length > limit) return undefined
+    for (const entry of dirty) if (entry.generation === generation) found.push(entry)
+    return found
+  }
+
   /** @returns where the entries of `slot` and beyond begin in `sealed`, which is in slot order */
   private firstSealed(slot: number): number {
     const { sealed } = this
@@ -275,6 +298,7 @@ export class BufferedTable implements Undoer {
         this.store(entry)
         continue
       }
+      entry.maybeInSql = true
       rows.push(entry.row)
       if (rows.length < statements.many) continue
       statements.putMany(sql, rows)
@@ -285,8 +309,11 @@ export class BufferedTable implements Undoer {
 
   private store(entry: Entry): void {
     const { statements, sql } = this
-    if (entry.row === undefined) sql.raw(statements.remove, ...statements.keyValues(entry.key))
-    else sql.raw(statements.upsert, ...statements.values(entry.row))
+    if (entry.row !== undefined) {
+      sql.raw(statements.upsert, ...statements.values(entry.row))
+      // Never false again: the statement that removes it may be rolled back.
+      entry.maybeInSql = true
+    } else if (entry.maybeInSql) sql.raw(statements.remove, ...statements.keyValues(entry.key))
     entry.generation = 0
   }
 

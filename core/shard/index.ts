@@ -18,7 +18,7 @@ export {
   logOps,
 } from './log-columns.ts'
 export * from './map.ts'
-export type { Call, Op, Position, Program, Tx, View } from './program.ts'
+export type { Call, Op, Position, Program, Tx, Unsettled, View } from './program.ts'
 export type { Relation, RelationColumn, RelationType, RelationValue } from './relation.ts'
 export { type Pending, Plan, type PlannedCall, Router, type ShardClient, unwrap } from './router.ts'
 export * from './scatter.ts'

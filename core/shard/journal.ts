@@ -24,6 +24,20 @@ export class Journal {
     this.steps.push(work)
   }
 
+  /** Ask of the entries noted since `mark` whether one is such, the newest first.
+   *  @param limit steps looked at: where there are more, the answer is yes */
+  some(mark: number, limit: number, isSuch: (table: Undoer, entry: unknown) => boolean): boolean {
+    const { steps } = this
+    const first = Math.max(mark, steps.length - limit)
+    for (let at = steps.length; at > first; ) {
+      const last = steps[at - 1]
+      if (typeof last === 'function') at -= 1
+      else if (isSuch(last as Undoer, steps[at - 4])) return true
+      else at -= 4
+    }
+    return first > mark
+  }
+
   /** Undo what was done since `mark`. */
   rollback(mark: number): void {
     const { steps } = this

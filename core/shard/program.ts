@@ -33,6 +33,14 @@ export interface Call {
   args: unknown
 }
 
+/** A row that is in memory only. */
+export interface Unsettled<R extends Row = Row> {
+  /** Has at least the primary key's columns. */
+  readonly key: R
+  /** The row as it is now; undefined when it is gone. */
+  readonly row: R | undefined
+}
+
 /** Reads of one call. A function that takes a View cannot write, by its type. */
 export interface View {
   /** Milliseconds since 1970, the same for the whole group. */
@@ -71,6 +79,9 @@ export interface View {
   /** Make buffered rows of these slots visible to SQL. Call it before `all`, `raw` or `iterate` on a buffered table.
    *  @cost a statement for some dirty rows of the slots */
   settle(table: Table, fromSlot?: number, toSlot?: number): void
+  /** Find the rows of a slot that SQL does not see yet, so that a few need not be settled to be read.
+   *  @returns rows (borrowed; some twice, perhaps); undefined when there may be more than `limit` */
+  unsettled<R extends Row>(table: Table<R>, slot: number, limit: number): readonly Unsettled<R>[] | undefined
   /** Read with SQL. */
   readonly all: Sql['all']
   /** Read with SQL, rows as arrays. */
@@ -95,8 +106,9 @@ export type Op = 'put' | 'delete' | 'truncate'
 /** Reads and writes of one call. */
 export interface Tx extends View {
   /** Store a row, replacing the one with the same key, and log the change (of an internal table, nothing is logged).
-   *  @param row owned by the shard from here on */
-  put<R extends Row>(table: Table<R>, row: R): void
+   *  @param row owned by the shard from here on
+   *  @param isNew whether there is no such row, as the caller knows: one that soon goes again then never reaches SQL */
+  put<R extends Row>(table: Table<R>, row: R, isNew?: boolean): void
   /** Remove a row and log the change.
    *  @returns whether it was there */
   remove<R extends Row>(table: Table<R>, probe: Partial<R>): boolean

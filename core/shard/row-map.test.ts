@@ -23,7 +23,15 @@ const declare = (more: Partial<Table<WordRow>> = {}) =>
 const colliding = declare({ identity: { hash: () => 7, same: (a, b) => a.slot === b.slot && a.word === b.word } })
 
 const entryOf = (word: string): Entry => {
-  return { row: undefined, key: { slot: 1, word }, hash: 7, next: undefined, generation: 0, sizeBytes: 0 }
+  return {
+    row: undefined,
+    key: { slot: 1, word },
+    hash: 7,
+    next: undefined,
+    generation: 0,
+    maybeInSql: true,
+    sizeBytes: 0,
+  }
 }
 
 describe('a map of rows', () => {

@@ -23,6 +23,8 @@ export interface Entry {
   next: Entry | undefined
   /** 0 for a clean row, -1 for one that nothing is known of yet, else the generation it is dirty in. */
   generation: number
+  /** False when SQL is known to have no such row: then its removal need not reach SQL. */
+  maybeInSql: boolean
   sizeBytes: number
 }
 

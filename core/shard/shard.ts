@@ -328,7 +328,7 @@ export class Shard {
   private undoable<T>(tx: ShardTx, savepoint: boolean, work: () => T): T {
     const { state } = tx
     const mark = state.mark()
-    tx.begin(savepoint)
+    tx.begin(savepoint, mark)
     try {
       const result = savepoint ? this.sql.transact(work) : work()
       if (!tx.needsSavepoint) return result

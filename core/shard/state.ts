@@ -9,11 +9,15 @@ import { type Capture, ChangeLog, type LogMark } from './log.ts'
 import { Ownership, type OwnershipData } from './ownership.ts'
 import type { Position } from './program.ts'
 import type { TableShape } from './row-codec.ts'
+import type { Entry } from './row-map.ts'
 import { migrate } from './schema.ts'
 import type { ShardLimits } from './shard.ts'
 import type { Sql } from './sql.ts'
 import { Statements } from './statements.ts'
 import type { Table } from './table.ts'
+
+/** How far back the undo list is searched before a settle is taken to need a savepoint. */
+const UNDO_SEARCHED_MAX = 300
 
 /** A point inside the running group. */
 export interface StateMark {
@@ -131,6 +135,17 @@ export class ShardState {
   /** Where to roll back to when a call fails. */
   mark(): StateMark {
     return { log: this.log.mark(), undo: this.journal.mark() }
+  }
+
+  /** Whether rows of a table's slots that changed since `mark` are in memory only. Looks at no more than the latest
+   *  changes: past those it says yes. */
+  isDirtySince({ undo }: StateMark, buffer: BufferedTable, fromSlot: number, toSlot: number): boolean {
+    return this.journal.some(undo, UNDO_SEARCHED_MAX, (table, changed) => {
+      if (table !== buffer) return false
+      const { generation, key } = changed as Entry
+      const slot = key.slot as number
+      return generation !== 0 && slot >= fromSlot && slot <= toSlot
+    })
   }
 
   /** Undo what memory took on since `mark`. */

@@ -3,9 +3,9 @@ import { assert } from '../errors.ts'
 import { ColdRows, coldRow, isCold } from './cold.ts'
 import type { Entry, Payload } from './log.ts'
 import type { ChangedKeys, LogColumns, LogRange } from './log-columns.ts'
-import type { Op, Position, Tx } from './program.ts'
+import type { Op, Position, Tx, Unsettled } from './program.ts'
 import type { Sql, SqlRow, SqlValue } from './sql.ts'
-import type { ShardState } from './state.ts'
+import type { ShardState, StateMark } from './state.ts'
 import type { Row, Table } from './table.ts'
 
 /** Reads and writes of one group, for one call after the other. */
@@ -17,7 +17,8 @@ export class ShardTx implements Tx {
   readonly iterate: Sql['iterate']
   /** Whether the work begun without a savepoint did what cannot be undone without one; it was stopped then. */
   needsSavepoint = false
-  private beganAt = 0
+  /** Where a call without a savepoint began. */
+  private begun: StateMark | undefined = undefined
   private savepoint = true
   private drawn: number[] = []
   private drawnAt = 0
@@ -31,10 +32,11 @@ export class ShardTx implements Tx {
     this.iterate = (statement, ...values) => sql.iterate(statement, ...values)
   }
 
-  /** A call begins, in a savepoint or not. */
-  begin(savepoint: boolean): void {
+  /** A call begins, in a savepoint or not.
+   *  @param mark where memory is as it begins */
+  begin(savepoint: boolean, mark: StateMark): void {
     this.savepoint = savepoint
-    this.beganAt = this.state.log.seq
+    this.begun = savepoint ? undefined : mark
     this.needsSavepoint = false
     this.drawnAt = 0
   }
@@ -83,9 +85,18 @@ export class ShardTx implements Tx {
   }
 
   settle(table: Table, fromSlot = 0, toSlot = Number.MAX_SAFE_INTEGER): void {
+    const { state, begun } = this
+    const { buffer } = state.of(table)
+    if (buffer === undefined) return
     // Rows that earlier calls made dirty may reach SQL now or later; this call's own only if that can be undone.
-    if (this.state.log.seq > this.beganAt) this.beforeSqlWrite()
-    this.state.of(table).buffer?.settle(fromSlot, toSlot)
+    const hasWritten = begun !== undefined && state.log.seq > begun.log.seq
+    if (hasWritten && state.isDirtySince(begun, buffer, fromSlot, toSlot)) this.beforeSqlWrite()
+    buffer.settle(fromSlot, toSlot)
+  }
+
+  unsettled<R extends Row>(table: Table<R>, slot: number, limit: number): readonly Unsettled<R>[] | undefined {
+    const { buffer } = this.state.of(table)
+    return buffer === undefined ? [] : (buffer.unsettled(slot, limit) as readonly Unsettled<R>[] | undefined)
   }
 
   fromSql<R extends Row>(table: Table<R>, row: SqlRow): R {
@@ -151,13 +162,10 @@ export class ShardTx implements Tx {
     return { ...changed, ...this.state.placeAfter(last, lastEpoch) }
   }
 
-  put<R extends Row>(table: Table<R>, row: R): void {
+  put<R extends Row>(table: Table<R>, row: R, isNew = false): void {
     const { captures } = this.state
-    this.store(
-      table,
-      row,
-      captures.size === 0 ? undefined : this.payload(table, row, () => this.find(table, row) ?? null),
-    )
+    const before = () => this.find(table, row) ?? null
+    this.store(table, row, captures.size === 0 ? undefined : this.payload(table, row, before), isNew)
   }
 
   /** Store a row that comes with its slot from another shard. */
@@ -165,12 +173,12 @@ export class ShardTx implements Tx {
     this.store(table, table.arrived?.(row) ?? row, { moved: true })
   }
 
-  private store(table: Table, row: Row, payload: Payload | undefined): void {
+  private store(table: Table, row: Row, payload: Payload | undefined, isNew = false): void {
     const { state } = this
     const { shape, buffer, sql } = state.of(table)
     if (buffer === undefined) this.beforeSqlWrite()
     const sizeBytes = table.internal ? 0 : state.log.append(shape, 'put', row, payload)
-    if (buffer !== undefined) buffer.set(row, row, sizeBytes)
+    if (buffer !== undefined) buffer.set(row, row, sizeBytes, isNew)
     else state.sql.raw(sql.upsert, ...sql.values(row))
   }
 

@@ -82,7 +82,7 @@ const groupCommit: readonly Omit<Mutant, 'property'>[] = [
   {
     name: 'own rows settled without a savepoint',
     file: shard('tx'),
-    find: 'if (this.state.log.seq > this.beganAt) this.beforeSqlWrite()',
+    find: 'if (hasWritten && state.isDirtySince(begun, buffer, fromSlot, toSlot)) this.beforeSqlWrite()',
     put: '',
   },
   {

@@ -13,6 +13,7 @@ import {
   putKey,
   removeElements,
   resized,
+  UNSETTLED_MAX,
   wrongType,
 } from './keys.ts'
 import { type FieldCells, type Pair, pairsOf, readFieldValue, readFieldValues } from './values.ts'
@@ -74,14 +75,19 @@ export function setFields(tx: Tx, db: number, argv: readonly Bin[], from: number
   }
   if (row !== undefined) row = withoutExpired(tx, row)
   else if (stored !== undefined) removeElements(tx, stored)
+  // A key that is not there has no fields: only the same name twice can meet one.
+  const isNew = row === undefined && stored === undefined
+  const names = isNew ? new Set<Bin>() : undefined
   let added = 0
   for (let i = from; i < argv.length; i += 2) {
     const field = argv[i] as Bin
     const put: FieldRow = { slot, db, key, hash: placeOf(field), field, value: argv[i + 1] as Bin, expires: null }
-    const found = tx.find(fields, put)
+    const mayBe = names === undefined || names.has(field)
+    names?.add(field)
+    const found = mayBe ? tx.find(fields, put) : undefined
     if (found === undefined) added++
     else if (keepExpires) put.expires = found.expires
-    tx.put(fields, put)
+    tx.put(fields, put, !mayBe)
   }
   if (row === undefined) putKey(tx, newKey(probe, 'hash', added))
   else if (added > 0) putKey(tx, resized(row, row.size + added))
@@ -105,13 +111,34 @@ export function removeNamedFields(tx: Tx, db: number, key: Bin, names: readonly 
 /** Reads the fields of a hash, as `FieldCells`. */
 const selectFields = 'select hash, field, value from redis_fields where slot = ? and db = ? and key = ?'
 
-/** Read all fields as they stand in SQL.
- *  @cost one row a field, and the slot's dirty rows settled */
+/** Read all fields, in the order of their hashes.
+ *  @cost one row a field, and when many of the slot are dirty, their settling */
 export function readCells(view: View, row: KeyRow): FieldCells[] {
   const { slot, db, key } = row
-  view.settle(fields, slot, slot)
+  const unsettled = view.unsettled(fields, slot, UNSETTLED_MAX)
+  if (unsettled === undefined) view.settle(fields, slot, slot)
+  const own = unsettled?.filter(({ key: name }) => name.key === key && name.db === db) ?? []
+  const known = new Map(own.map(({ key: { field }, row }) => [field, row]))
+  // Where memory has every field there is, SQL has none to add.
+  if (known.size === row.size && !isDue(view, row) && [...known.values()].every((each) => each !== undefined)) {
+    return inOrder(view, known, [])
+  }
   const { and, bound } = andAlive(view, row)
-  return view.raw(selectFields + and, slot, db, fromBin(key), ...bound) as unknown as FieldCells[]
+  const cells = view.raw(selectFields + and, slot, db, fromBin(key), ...bound) as unknown as FieldCells[]
+  return own.length === 0 ? cells : inOrder(view, known, cells)
+}
+
+/** Put fields of memory and those that SQL alone has in the order that SQL has. */
+function inOrder(view: View, known: ReadonlyMap<Bin, FieldRow | undefined>, cells: readonly FieldCells[]) {
+  const found = cells.map((each) => ({ name: toBin(each[1]), each })).filter(({ name }) => !known.has(name))
+  for (const [name, row] of known) {
+    if (row === undefined || isGone(view, row)) continue
+    const { hash, value } = row
+    const bytes = typeof value === 'string' ? fromBin(value) : (value as Uint8Array | null)
+    found.push({ name, each: [hash, fromBin(name), bytes] })
+  }
+  found.sort((a, b) => a.each[0] - b.each[0] || (a.name < b.name ? -1 : 1))
+  return found.map(({ each }) => each)
 }
 
 /** Read all fields and values.

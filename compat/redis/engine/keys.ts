@@ -126,20 +126,35 @@ export interface Doomed {
   readonly elements: readonly { readonly table: Table; readonly rows: readonly Row[] }[]
 }
 
-/** Read the elements of a key as they stand in SQL.
- *  @param columns their names, joined by commas
+/** Read the elements of a key.
  *  @cost one row an element, and the slot's dirty rows settled */
-function readElements(view: View, table: Table, { slot, db, key }: KeyRow, columns: string): Row[] {
+function readElements(view: View, table: Table, { slot, db, key }: KeyRow): Row[] {
   view.settle(table, slot, slot)
+  const columns = Object.keys(table.columns).join(', ')
   const statement = `select ${columns} from ${table.name} where slot = ? and db = ? and key = ?`
   return view.all(statement, slot, db, fromBin(key)).map((row) => view.fromSql(table, row))
+}
+
+/** How many rows of a slot that are in memory only are read there: more of a slot are settled first. */
+export const UNSETTLED_MAX = 256
+
+/** Read the primary keys of all elements of a key.
+ *  @returns perhaps some of them twice, and some that have gone
+ *  @cost one row an element, and when many of the slot are dirty, their settling */
+function readElementKeys(view: View, table: Table, { slot, db, key }: KeyRow): Row[] {
+  const unsettled = view.unsettled(table, slot, UNSETTLED_MAX)
+  if (unsettled === undefined) view.settle(table, slot, slot)
+  const statement = `select ${table.primaryKey.join(', ')} from ${table.name} where slot = ? and db = ? and key = ?`
+  const rows = view.all(statement, slot, db, fromBin(key)).map((row) => view.fromSql(table, row))
+  for (const { row } of unsettled ?? []) if (row?.key === key && row.db === db) rows.push(row)
+  return rows
 }
 
 /** Look at what must go with a key. */
 export function doom(view: View, row: KeyRow): Doomed {
   const elements = elementTablesOf(row).map((table) => ({
     table,
-    rows: readElements(view, table, row, table.primaryKey.join(', ')),
+    rows: readElementKeys(view, table, row),
   }))
   return { row, elements }
 }
@@ -185,7 +200,7 @@ export function copyKey(tx: Tx, source: KeyRow, target: KeyProbe, stored: KeyRow
   const { slot, db, hash, key } = target
   checkSize(key, isWhole ? (value as Bin).length : 0)
   const elements = elementTablesOf(source).map((table) => {
-    const rows = readElements(tx, table, source, Object.keys(table.columns).join(', '))
+    const rows = readElements(tx, table, source)
     return { table, rows: tx.wholeAll(table, rows) }
   })
   for (const { rows } of elements) for (const row of rows) checkElement(key, row)

@@ -51,7 +51,7 @@ export function push(tx: Tx, db: number, key: Bin, values: readonly Bin[], end: 
   const { slot } = probe
   for (const value of values) {
     index?.ranked.add(at, '')
-    tx.put(items, { slot, db, key, position: at, value })
+    tx.put(items, { slot, db, key, position: at, value }, true)
     at += step
   }
   const base = row ?? newKey(probe, 'list', 0)
