@@ -7,7 +7,8 @@ import { defineConfig } from 'vitest/config'
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url))
 // Names such as @dotdo/core/errors resolve to the .ts sources (package.json, exports), so nothing need be built first.
 const conditions = ['source', ...defaultServerConditions]
-const sources = { resolve: { conditions }, ssr: { resolve: { conditions, externalConditions: conditions } } }
+const alias = [{ find: /^fast-check$/, replacement: here('./test/properties.mjs') }]
+const sources = { resolve: { conditions, alias }, ssr: { resolve: { conditions, externalConditions: conditions } } }
 const elsewhere = ['**/node_modules/**', '**/dist/**', '**/*.workers.test.ts']
 const slow = process.env.DOTDO_SLOW !== undefined
 
