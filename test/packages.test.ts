@@ -36,3 +36,15 @@ it.each(forNode)('a bare Node gets built JavaScript for $name', ({ name, folder,
   const url = execFileSync(process.execPath, ['--input-type=module', '-e', script], { cwd: root, encoding: 'utf8' })
   expect(url.trim()).toBe(`file://${join(root, folder, files.default)}`)
 })
+
+it('npm links commands when it installs, before anything is built: they are committed files', () => {
+  const commands = [...readManifests().keys()].flatMap((folder) => {
+    const { bin = {} } = JSON.parse(readFileSync(join(root, folder, 'package.json'), 'utf8')) as {
+      bin?: Record<string, string>
+    }
+    return Object.values(bin).map((file) => join(folder, file))
+  })
+  expect(commands).toContain(join('dotdo', 'bin.mjs'))
+  const tracked = execFileSync('git', ['ls-files', '--', ...commands], { cwd: root, encoding: 'utf8' }).trim()
+  expect(tracked.split('\n').sort()).toEqual(commands.sort())
+})
