@@ -76,6 +76,9 @@ export const keys = table<KeyRow>({
     hash: ({ db = 0, hash = 0 }) => hash ^ db,
     same: (a, b) => a.key === b.key && a.db === b.db,
   },
+  cells: ({ slot, db, hash, key, type, value, size, expires, head, tail, meta }) => {
+    return [slot, db, hash, key, type, value, size, expires, head, tail, meta]
+  },
   indexes: { redis_keys_expires: '(expires) where expires is not null' },
   document: ({ db, key, type, value, size, expires, meta }) => ({
     db,
@@ -142,6 +145,7 @@ export const fields = table<FieldRow>({
     hash: ({ db = 0, key = '', hash = 0 }) => murmur3(key, hash ^ db),
     same: (a, b) => a.field === b.field && a.key === b.key && a.db === b.db,
   },
+  cells: ({ slot, db, key, hash, field, value, expires }) => [slot, db, key, hash, field, value, expires],
   indexes: {
     redis_fields_expires: '(expires) where expires is not null',
     redis_fields_due: '(slot, db, key, expires) where expires is not null',

@@ -4,7 +4,7 @@ import { ByteReader, type ByteWriter } from '../bytes.ts'
 import { Failure } from '../errors.ts'
 import { LOG_PAYLOAD_BYTES_MAX } from '../limits.ts'
 import type { Op } from './program.ts'
-import { readColumns, type TableShape, writeColumns } from './row-codec.ts'
+import { readColumns, type TableShape, writeCells, writeColumns } from './row-codec.ts'
 import type { SqlValue } from './sql.ts'
 import type { Row } from './table.ts'
 
@@ -64,11 +64,13 @@ export interface Change {
   /** Has at least the key's columns; of a truncate, those that it was given. */
   readonly row: Row
   readonly payload?: Payload | undefined
+  /** What `shape.cells` reads of the row, if somebody has done so. */
+  readonly cells?: ReturnType<TableShape['cells']> | undefined
 }
 
 /** Append an entry.
  *  @returns the bytes that all but its documents took */
-export function writeEntry(log: ByteWriter, { shape, op, row, payload }: Change): number {
+export function writeEntry(log: ByteWriter, { shape, op, row, payload, cells }: Change): number {
   const start = log.length
   let head: number = opCodes[op]
   let after: string | undefined
@@ -86,6 +88,7 @@ export function writeEntry(log: ByteWriter, { shape, op, row, payload }: Change)
   log.byte(head)
   log.uint(shape.id)
   if (op === 'truncate') writePartialKey(log, shape, row)
+  else if (cells !== undefined) writeCells(log, shape.key, cells, 0)
   else writeColumns(log, shape.key, row)
   const keyBytes = log.length - start
   if (after !== undefined) log.text(after)

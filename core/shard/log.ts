@@ -13,7 +13,7 @@ import { CHANGES_READ_BYTES_MAX, LOG_TRIMMED_PER_GROUP, REDO_DROPPED_PER_GROUP, 
 import { type ChangedKeys, type LogColumns, type LogRange, readChangedKeys, readLogColumns } from './log-columns.ts'
 import { type Entry, type Payload, readEntries, type Segment, writeEntry } from './log-entry.ts'
 import type { Op } from './program.ts'
-import { readColumns, type TableShape, writeColumns } from './row-codec.ts'
+import { readColumns, type TableShape, writeCells } from './row-codec.ts'
 import type { Sql } from './sql.ts'
 import type { Row } from './table.ts'
 
@@ -109,9 +109,10 @@ export class ChangeLog {
     const { log, redo } = this
     const logStart = log.length
     const redoStart = redo.length
-    const keyBytes = writeEntry(log, { shape, op, row, payload })
+    const cells = op === 'put' && shape.table.buffered ? shape.cells(row) : undefined
+    const keyBytes = writeEntry(log, { shape, op, row, payload, cells })
     if (shape.table.buffered) {
-      if (op === 'put') writeColumns(redo, shape.rest, row)
+      if (cells !== undefined) writeCells(redo, shape.rest, cells, shape.key.length)
       if (keyBytes + redo.length - redoStart > SQL_ROW_BYTES_MAX) {
         log.truncate(logStart)
         redo.truncate(redoStart)

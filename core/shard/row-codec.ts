@@ -2,7 +2,7 @@
  *  The key columns stand in the log, the rest in the redo: no byte is kept twice. */
 import type { ByteReader, ByteWriter } from '../bytes.ts'
 import type { SqlValue } from './sql.ts'
-import type { Kind, Row, Table } from './table.ts'
+import { cellNames, type Kind, type Row, type Table } from './table.ts'
 
 /** A column, ready for a loop. */
 interface Column {
@@ -18,6 +18,8 @@ export interface TableShape {
   readonly id: number
   readonly key: readonly Column[]
   readonly rest: readonly Column[]
+  /** Read a row's values: those of the key's columns, then those of the rest. */
+  readonly cells: (row: Row) => readonly (SqlValue | undefined)[]
 }
 
 /** Work out a table's columns.
@@ -28,8 +30,10 @@ export function shapeOf(table: Table, id: number): TableShape {
     const nullable = declared.endsWith('?')
     return { name, kind: (nullable ? declared.slice(0, -1) : declared) as Kind, nullable }
   }
-  const rest = Object.keys(table.columns).filter((name) => !table.primaryKey.includes(name))
-  return { table, id, key: table.primaryKey.map(column), rest: rest.map(column) }
+  const names = cellNames(table)
+  const key = table.primaryKey.map(column)
+  const cells = table.cells ?? ((row: Row) => names.map((name) => row[name]))
+  return { table, id, key, rest: names.slice(key.length).map(column), cells }
 }
 
 function writeValue(writer: ByteWriter, column: Column, value: SqlValue | undefined): void {
@@ -65,6 +69,16 @@ function readValue(reader: ByteReader, column: Column): SqlValue {
     case 'blob':
       return reader.bytes()
   }
+}
+
+/** Append the values of `columns`, which stand in `cells` from `at` on. */
+export function writeCells(
+  writer: ByteWriter,
+  columns: readonly Column[],
+  cells: ReturnType<TableShape['cells']>,
+  at: number,
+): void {
+  for (let i = 0; i < columns.length; i++) writeValue(writer, columns[i] as Column, cells[at + i])
 }
 
 /** Append the first `count` of `columns`. */

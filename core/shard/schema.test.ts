@@ -2,6 +2,7 @@
 import { afterEach, expect, test } from 'vitest'
 import { openTestShard, type TestShard } from '../host/node/testing.ts'
 import type { Program, Tx } from './program.ts'
+import type { SqlValue } from './sql.ts'
 import { type ColumnKind, type Row, table } from './table.ts'
 
 let open: TestShard | undefined
@@ -59,4 +60,13 @@ test('a column that becomes another kind, or may not be null any more, is refuse
   for (const columns of [{ meaning: 'bin' }, { meaning: 'text?' }, {}] as Record<string, ColumnKind>[]) {
     await expect(open.reopen({ programs: [program(columns)] })).rejects.toMatchObject({ code: 'unsupported' })
   }
+})
+
+test('a table that reads its cells in another order than it declares them is refused', () => {
+  const columns = { slot: 'integer', id: 'text', note: 'text' } as const
+  const plain = { name: 'notes', collection: 'notes', document: () => ({}), documentId: () => '' }
+  const declare = (cells: (row: Record<string, SqlValue>) => SqlValue[]) =>
+    table({ ...plain, columns, primaryKey: ['slot', 'id'], cells: cells as never })
+  expect(() => declare(({ slot, id, note }) => [slot, id, note] as SqlValue[])).not.toThrow()
+  expect(() => declare(({ slot, id, note }) => [slot, note, id] as SqlValue[])).toThrow('cells of notes')
 })
