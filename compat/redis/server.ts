@@ -71,6 +71,8 @@ export interface ServerOptions {
   readonly onBug?: (error: unknown) => void
   /** Whether each connection has a server of its own: pub/sub is then refused, as nobody would hear. */
   readonly alone?: boolean
+  /** Begin to stop the process, as SHUTDOWN asks for; without it, SHUTDOWN is refused. */
+  readonly shutdown?: () => void
   /** The commands. Default: all. */
   readonly commands?: ReadonlyMap<string, Row>
 }
@@ -102,6 +104,8 @@ export interface RedisServer {
   readonly access: AccessControl
   /** The database that connections begin in. */
   readonly firstDatabase: string
+  /** Begins to stop the process, where clients may. */
+  readonly shutdown: (() => void) | undefined
   /** Told of failures that are bugs of ours. */
   onBug(error: unknown): void
   /** Begin a connection.
@@ -187,6 +191,7 @@ export function createRedisServer(options: ServerOptions): RedisServer {
     config,
     measured: new Measured(config),
     firstDatabase,
+    shutdown: options.shutdown,
     onBug,
     connect(transport, { database = server.firstDatabase } = {}) {
       counters.connections += 1

@@ -1,8 +1,9 @@
+import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { temporaryFolder } from '../../core/host/node/testing.ts'
 import manifest from '../package.json' with { type: 'json' }
-import { runDotdo, type ServeProcess, startServe } from '../testing.ts'
+import { mainPath, runDotdo, type ServeProcess, startServe } from '../testing.ts'
 
 const { version } = manifest
 
@@ -23,6 +24,13 @@ describe('dotdo', () => {
     const { status, stdout } = runDotdo(args)
     expect(status).toBe(0)
     expect(stdout).toContain('Usage: dotdo')
+  })
+
+  it('ends quietly when nobody reads on', () => {
+    // `true` is gone before the first byte comes.
+    const shell = `"$0" "$1" serve --help | true; echo "\${PIPESTATUS[0]}"`
+    const { stdout, stderr } = spawnSync('bash', ['-c', shell, process.execPath, mainPath], { encoding: 'utf8' })
+    expect([stdout, stderr]).toEqual(['0\n', ''])
   })
 
   it('names the variable and the default of every option', () => {

@@ -122,6 +122,17 @@ describe('dotdo serve', () => {
     expect(messages).toEqual(['listening', 'stopping', 'stopped'])
   })
 
+  it('stops on SHUTDOWN of a client, with what it has acknowledged', async () => {
+    const first = await serve()
+    expect(await first.redis('SHUTDOWN SAVE NOSAVE\r\nSET k v\r\nSHUTDOWN NOSAVE\r\nSET k late\r\n')).toBe(
+      '-ERR syntax error\r\n+OK\r\n',
+    )
+    expect(await first.ended).toBe(0)
+    expect(first.output()).toContain('"signal":"SHUTDOWN"')
+    const second = await serve()
+    expect(await second.redis('GET k\r\n')).toBe('$1\r\nv\r\n')
+  })
+
   it('stops at once although somebody follows its changes', async () => {
     const server = await serve()
     const response = await server.get('/changes')

@@ -69,7 +69,7 @@ async function serve(settled: Settings, { version, threadEntry }: CliHost): Prom
   const { readyFile } = settled
   if (readyFile !== undefined) process.on('exit', () => removeReadyFile(readyFile))
   announce(server, settled, { log, pretty, version })
-  const signal = await signalled
+  const signal = await Promise.race([signalled, server.asked])
   log.info({ signal }, 'stopping')
   void nextSignal().then((second) => process.exit(128 + constants.signals[second]))
   const late = setTimeout(() => {

@@ -63,6 +63,9 @@ export interface DialectParts {
   readonly authenticate?: (user: string, password: string) => boolean
   /** Where its metrics go. */
   readonly registry: Registry
+  /** Ask for the server to be stopped, as a signal does.
+   *  @param by the command that a client sent */
+  shutdown(by: string): void
   /** Told of failures that are bugs of ours. */
   onBug(error: unknown): void
 }

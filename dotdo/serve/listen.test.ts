@@ -65,7 +65,8 @@ describe('a Redis port', () => {
     fabric = await openFabric({ data: folder.path, programs, durability: 'normal' })
     registry = new Registry()
     const onBug = (error: unknown) => void bugs.push(error)
-    const about = { version: '1', startedMs: 0, durability: 'normal' } as const
+    const shutdown = (by: string) => void bugs.push(new Error(`asked by ${by}`))
+    const about = { version: '1', startedMs: 0, durability: 'normal', shutdown } as const
     server = redis.start({ fabric, clock: nodeClock, registry, onBug, ...about })
   })
 

@@ -55,7 +55,8 @@ export const redis: Dialect = {
   start(parts) {
     const { fabric, clock, authenticate, onBug } = parts
     const info = infoOf(parts)
-    const server = createRedisServer({ fabric, clock, info, onBug, ...(authenticate && { authenticate }) })
+    const shutdown = () => parts.shutdown('SHUTDOWN')
+    const server = createRedisServer({ fabric, clock, info, onBug, shutdown, ...(authenticate && { authenticate }) })
     count(server, parts)
     return {
       connect: (connection) => server.connect(connection),

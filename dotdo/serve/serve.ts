@@ -40,6 +40,8 @@ export interface RunningServer {
   readonly ready: Ready
   /** Ports by name, `http` among them. */
   readonly ports: ReadonlyMap<string, number>
+  /** Settles when a client asks for the server to be stopped, with the command it sent. */
+  readonly asked: Promise<string>
   /** Stop gracefully. Clients that take longer than DRAIN_MS_MAX are cut off. */
   close(): Promise<void>
 }
@@ -60,6 +62,7 @@ interface Parts {
   readonly stopping: StopSwitch
   /** What the dialects add to the HTTP app. */
   readonly http: Partial<AppParts>
+  shutdown(by: string): void
   onBug(error: unknown): void
 }
 
@@ -161,6 +164,7 @@ interface Opening {
   lake: NodeLake
   defaults: ShardOptions
   registry: Registry
+  shutdown(by: string): void
   onBug(error: unknown): void
 }
 
@@ -194,7 +198,11 @@ export async function startServer(settings: Settings, host: ServeParts): Promise
   const lake = await openServerLake(settings, { defaults, threadEntry, registry, log, onBug })
   const { fabric } = lake
   addShardMetrics(registry, () => fabric.stats())
-  const parts = openParts(settings, { version, log, lake, defaults, registry, onBug })
+  let shutdown: Parts['shutdown'] = () => undefined
+  const asked = new Promise<string>((resolve) => {
+    shutdown = resolve
+  })
+  const parts = openParts(settings, { version, log, lake, defaults, registry, shutdown, onBug })
   try {
     await fabric.list('', 1)
     // One of an earlier run that was killed: whoever waits for this server must not read it.
@@ -209,7 +217,7 @@ export async function startServer(settings: Settings, host: ServeParts): Promise
       if (readyFile !== undefined) removeReadyFile(readyFile)
       return stop(parts)
     }
-    return { ready, ports, close }
+    return { ready, ports, asked, close }
   } catch (error) {
     await stop(parts)
     throw error

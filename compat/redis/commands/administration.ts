@@ -44,11 +44,18 @@ function saveInBackground(_: Session, argv: readonly Bin[]): Value {
   return { simple: 'Every write is in the log already' }
 }
 
-function shutdown(_: Session, argv: readonly Bin[]): never {
+/** Stop the process. As after a signal, nothing that was acknowledged is lost, whatever NOSAVE, NOW and FORCE say.
+ *  @source https://redis.io/docs/latest/commands/shutdown/ : no reply when it succeeds, the connection is closed */
+function shutdown(session: Session, argv: readonly Bin[]): undefined {
   const words = argv.slice(1).map((word) => word.toLowerCase())
   if (words.some((word) => !['nosave', 'save', 'now', 'force', 'abort'].includes(word))) throw syntaxError()
   if (words.includes('abort')) throw new Failure('invalid', 'ERR No shutdown in progress.')
-  throw new Failure('unsupported', 'ERR SHUTDOWN is not supported: stop the process that serves')
+  if (words.includes('save') && words.includes('nosave')) throw syntaxError()
+  if (session.server.shutdown === undefined) {
+    throw new Failure('unsupported', "ERR SHUTDOWN is not supported here: the process is not the clients' to stop")
+  }
+  session.closing = true
+  session.server.shutdown()
 }
 
 function lolwut(_: Session, argv: readonly Bin[]): Value {
@@ -109,7 +116,7 @@ export const administrationCommands: readonly Row[] = [
     arity: -1,
     since: '1.0.0',
     noMulti: true,
-    summary: 'Refused: the process is stopped where it was started.',
+    summary: 'Stops `dotdo serve` as SIGTERM does; refused in process and in Workers.',
     session: shutdown,
   },
   {
