@@ -39,7 +39,9 @@ const calls: { readonly [name: string]: (tx: Tx, args: Args) => unknown } = {
     tx.readAhead(items, { slot: 1, list, place: from }, count, step)
     return calls.read?.(tx, args)
   },
+  clear: (tx, { list }) => tx.truncate(items, { slot: 1, list }),
   fail(tx, args) {
+    if (args.count % 4 === 0) calls.clear?.(tx, args)
     calls.put?.(tx, { ...args, text: 'undone' })
     calls.remove?.(tx, { ...args, count: 1 })
     throw new Failure('invalid', 'as it was asked to')
@@ -57,14 +59,14 @@ describe('a buffered table', () => {
     { cachedRows: 3, dirtyRows: 2, drainRows: 1 },
     { cachedRows: 40, dirtyRows: 25, drainRows: 40 },
   ])('answers what was written, through read-ahead and calls that fail, with %j', async (limits) => {
-    const test = await openTestShard([program], { limits })
+    let test = await openTestShard([program], { limits })
     const model = new Map<string, string>()
     let seed = 7
     const random = (below: number) => {
       seed = (Math.imul(seed, 1103515245) + 12345) >>> 1
       return (seed >>> 8) % below
     }
-    for (let i = 0; i < 400; i++) {
+    for (let i = 0; i < 1000; i++) {
       const list = `l${random(2)}`
       const args: Args = {
         list,
@@ -75,7 +77,7 @@ describe('a buffered table', () => {
       }
       const names = places(args).map((place) => [place, `${list}/${place}`] as const)
       const known = names.map(([, name]) => model.get(name) ?? null)
-      switch (random(5)) {
+      switch (random(50) === 0 ? 3 + random(2) : random(3) === 0 ? random(3) : 5) {
         case 0:
           await test.call('items', 'put', args)
           for (const [place, name] of names) model.set(name, `${i}:${place}`)
@@ -86,10 +88,40 @@ describe('a buffered table', () => {
         case 2:
           await expect(test.call('items', 'fail', args)).rejects.toThrow('as it was asked to')
           break
+        case 3:
+          await test.call('items', 'clear', args)
+          for (const name of [...model.keys()]) if (name.startsWith(`${list}/`)) model.delete(name)
+          break
+        case 4:
+          test = await test.reopen({ crash: random(2) === 0 })
+          break
         default:
           expect(await test.call('items', i % 2 === 0 ? 'ahead' : 'read', args)).toEqual(known)
       }
     }
+    test.close()
+  })
+
+  it('asks SQL for no row while memory has let go of none', async () => {
+    let test = await openTestShard([program])
+    const asked = (): string[] => {
+      const statements: string[] = []
+      const { all } = test.sql
+      test.sql.all = (statement, ...values) => {
+        if (/select .* from items where/s.test(statement)) statements.push(statement)
+        return all.call(test.sql, statement, ...values)
+      }
+      return statements
+    }
+    const before = asked()
+    await test.call('items', 'put', { list: 'a', from: 0, count: 10 })
+    expect(await test.call('items', 'read', { list: 'a', from: 9, count: 2 })).toEqual(['9', null])
+    await test.call('items', 'remove', { list: 'a', from: 9, count: 2 })
+    expect(before).toEqual([])
+    test = await test.reopen()
+    const after = asked()
+    expect(await test.call('items', 'read', { list: 'a', from: 8, count: 2 })).toEqual(['8', null])
+    expect(after).toHaveLength(2)
     test.close()
   })
 

@@ -5,7 +5,8 @@
  *     then drained to SQL in slot order, a slice with each group; when all are there, their redo may be dropped.
  *  3. A row rewritten after the seal is dirty in the newer generation, whose redo holds it: the drain passes it over.
  *  4. Clean rows live in two maps, young and old; when young is full, old is dropped but for its dirty rows.
- *  5. A payload leaves and comes back in memory and in SQL at once, a dirty row's other columns with it: there is no
+ *  5. As long as memory has let go of no row of a table that began empty, it need not ask SQL for one it has not.
+ *  6. A payload leaves and comes back in memory and in SQL at once, a dirty row's other columns with it: there is no
  *     redo of that, so a replayed row has the payload of its put, or the one that SQL has kept. */
 import { isCold } from './cold.ts'
 import type { Journal, Undoer } from './journal.ts'
@@ -47,6 +48,8 @@ export class BufferedTable implements Undoer {
   private dirty = new Map<number, Entry[]>()
   private sealed: Entry[] = []
   private readonly journal: Journal
+  /** Whether memory has every row that SQL has; undefined until somebody wants to know. */
+  private complete: boolean | undefined = undefined
   /** The entry asked for last, if it is in memory: a call asks for the same row several times. */
   private last: Entry | undefined
   /** Rows written since the last seal, rewrites of the same row counted once. */
@@ -97,6 +100,7 @@ export class BufferedTable implements Undoer {
   private rotate(): void {
     const { old, young } = this
     this.last = undefined
+    if (old.size > 0) this.complete = false
     this.old = young
     this.young = new RowMap(this.identity)
     this.youngBytes = 0
@@ -110,8 +114,8 @@ export class BufferedTable implements Undoer {
   }
 
   private load(hash: number, probe: Row): Entry {
-    const [found] = this.sql.all(this.statements.find, ...this.statements.keyValues(probe))
-    const row = found === undefined ? undefined : this.fromSql(found)
+    this.complete ??= this.sql.raw(this.statements.any).length === 0
+    const row = this.complete ? undefined : this.read(probe)
     const sizeBytes = row === undefined ? entryOverheadBytes : rowBytes(row)
     const key = row ?? this.keyOf(probe)
     const maybeInSql = row !== undefined
@@ -120,12 +124,17 @@ export class BufferedTable implements Undoer {
     return entry
   }
 
+  private read(probe: Row): Row | undefined {
+    const [found] = this.sql.all(this.statements.find, ...this.statements.keyValues(probe))
+    return found === undefined ? undefined : this.fromSql(found)
+  }
+
   /** Unless a row is in memory, read it with those beside it: one statement instead of as many as will be asked for.
    *  @param count how many, itself included
    *  @param step -1 for those before it */
   readAhead(probe: Row, count: number, step: 1 | -1): void {
     const { last, identity, young, old, statements } = this
-    if (last !== undefined && identity.same(last.key, probe)) return
+    if (this.complete || (last !== undefined && identity.same(last.key, probe))) return
     const known = identity.hash(probe) | 0
     if ((young.find(known, probe) ?? old.find(known, probe)) !== undefined) return
     const rows: Row[] = []
@@ -169,7 +178,7 @@ export class BufferedTable implements Undoer {
     if (entry === undefined) {
       const key = row ?? this.keyOf(probe)
       const size = sizeBytes + entryOverheadBytes
-      const maybeInSql = !isNew
+      const maybeInSql = !isNew && this.complete !== true
       entry = { row: undefined, key, hash, next: undefined, generation: -1, maybeInSql, sizeBytes: size }
       this.keep(entry)
     }
@@ -347,9 +356,7 @@ export class BufferedTable implements Undoer {
 
   /** @returns the payload that a row has in SQL, whatever memory holds */
   storedPayload(probe: Row): SqlValue {
-    const { statements } = this
-    const [found] = this.sql.all(statements.find, ...statements.keyValues(probe))
-    return found === undefined ? null : (statements.fromSql(found)[statements.payload as string] ?? null)
+    return this.read(probe)?.[this.statements.payload as string] ?? null
   }
 
   /** Change a row in memory and in SQL alike. */
@@ -413,8 +420,10 @@ export class BufferedTable implements Undoer {
   /** Remove every row that agrees with `where`, in memory and in SQL; inside a savepoint, so that it can be undone. */
   truncate(where: Row): void {
     this.settle(0, Number.MAX_SAFE_INTEGER)
-    const { young, old, youngBytes, carriedRows, carriedBytes } = this
+    const { young, old, youngBytes, carriedRows, carriedBytes, complete } = this
     this.last = undefined
+    // The rows that stay are in SQL alone from here on.
+    if (Object.keys(where).length > 0) this.complete = false
     this.carriedRows = 0
     this.carriedBytes = 0
     this.young = new RowMap(this.identity)
@@ -424,6 +433,7 @@ export class BufferedTable implements Undoer {
       this.last = undefined
       this.young = young
       this.old = old
+      this.complete = complete
       this.youngBytes = youngBytes
       this.carriedRows = carriedRows
       this.carriedBytes = carriedBytes

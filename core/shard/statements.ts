@@ -7,6 +7,8 @@ import type { Row, Table } from './table.ts'
 /** Statement texts of a table, and rows in and out of SQL. */
 export class Statements {
   readonly find: string
+  /** Answers a row when there is any. */
+  readonly any: string
   readonly upsert: string
   /** How many rows `upsertMany` takes. */
   readonly many: number
@@ -37,6 +39,7 @@ export class Statements {
     const rest = names.filter((name) => !table.primaryKey.includes(name))
     const action =
       rest.length > 0 ? `update set ${rest.map((name) => `${name} = excluded.${name}`).join(', ')}` : 'nothing'
+    this.any = `select 1 from ${table.name} limit 1`
     this.find = `select ${names.join(', ')} from ${table.name} where ${where}`
     this.remove = `delete from ${table.name} where ${where}`
     const places = `(${names.map(() => '?').join(', ')})`
