@@ -42,6 +42,10 @@ export interface Splice {
   readonly count: number
 }
 
+/** What was joined is copied into one piece after so many pushes: its parts take several times the room of small
+ *  items. */
+const ROPE_ITEMS = 16
+
 const MARK_CODE = 0xffff
 /** Stands for an item in a row of its own. */
 const MARK = '\xff\xff\xff\xff'
@@ -128,7 +132,14 @@ function spliced({ slot, db, key, block, first, count, value }: BlockRow, change
   let next = inserted
   if (at > 0) next = packed.slice(0, at) + next
   if (rest < packed.length) next += packed.slice(rest)
+  if (inserted !== '' && Math.floor(count / ROPE_ITEMS) !== Math.floor((count + change.count) / ROPE_ITEMS))
+    flatten(next)
   return { slot, db, key, block, first: first + change.first, count: count + change.count, value: next }
+}
+
+/** V8 joins strings when one looks inside. */
+function flatten(packed: Bin): void {
+  if (Number.isNaN(packed.charCodeAt(0))) throw new Error('a block has no items')
 }
 
 /** Offsets and lengths in a patch: within a block, they take three bytes. */

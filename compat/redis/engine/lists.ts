@@ -104,8 +104,8 @@ function putItem(tx: Tx, { slot, db, key }: KeyRow, position: number, value: Bin
 }
 
 /** Remove the items of a block that stand in rows of their own. */
-function removeItems(tx: Tx, { meta, ...row }: ListRow, block: BlockRow, index: number, count: number): void {
-  if (meta === null) return
+function removeItems(tx: Tx, row: ListRow, block: BlockRow, index: number, count: number): void {
+  if (row.meta === null) return
   const { slot, db, key } = row
   unpack(tx.whole(blocks, block), index, count, (item, position) => {
     if (item === undefined) tx.remove(items, { slot, db, key, position })
