@@ -34,8 +34,8 @@ export type KeyRow = {
   /** The numbers of a list's first and last items; null for other types. */
   head: number | null
   tail: number | null
-  /** What else a type keeps of a key: 'large' for a list that has had large items, the state of a stream, the first time at which a
-   *  field of a hash may expire (field-expiry.ts), 'chunks' for a large string (chunks.ts); else null. */
+  /** What else a type keeps of a key: 'large' for a list that has had large items, the state of a stream, the first
+   *  time at which a field of a hash may expire (field-expiry.ts), 'chunks' for a large string (chunks.ts); else null. */
   meta: Bin | null
 }
 

@@ -4,6 +4,7 @@
  *  2. What goes from the middle, or comes there, moves the items on its shorter side.
  *  3. The key's `meta` is 'large' from the first item on that stands in a row of its own. */
 import type { Bin } from '@dotdo/core/bytes'
+import { Failure } from '@dotdo/core/errors'
 import type { Tx, View } from '@dotdo/core/shard'
 import { type KeyRow, keys } from '../tables.ts'
 import { items } from './elements.ts'
@@ -27,7 +28,12 @@ export function findList(view: View, db: number, key: Bin): ListRow | undefined 
 const blockOf = (number: number) => Math.floor(number / BLOCK_ITEMS)
 
 function findBlock(view: View, { slot, db, key }: KeyRow, block: number): BlockRow {
-  return view.find(blocks, { slot, db, key, block }) as BlockRow
+  const found = view.find(blocks, { slot, db, key, block })
+  if (found !== undefined) return found
+  throw new Failure(
+    'unsupported',
+    `ERR block ${block} of this list is missing: a build without blocks may have written it`,
+  )
 }
 
 /** Find a block with its items. */
