@@ -35,7 +35,7 @@ export type KeyRow = {
   head: number | null
   tail: number | null
   /** What else a type keeps of a key: 'large' for a list that has had large items, the state of a stream, the first
-   *  time at which a field of a hash may expire (field-expiry.ts), 'chunks' for a large string (chunks.ts); else null. */
+   *  time at which a field of a hash may expire (field-expiry.ts), 'chunks' for a large string (chunks.ts). */
   meta: Bin | null
 }
 
