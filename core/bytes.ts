@@ -46,6 +46,11 @@ export function binToJson(bin: Bin): string | { $binary: string } {
   return binToText(bin) ?? { $binary: Buffer.from(bin, 'latin1').toString('base64') }
 }
 
+/** Read what `binToJson` made. */
+export function jsonToBin(value: string | { readonly $binary: string }): Bin {
+  return typeof value === 'string' ? textToBin(value) : toBin(Buffer.from(value.$binary, 'base64'))
+}
+
 /** Encode bytes or text as base64url without padding. */
 export function toBase64Url(data: Uint8Array | string): string {
   return Buffer.from(data as string, 'utf8').toString('base64url')

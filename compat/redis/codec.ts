@@ -292,7 +292,10 @@ function oneLine(text: string): string {
   return /[\r\n]/.test(text) ? text.replace(/[\r\n]/g, ' ') : text
 }
 
-const bulk = (text: Bin) => `$${text.length}\r\n${text}\r\n`
+/** What stands before short texts: put together once, as a list has many. */
+const bulkHeads = Array.from({ length: 1024 }, (_, size) => `$${size}\r\n`)
+
+const bulk = (text: Bin) => `${bulkHeads[text.length] ?? `$${text.length}\r\n`}${text}\r\n`
 
 /** Past half a gigabyte V8 has no strings, and no client wants the reply. */
 function checkSize(text: Bin): void {
@@ -303,7 +306,7 @@ function checkSize(text: Bin): void {
 function encodeList(sign: string, items: readonly Value[], protocol: Protocol): Bin {
   let text = `${sign}${items.length}\r\n`
   for (const item of items) {
-    text += encodeValue(item, protocol)
+    text += typeof item === 'string' ? bulk(item) : encodeValue(item, protocol)
     checkSize(text)
   }
   return text

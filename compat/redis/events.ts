@@ -92,6 +92,10 @@ function touchedSince(tx: Tx, position: Tx['position']): Touched[] {
     if (table === (keys as unknown)) known.end = op === 'put' ? 'put' : 'delete'
     return false
   })
+  for (const each of touched.values()) {
+    // The row of a key whose elements changed is logged at the end of the group.
+    if (tx.find(keys, probeKey(each.db, each.key)) !== undefined) each.end = 'put'
+  }
   return [...touched.values()]
 }
 

@@ -31,11 +31,11 @@ export type KeyRow = {
   size: number
   /** When it expires, in ms since 1970; null for never. */
   expires: number | null
-  /** The positions of a list's first and last items; null for other types. */
+  /** The numbers of a list's first and last items; null for other types. */
   head: number | null
   tail: number | null
-  /** What else a type keeps of a key: 'sparse' for a list with gaps, the state of a stream, the first time at which a
-   *  field of a hash may expire (field-expiry.ts), 'chunks' for a large string (chunks.ts); else null. */
+  /** What else a type keeps of a key: 'large' for a list that has had large items, the state of a stream, the first
+   *  time at which a field of a hash may expire (field-expiry.ts), 'chunks' for a large string (chunks.ts). */
   meta: Bin | null
 }
 

@@ -7,7 +7,8 @@
  *  4. Clean rows live in two maps, young and old; when young is full, old is dropped but for its dirty rows.
  *  5. As long as memory has let go of no row of a table that began empty, it need not ask SQL for one it has not.
  *  6. A payload leaves and comes back in memory and in SQL at once, a dirty row's other columns with it: there is no
- *     redo of that, so a replayed row has the payload of its put, or the one that SQL has kept. */
+ *     redo of that, so a replayed row has the payload of its put, or the one that SQL has kept.
+ *  7. A row may be owed to the log: it is in memory, and logged as it is then at the end of the group. */
 import { isCold } from './cold.ts'
 import type { Journal, Undoer } from './journal.ts'
 import type { Unsettled } from './program.ts'
@@ -52,6 +53,8 @@ export class BufferedTable implements Undoer {
   private complete: boolean | undefined = undefined
   /** The entry asked for last, if it is in memory: a call asks for the same row several times. */
   private last: Entry | undefined
+  /** Rows that the log has not been told of. */
+  private owed: Entry[] = []
   /** Rows written since the last seal, rewrites of the same row counted once. */
   dirtyRows = 0
 
@@ -119,7 +122,7 @@ export class BufferedTable implements Undoer {
     const sizeBytes = row === undefined ? entryOverheadBytes : rowBytes(row)
     const key = row ?? this.keyOf(probe)
     const maybeInSql = row !== undefined
-    const entry: Entry = { row, key, hash, next: undefined, generation: 0, maybeInSql, sizeBytes }
+    const entry: Entry = { row, key, hash, next: undefined, generation: 0, maybeInSql, isOwed: false, sizeBytes }
     this.keep(entry)
     return entry
   }
@@ -149,7 +152,8 @@ export class BufferedTable implements Undoer {
       const hash = identity.hash(row) | 0
       // What memory knows is newer.
       if ((this.young.find(hash, row) ?? this.old.find(hash, row)) !== undefined) continue
-      this.keep({ row, key: row, hash, next: undefined, generation: 0, maybeInSql: true, sizeBytes: rowBytes(row) })
+      const sizeBytes = rowBytes(row)
+      this.keep({ row, key: row, hash, next: undefined, generation: 0, maybeInSql: true, isOwed: false, sizeBytes })
     }
   }
 
@@ -179,7 +183,7 @@ export class BufferedTable implements Undoer {
       const key = row ?? this.keyOf(probe)
       const size = sizeBytes + entryOverheadBytes
       const maybeInSql = !isNew && this.complete !== true
-      entry = { row: undefined, key, hash, next: undefined, generation: -1, maybeInSql, sizeBytes: size }
+      entry = { row: undefined, key, hash, next: undefined, generation: -1, maybeInSql, isOwed: false, sizeBytes: size }
       this.keep(entry)
     }
     this.last = entry
@@ -189,6 +193,43 @@ export class BufferedTable implements Undoer {
     this.youngBytes += sizeBytes + entryOverheadBytes - entry.sizeBytes
     entry.sizeBytes = sizeBytes + entryOverheadBytes
     if (entry.generation !== this.generation) this.markDirty(entry)
+  }
+
+  /** Whether the redo of the running generation has a row, so that a patch of it will do. */
+  isInRedo(probe: Row): boolean {
+    const { last } = this
+    const isLast = last !== undefined && this.identity.same(last.key, probe)
+    const entry = isLast ? last : this.recall(this.identity.hash(probe) | 0, probe)
+    if (entry === undefined) return false
+    this.last = entry
+    return entry.row !== undefined && entry.generation === this.generation
+  }
+
+  /** Store a row in memory; the log is to be told of it at the end of the group, by `takeOwed`. */
+  owe(row: Row, sizeBytes: number): void {
+    this.set(row, row, sizeBytes)
+    const entry = this.last as Entry
+    if (entry.isOwed) return
+    entry.isOwed = true
+    this.owed.push(entry)
+    this.journal.onUndo(() => {
+      entry.isOwed = false
+      this.owed.pop()
+    })
+  }
+
+  /** @returns the rows that are owed to the log, as they are now; those that have gone are not among them */
+  takeOwed(): Row[] {
+    const rows: Row[] = []
+    for (const entry of this.owed) {
+      entry.isOwed = false
+      // The entry may have been let go of, and the row be in another.
+      const row = this.find(entry.key)
+      if (row !== undefined) rows.push(row)
+    }
+    if (rows.length > 0) this.owed = []
+    else this.owed.length = 0
+    return rows
   }
 
   private markDirty(entry: Entry): void {

@@ -60,7 +60,9 @@ type Columns = Omit<LogColumns, 'next' | 'more'>
 
 const utf8 = new TextEncoder()
 
+const putOp = ops.indexOf('put')
 const truncateOp = ops.indexOf('truncate')
+const lastOp = ops.lastIndexOf('put')
 
 /** A table as a read meets it. */
 interface Met {
@@ -112,7 +114,9 @@ class ColumnReader {
     const head = reader.byte()
     const id = reader.uint()
     const { shape, place, wanted, key } = this.met[id] ?? this.meet(id)
-    const op = head & flags.op
+    const code = head & flags.op
+    // That of `putLast` is a put.
+    const op = code === lastOp ? putOp : code
     const { end } = this
     if (op === truncateOp) readPartialKey(reader, shape)
     else readColumns(reader, shape.key, key)

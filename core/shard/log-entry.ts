@@ -1,6 +1,6 @@
 /** Entries of the log as bytes: a byte that says what follows, the table's number, the key columns, and by capture
  *  level the documents as JSON text, each by itself: who wants the document as bytes need not parse it. */
-import { ByteReader, type ByteWriter } from '../bytes.ts'
+import { type Bin, ByteReader, type ByteWriter } from '../bytes.ts'
 import { Failure } from '../errors.ts'
 import { LOG_PAYLOAD_BYTES_MAX } from '../limits.ts'
 import type { Op } from './program.ts'
@@ -31,6 +31,10 @@ export interface Entry {
   /** The key columns; of a truncate, those it was given. */
   key: Row
   payload?: Payload
+  /** Logged at the end of its group by `putLast`. */
+  isLast?: boolean
+  /** The redo has a patch of the row. */
+  isPatch?: boolean
 }
 
 /** One row of the log: the changes of a group, or of a part of one. */
@@ -43,8 +47,9 @@ export interface Segment {
 }
 
 const opCodes = { put: 0, delete: 1, truncate: 2 } as const
-/** Operations by their number in an entry's first byte. */
-export const ops = ['put', 'delete', 'truncate'] as const
+const LAST = 3
+/** Operations by their number in an entry's first byte. The last is that of `putLast`. */
+export const ops = ['put', 'delete', 'truncate', 'put'] as const
 
 /** Bits of an entry's first byte, beside the two of its operation. */
 export const flags = {
@@ -55,6 +60,8 @@ export const flags = {
   before: 16,
   moved: 32,
   omitted: 64,
+  /** The redo has a patch of the row instead of its columns. */
+  patched: 128,
 } as const
 
 /** What an entry says. */
@@ -64,15 +71,20 @@ export interface Change {
   /** Has at least the key's columns; of a truncate, those that it was given. */
   readonly row: Row
   readonly payload?: Payload | undefined
-  /** What `shape.cells` reads of the row, if somebody has done so. */
-  readonly cells?: ReturnType<TableShape['cells']> | undefined
+  /** What the redo has instead of the row's columns. */
+  readonly patch?: Bin | undefined
+  /** Whether `putLast` made it. */
+  readonly isLast?: boolean | undefined
 }
 
 /** Append an entry.
+ *  @param cells what `shape.cells` reads of the row, if somebody has done so
  *  @returns the bytes that all but its documents took */
-export function writeEntry(log: ByteWriter, { shape, op, row, payload, cells }: Change): number {
+export function writeEntry(log: ByteWriter, change: Change, cells?: ReturnType<TableShape['cells']>): number {
+  const { shape, op, row, payload, patch, isLast } = change
   const start = log.length
-  let head: number = opCodes[op]
+  let head: number = isLast ? LAST : opCodes[op]
+  if (patch !== undefined) head |= flags.patched
   let after: string | undefined
   let before: string | undefined
   if (payload !== undefined) {
@@ -140,7 +152,9 @@ export function readEntries({ first, atMs, epoch, bytes }: Segment, shapes: read
     const op = ops[head & flags.op] as Op
     const key = op === 'truncate' ? readPartialKey(reader, shape) : readColumns(reader, shape.key, {})
     const entry: Entry = { seq, atMs, epoch, shape, op, key }
-    if (head > flags.op) entry.payload = readPayload(reader, head)
+    if ((head & ~(flags.op | flags.patched)) !== 0) entry.payload = readPayload(reader, head)
+    if ((head & flags.patched) !== 0) entry.isPatch = true
+    if ((head & flags.op) === LAST) entry.isLast = true
     entries.push(entry)
   }
   return entries

@@ -2,7 +2,8 @@
  *
  *  1. One row of `dotdo_log` holds the changes of one group (cut at `segmentBytes`): operation, table, key columns, and
  *     by capture level the documents. Seqs run from 1 without holes.
- *  2. `dotdo_redo` holds, under the same `first`, the other columns of changes to buffered tables. It is replayed after
+ *  2. `dotdo_redo` holds, under the same `first`, the other columns of changes to buffered tables, or patches of them
+ *     (patches.ts). It is replayed after
  *     a crash and dropped when those rows stand in their tables. A log row is never trimmed while its redo exists.
  *     `total` counts the log's bytes from its beginning, so that opening and trimming need not add them up.
  *  3. What is pending belongs to the group that is running; `mark` and `rollback` undo part of it, `write` puts it in
@@ -11,7 +12,8 @@ import { ByteReader, ByteWriter } from '../bytes.ts'
 import { Failure } from '../errors.ts'
 import { CHANGES_READ_BYTES_MAX, LOG_TRIMMED_PER_GROUP, REDO_DROPPED_PER_GROUP, SQL_ROW_BYTES_MAX } from '../limits.ts'
 import { type ChangedKeys, type LogColumns, type LogRange, readChangedKeys, readLogColumns } from './log-columns.ts'
-import { type Entry, type Payload, readEntries, type Segment, writeEntry } from './log-entry.ts'
+import { type Change, type Entry, type Payload, readEntries, type Segment, writeEntry } from './log-entry.ts'
+import { WholeRows } from './patches.ts'
 import type { Op } from './program.ts'
 import { readColumns, type TableShape, writeCells } from './row-codec.ts'
 import type { Sql } from './sql.ts'
@@ -106,13 +108,20 @@ export class ChangeLog {
    *  @returns bytes of redo it took, the measure of a row's size
    *  @throws limit when the row can never be stored in its table */
   append(shape: TableShape, op: Op, row: Row, payload?: Payload): number {
+    return this.add({ shape, op, row, payload })
+  }
+
+  /** Append one change, as `append` does, or with a patch, or as the last of its group. */
+  add(change: Change): number {
     const { log, redo } = this
+    const { shape, op, row, patch } = change
     const logStart = log.length
     const redoStart = redo.length
     const cells = op === 'put' && shape.table.buffered ? shape.cells(row) : undefined
-    const keyBytes = writeEntry(log, { shape, op, row, payload, cells })
+    const keyBytes = writeEntry(log, change, cells)
     if (shape.table.buffered) {
-      if (cells !== undefined) writeCells(redo, shape.rest, cells, shape.key.length)
+      if (patch !== undefined) redo.bin(patch)
+      else if (cells !== undefined) writeCells(redo, shape.rest, cells, shape.key.length)
       if (keyBytes + redo.length - redoStart > SQL_ROW_BYTES_MAX) {
         log.truncate(logStart)
         redo.truncate(redoStart)
@@ -294,6 +303,7 @@ export class ChangeLog {
   replay(apply: (shape: TableShape, op: Op, row: Row) => void): void {
     const statement = `select l.first, l.bytes, r.bytes from dotdo_redo r join dotdo_log l on l.first = r.first
       where r.first > ? order by r.first limit 16`
+    const whole = new WholeRows()
     let after = -1
     for (;;) {
       const segments = this.sql.raw(statement, after)
@@ -301,8 +311,14 @@ export class ChangeLog {
         const rest = new ByteReader(redo as Uint8Array)
         for (const entry of this.entries(Number(first), log as Uint8Array)) {
           if (!entry.shape.table.buffered) continue
-          if (entry.op === 'put') readColumns(rest, entry.shape.rest, entry.key)
-          apply(entry.shape, entry.op, entry.key)
+          const { shape, op, key } = entry
+          if (entry.isPatch) {
+            const row = whole.patch(shape, key, rest.bin())
+            if (row !== undefined) apply(shape, op, row)
+            continue
+          }
+          if (op === 'put') whole.note(shape, readColumns(rest, shape.rest, key))
+          apply(shape, op, key)
         }
         after = Number(first)
       }

@@ -3,6 +3,7 @@
  *  1. A program is synchronous, and has no clock, no randomness and no promises of its own: `tx` brings them.
  *  2. A call is atomic: when `run` throws, nothing of it is kept, whatever the rest of its group does.
  *  3. Programs run unchanged in every host. */
+import type { Bin } from '../bytes.ts'
 import type { ChangedKeys, LogColumns, LogRange } from './log-columns.ts'
 import type { Sql, SqlRow, SqlValue } from './sql.ts'
 import type { Row, Table } from './table.ts'
@@ -109,6 +110,12 @@ export interface Tx extends View {
    *  @param row owned by the shard from here on
    *  @param isNew whether there is no such row, as the caller knows: one that soon goes again then never reaches SQL */
   put<R extends Row>(table: Table<R>, row: R, isNew?: boolean): void
+  /** As `put`, for a table that declares `patched`: as long as the redo has the row, it takes the patch alone.
+   *  @param row as the patch makes it of the one that is there */
+  patch<R extends Row>(table: Table<R>, row: R, patch: Bin): void
+  /** As `put`, but the log is told of the row once, at the end of the group, as it is then. For rows that keep the
+   *  books of others: the call must change another row by which whoever looks for this one's changes learns of it. */
+  putLast<R extends Row>(table: Table<R>, row: R): void
   /** Remove a row and log the change.
    *  @returns whether it was there */
   remove<R extends Row>(table: Table<R>, probe: Partial<R>): boolean

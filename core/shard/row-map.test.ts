@@ -30,6 +30,7 @@ const entryOf = (word: string): Entry => {
     next: undefined,
     generation: 0,
     maybeInSql: true,
+    isOwed: false,
     sizeBytes: 0,
   }
 }

@@ -25,6 +25,8 @@ export interface Entry {
   generation: number
   /** False when SQL is known to have no such row: then its removal need not reach SQL. */
   maybeInSql: boolean
+  /** Whether its change is logged at the end of the group. */
+  isOwed: boolean
   sizeBytes: number
 }
 

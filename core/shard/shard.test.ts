@@ -3,6 +3,8 @@ import { afterEach, describe, expect, test } from 'vitest'
 import { openTestShard, type TestShard } from '../host/node/testing.ts'
 import { coldCases } from './cold.conformance.ts'
 import { coldProgram } from './cold.testing.ts'
+import { patchCases } from './patch.conformance.ts'
+import { tapeProgram } from './patch.testing.ts'
 import { type OpenedShard, type OpenOptions, ShardTest, shardCases } from './shard.conformance.ts'
 import { testProgram } from './testing.ts'
 
@@ -21,6 +23,8 @@ function keep(shard: TestShard): OpenedShard {
 
 describe.each(['normal', 'full'] as const)('a shard over a file (durability %s)', (durability) => {
   const openShard = async (options: OpenOptions) =>
-    keep(await openTestShard([testProgram, coldProgram], { ...options, durability }))
-  test.each([...shardCases, ...coldCases])('$about: $name', ({ run }) => run(new ShardTest(openShard), expect))
+    keep(await openTestShard([testProgram, coldProgram, tapeProgram], { ...options, durability }))
+  test.each([...shardCases, ...coldCases, ...patchCases])('$about: $name', ({ run }) =>
+    run(new ShardTest(openShard), expect),
+  )
 })

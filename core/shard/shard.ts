@@ -240,6 +240,7 @@ export class Shard {
         wakeAtMs = this.sweep(tx)
         this.swept = true
       } else wakeAtMs = this.wake?.atMs
+      state.logOwed()
       changes = state.log.pending
       state.log.write(nowMs, state.ownership.epoch)
       if (changes > 0) {

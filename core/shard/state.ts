@@ -148,6 +148,13 @@ export class ShardState {
     })
   }
 
+  /** Log what is owed to the log, at the end of the group. */
+  logOwed(): void {
+    for (const buffer of this.buffers) {
+      for (const row of buffer.takeOwed()) this.log.add({ shape: buffer.shape, op: 'put', row, isLast: true })
+    }
+  }
+
   /** Undo what memory took on since `mark`. */
   rollback(mark: StateMark): void {
     this.log.rollback(mark.log)
@@ -218,9 +225,10 @@ export class ShardState {
 }
 
 /** @returns roughly what a row takes in memory */
-function sizeBytes(row: Record<string, unknown>): number {
+export function sizeBytes(row: Record<string, unknown>): number {
   let size = 0
-  for (const value of Object.values(row)) {
+  for (const name in row) {
+    const value = row[name]
     size += typeof value === 'string' || value instanceof Uint8Array ? value.length : 8
   }
   return size

@@ -5,7 +5,10 @@
  *     binary string, see core/bytes.ts). A kind with `?` may be null.
  *  3. A buffered table is written to memory and to the redo log first, and to its SQL table in the background;
  *     its rows are read by key from memory. See buffer.ts.
- *  4. An internal table is a program's own affair: it moves with its slots, and is in no log, feed, query or list. */
+ *  4. A buffered table may say how its rows are patched: then a change of a large row takes no more redo than the
+ *     change. See patches.ts.
+ *  5. An internal table is a program's own affair: it moves with its slots, and is in no log, feed, query or list. */
+import type { Bin } from '../bytes.ts'
 import type { Relation } from './relation.ts'
 import type { SqlValue } from './sql.ts'
 
@@ -40,6 +43,8 @@ export interface Table<R extends Row = any> {
   readonly withoutRowid?: boolean
   /** Write through memory and the redo log. */
   readonly buffered?: boolean
+  /** Make the row that a patch makes of one: a pure function, as it is done again after a crash (`tx.patch`). */
+  readonly patched?: (row: R, patch: Bin) => R
   /** More indexes: name to the text after `on <table>`, for example `(expires) where expires is not null`. */
   readonly indexes?: { readonly [name: string]: string }
   /** How its rows are told apart in memory, where that takes less than looking at every key column. */
@@ -62,7 +67,7 @@ export interface Table<R extends Row = any> {
 /** Declare a table, checking names and key.
  *  @throws Error when the declaration is wrong: that is a bug of ours */
 export function table<R extends Row>(declaration: Table<R>): Table<R> {
-  const { name, columns, primaryKey, buffered, internal, relation } = declaration
+  const { name, columns, primaryKey, buffered, internal, patched, relation } = declaration
   const named = (text: string) => /^[a-z][a-z0-9_]*$/.test(text)
   if (!named(name) || name.startsWith('dotdo_')) throw new Error(`bad table name ${name}`)
   for (const column of Object.keys(columns)) if (!named(column)) throw new Error(`bad column name ${name}.${column}`)
@@ -74,6 +79,7 @@ export function table<R extends Row>(declaration: Table<R>): Table<R> {
   if (buffered && primaryKey[0] !== 'slot') throw new Error(`buffered table ${name}: its key must begin with slot`)
   // A crash would lose what neither the log nor the redo has.
   if (buffered && internal) throw new Error(`internal table ${name} cannot be buffered`)
+  if (patched && !buffered) throw new Error(`table ${name} cannot be patched: it is not buffered`)
   checkPayload(declaration, relation?.payload?.column)
   checkCells(declaration)
   return declaration

@@ -1,11 +1,13 @@
 /** The Tx that a program gets: the shard's state seen through one call. */
-import { assert } from '../errors.ts'
+import type { Bin } from '../bytes.ts'
+import { assert, Failure } from '../errors.ts'
+import { SQL_ROW_BYTES_MAX } from '../limits.ts'
 import { ColdRows, coldRow, isCold } from './cold.ts'
 import type { Entry, Payload } from './log.ts'
 import type { ChangedKeys, LogColumns, LogRange } from './log-columns.ts'
 import type { Op, Position, Tx, Unsettled } from './program.ts'
 import type { Sql, SqlRow, SqlValue } from './sql.ts'
-import type { ShardState, StateMark } from './state.ts'
+import { type ShardState, type StateMark, sizeBytes } from './state.ts'
 import type { Row, Table } from './table.ts'
 
 /** Reads and writes of one group, for one call after the other. */
@@ -20,6 +22,8 @@ export class ShardTx implements Tx {
   /** Where a call without a savepoint began. */
   private begun: StateMark | undefined = undefined
   private savepoint = true
+  /** Whether the call has written what the log is told of later. */
+  private hasOwed = false
   private drawn: number[] = []
   private drawnAt = 0
 
@@ -38,6 +42,7 @@ export class ShardTx implements Tx {
     this.savepoint = savepoint
     this.begun = savepoint ? undefined : mark
     this.needsSavepoint = false
+    this.hasOwed = false
     this.drawnAt = 0
   }
 
@@ -89,7 +94,7 @@ export class ShardTx implements Tx {
     const { buffer } = state.of(table)
     if (buffer === undefined) return
     // Rows that earlier calls made dirty may reach SQL now or later; this call's own only if that can be undone.
-    const hasWritten = begun !== undefined && state.log.seq > begun.log.seq
+    const hasWritten = begun !== undefined && (this.hasOwed || state.log.seq > begun.log.seq)
     if (hasWritten && state.isDirtySince(begun, buffer, fromSlot, toSlot)) this.beforeSqlWrite()
     buffer.settle(fromSlot, toSlot)
   }
@@ -141,7 +146,9 @@ export class ShardTx implements Tx {
   changedSince(position: Position, matches: (table: Table, key: Row, op: Op) => boolean): boolean {
     const { log, incarnation } = this.state
     if (position.incarnation !== incarnation) return true
-    const match = ({ shape, key, op, seq }: Entry) => seq > position.seq && matches(shape.table, key, op)
+    // What `putLast` wrote has been told of by another change, perhaps before the position.
+    const match = ({ shape, key, op, seq, isLast }: Entry) =>
+      seq > position.seq && !isLast && matches(shape.table, key, op)
     if (log.readPending().some(match)) return true
     for (let after = position.seq; after < log.committedSeq; ) {
       if (after < log.floor) return true
@@ -166,6 +173,35 @@ export class ShardTx implements Tx {
     const { captures } = this.state
     const before = () => this.find(table, row) ?? null
     this.store(table, row, captures.size === 0 ? undefined : this.payload(table, row, before), isNew)
+  }
+
+  patch<R extends Row>(table: Table<R>, row: R, patch: Bin): void {
+    const { state } = this
+    const { shape, buffer } = state.of(table)
+    assert(buffer !== undefined && table.patched !== undefined, `rows of ${table.name} cannot be patched`)
+    const size = sizeBytes(row)
+    if (size > SQL_ROW_BYTES_MAX) {
+      throw new Failure('limit', `a row of ${table.name} may have at most ${SQL_ROW_BYTES_MAX} bytes`)
+    }
+    const payload =
+      state.captures.size === 0 ? undefined : this.payload(table, row, () => this.find(table, row) ?? null)
+    const isInRedo = buffer.isInRedo(row)
+    state.log.add({ shape, op: 'put', row, payload, patch: isInRedo ? patch : undefined })
+    buffer.set(row, row, size)
+  }
+
+  putLast<R extends Row>(table: Table<R>, row: R): void {
+    const { state } = this
+    const { buffer } = state.of(table)
+    // Who captures documents is told of every one.
+    if (buffer === undefined || state.captures.size > 0) return this.put(table, row)
+    assert(table.patched === undefined, `a row of ${table.name} must be in the redo before it is patched`)
+    const size = sizeBytes(row)
+    if (size > SQL_ROW_BYTES_MAX) {
+      throw new Failure('limit', `a row of ${table.name} may have at most ${SQL_ROW_BYTES_MAX} bytes`)
+    }
+    this.hasOwed = true
+    buffer.owe(row, size)
   }
 
   /** Store a row that comes with its slot from another shard. */

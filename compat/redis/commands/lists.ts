@@ -48,7 +48,7 @@ function lrange(tx: Tx, argv: Argv, { db }: Context): Value {
   const row = lists.findList(tx, db, argv[1] as Bin)
   if (row === undefined) return []
   const [from, to] = toRange(row.size, start, stop)
-  return from > to ? [] : lists.readItems(tx, row, from, to - from + 1).map(lists.itemValue)
+  return from > to ? [] : lists.readItems(tx, row, from, to - from + 1)
 }
 
 function ltrim(tx: Tx, argv: Argv, { db }: Context): Value {
@@ -135,7 +135,7 @@ function lpos(tx: Tx, argv: Argv, { db }: Context): Value {
     let left = maxLength === 0 ? row.size : maxLength
     const wanted = count === undefined ? 1 : count === 0 ? row.size : count
     lists.scanItems(tx, row, rank < 0 ? -1 : 1, (item, index) => {
-      if (lists.itemValue(item) === argv[2] && skip-- <= 0) found.push(index)
+      if (item === argv[2] && skip-- <= 0) found.push(index)
       return --left > 0 && found.length < wanted
     })
   }

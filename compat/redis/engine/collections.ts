@@ -5,7 +5,7 @@ import { REDIS_RANDOM_FIELDS_MAX } from '@dotdo/core/limits'
 import type { Tx, View } from '@dotdo/core/shard'
 import { type KeyRow, type KeyType, keys } from '../tables.ts'
 import { ask, follow, type Index } from './indexes.ts'
-import { alive, findKey, type KeyProbe, probeKey, putKey, removeElements, resized, wrongType } from './keys.ts'
+import { alive, findKey, type KeyProbe, probeKey, putCounted, removeElements, resized, wrongType } from './keys.ts'
 import type { Elements } from './ranked.ts'
 
 /** A collection's key about to be written. */
@@ -35,7 +35,7 @@ export function targetCollection(view: View, db: number, key: Bin, type: KeyType
   return { probe, stored, row }
 }
 
-/** Store how many members a key has now; it goes with the last one. */
+/** Store how many members a key has now, after some came or went; it goes with the last one. */
 export function storeSize(tx: Tx, row: KeyRow, index: Index | undefined, size: number): void {
   if (size === 0) {
     tx.remove(keys, row)
@@ -44,7 +44,7 @@ export function storeSize(tx: Tx, row: KeyRow, index: Index | undefined, size: n
   }
   if (size === row.size) return follow(tx, index, row)
   const next = resized(row, size)
-  putKey(tx, next)
+  putCounted(tx, next)
   follow(tx, index, next)
 }
 

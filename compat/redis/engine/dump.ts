@@ -8,7 +8,7 @@ import { expiringFields, noteExpiry } from './due.ts'
 import { scores } from './elements.ts'
 import { andAlive } from './field-expiry.ts'
 import { checkSize, type KeyProbe, newKey, placeOf, putKey, putString, setExpires } from './keys.ts'
-import { itemValue, type ListRow, push, readItems } from './lists.ts'
+import { type ListRow, push, readItems } from './lists.ts'
 import type { Dumped, DumpedField } from './rdb/dumped.ts'
 import { encode } from './rdb/encode.ts'
 import { readMembers, replaceSet } from './sets.ts'
@@ -43,7 +43,7 @@ export function dumpKey(view: View, row: KeyRow): Bin {
     case 'string':
       return encode({ type: 'string', value: readValue(view, row) })
     case 'list':
-      return encode({ type: 'list', items: readItems(view, row as ListRow, 0, row.size).map(itemValue) })
+      return encode({ type: 'list', items: readItems(view, row as ListRow, 0, row.size) })
     case 'set':
       return encode({ type: 'set', members: readMembers(view, row) })
     case 'hash':

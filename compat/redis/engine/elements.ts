@@ -1,8 +1,7 @@
 /** What the keys of collections hold: a row an element, in tables of their own.
  *
  *  1. The key's row counts them (`size`); a key goes with its last element.
- *  2. Items of a list are ordered by `position`. Without gaps (the key's `meta` is null) the item at index i stands at
- *     `head + i`; an insertion takes the middle between two positions, and leaves the list 'sparse'.
+ *  2. Items of a list stand in blocks (list-blocks.ts); large ones in rows of their own, by their numbers.
  *  3. Members of a set are ordered by their hash, as fields are: SSCAN needs no memory.
  *  4. Members of a sorted set are kept as those of a set, and ordered by score and name through an index.
  *  5. Of streams, see stream-tables.ts. */
@@ -10,13 +9,15 @@ import { type Bin, binToJson } from '@dotdo/core/bytes'
 import { murmur3, type Table, table } from '@dotdo/core/shard'
 import { fields, type KeyRow, type KeyType, type Stored } from '../tables.ts'
 import { idOf, idPart, keyColumns, nameColumn, valueColumns, valueFromLake } from './columns.ts'
+import { blocks } from './list-blocks.ts'
 import { consumers, deliveries, entries, groups, groupTables } from './stream-tables.ts'
 
-/** An item of a list. */
+/** A large item of a list. */
 export type ItemRow = {
   slot: number
   db: number
   key: Bin
+  /** Its number: a whole one. */
   position: number
   value: Stored
 }
@@ -57,7 +58,7 @@ function hashNumber(value: number): number {
   return (Math.imul(numbers.getInt32(0), 31) + numbers.getInt32(4)) | 0
 }
 
-/** The items of all lists. */
+/** The large items of all lists. */
 export const items = table<ItemRow>({
   name: 'redis_items',
   collection: 'items',
@@ -94,6 +95,7 @@ export const members = table<MemberRow>({
   primaryKey: ['slot', 'db', 'key', 'hash', 'member'],
   withoutRowid: true,
   buffered: true,
+  cells: ({ slot, db, key, hash, member }) => [slot, db, key, hash, member],
   identity: {
     hash: ({ db = 0, key = '', hash = 0 }) => murmur3(key, hash ^ db),
     same: (a, b) => a.member === b.member && a.key === b.key && a.db === b.db,
@@ -116,6 +118,7 @@ export const scores = table<ScoreRow>({
   primaryKey: ['slot', 'db', 'key', 'hash', 'member'],
   withoutRowid: true,
   buffered: true,
+  cells: ({ slot, db, key, hash, member, score }) => [slot, db, key, hash, member, score],
   identity: {
     hash: ({ db = 0, key = '', hash = 0 }) => murmur3(key, hash ^ db),
     same: (a, b) => a.member === b.member && a.key === b.key && a.db === b.db,
@@ -165,15 +168,20 @@ export const chunks = table<ChunkRow>({
 export const elementTables: { readonly [type in KeyType]: readonly Table[] } = {
   string: [chunks],
   hash: [fields],
-  list: [items],
+  list: [blocks, items],
   set: [members],
   zset: [scores],
   stream: [entries, groups, consumers, deliveries],
 }
 
-/** The tables that hold the elements of a key: none for a string that fits its row. */
+const none: readonly Table[] = []
+const onlyBlocks: readonly Table[] = [blocks]
+
+/** The tables that hold the elements of a key: none for a string that fits its row, one for a list without large
+ *  items. */
 export function elementTablesOf({ type, meta }: Pick<KeyRow, 'type' | 'meta'>): readonly Table[] {
-  return type === 'string' && meta === null ? [] : elementTables[type]
+  if (meta !== null || (type !== 'string' && type !== 'list')) return elementTables[type]
+  return type === 'string' ? none : onlyBlocks
 }
 
 /** Every table of elements. */

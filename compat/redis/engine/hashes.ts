@@ -10,7 +10,7 @@ import {
   newKey,
   placeOf,
   probeKey,
-  putKey,
+  putCounted,
   removeElements,
   resized,
   UNSETTLED_MAX,
@@ -89,8 +89,8 @@ export function setFields(tx: Tx, db: number, argv: readonly Bin[], from: number
     else if (keepExpires) put.expires = found.expires
     tx.put(fields, put, !mayBe)
   }
-  if (row === undefined) putKey(tx, newKey(probe, 'hash', added))
-  else if (added > 0) putKey(tx, resized(row, row.size + added))
+  if (row === undefined) putCounted(tx, newKey(probe, 'hash', added))
+  else if (added > 0) putCounted(tx, resized(row, row.size + added))
   return added
 }
 
@@ -104,7 +104,7 @@ export function removeNamedFields(tx: Tx, db: number, key: Bin, names: readonly 
   let removed = 0
   for (const field of names) if (tx.remove(fields, { slot, db, key, hash: placeOf(field), field })) removed++
   if (removed === row.size) tx.remove(keys, row)
-  else if (removed > 0) putKey(tx, resized(row, row.size - removed))
+  else if (removed > 0) putCounted(tx, resized(row, row.size - removed))
   return removed
 }
 

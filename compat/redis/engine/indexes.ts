@@ -13,19 +13,17 @@ import { assert } from '@dotdo/core/errors'
 import { REDIS_INDEXED_ELEMENTS_MAX } from '@dotdo/core/limits'
 import type { Table, Tx, View } from '@dotdo/core/shard'
 import type { KeyRow } from '../tables.ts'
-import { items, members, scores } from './elements.ts'
+import { members, scores } from './elements.ts'
 import { type Elements, LEAF_SIZE, Ranked } from './ranked.ts'
 
 /** By which columns the elements of a type are ordered. */
 interface Ordering {
   readonly table: Table
   readonly order: string
-  /** Undefined where the first alone tells elements apart. */
-  readonly name: string | undefined
+  readonly name: string
 }
 
 const orderings: { readonly [type: string]: Ordering } = {
-  list: { table: items, order: 'position', name: undefined },
   set: { table: members, order: 'hash', name: 'member' },
   zset: { table: scores, order: 'score', name: 'member' },
 }
@@ -116,9 +114,8 @@ function makeRoom(view: View, indexes: Indexes, current: Index, rank: number): v
 /** Statements that read elements from one on, by type. */
 const readStatements = Object.fromEntries(
   Object.entries(orderings).map(([type, { table, order, name }]) => {
-    const columns = name === undefined ? order : `${order}, ${name}`
-    const from = name === undefined ? `${order} >= ?` : `(${order}, ${name}) >= (?, ?)`
-    const where = `slot = ? and db = ? and key = ? and ${from}`
+    const columns = `${order}, ${name}`
+    const where = `slot = ? and db = ? and key = ? and (${columns}) >= (?, ?)`
     return [type, `select ${columns} from ${table.name} where ${where} order by ${columns} limit ?`]
   }),
 )
@@ -126,11 +123,10 @@ const readStatements = Object.fromEntries(
 /** Make the function that reads elements of a key from SQL. */
 function reader(view: View, row: KeyRow): (order: number, name: Bin, count: number) => Elements {
   return (first, firstName, count) => {
-    const { table, name } = orderings[row.type] as Ordering
+    const { table } = orderings[row.type] as Ordering
     view.settle(table, row.slot, row.slot)
-    const bound = name === undefined ? [first] : [first, fromBin(firstName)]
     const statement = readStatements[row.type] as string
-    return toElements(view.raw(statement, row.slot, row.db, fromBin(row.key), ...bound, count))
+    return toElements(view.raw(statement, row.slot, row.db, fromBin(row.key), first, fromBin(firstName), count))
   }
 }
 
@@ -138,7 +134,7 @@ function toElements(rows: readonly (readonly unknown[])[]): Elements {
   const elements: Elements = { orders: [], names: [] }
   for (const [order, name] of rows) {
     elements.orders.push(order as number)
-    elements.names.push(name === undefined ? '' : toBin(name as Uint8Array))
+    elements.names.push(toBin(name as Uint8Array))
   }
   return elements
 }
@@ -147,7 +143,7 @@ function toElements(rows: readonly (readonly unknown[])[]): Elements {
 function readOutline(view: View, row: KeyRow): Elements {
   const { table, order, name } = orderings[row.type] as Ordering
   view.settle(table, row.slot, row.slot)
-  const columns = name === undefined ? order : `${order}, ${name}`
+  const columns = `${order}, ${name}`
   const statement = `select ${columns} from (
       select ${columns}, row_number() over (order by ${columns}) as at from ${table.name}
       where slot = ? and db = ? and key = ?)

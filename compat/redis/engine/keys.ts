@@ -83,6 +83,13 @@ export function putKey(tx: Tx, row: KeyRow): void {
   tx.put(keys, row)
 }
 
+/** Store the row of a key after this call has changed its elements: by those, who looks for changes of the key learns
+ *  of it. */
+export function putCounted(tx: Tx, row: KeyRow): void {
+  if (row.expires !== null) noteExpiry(tx, row.slot, row.expires)
+  tx.putLast(keys, row)
+}
+
 /** Store a string, replacing whatever the key holds.
  *  @param stored the key's row as it is in the table
  *  @throws limit when it is too large */

@@ -1,24 +1,18 @@
-/** Lists: a key's row that knows both ends, and a row an item.
+/** Lists: a key's row that knows the numbers of both ends, and blocks of items (list-blocks.ts).
  *
- *  1. Without gaps the item at index i stands at `head + i`: both ends and every index are found without an order in
- *     memory. An item put in or taken out between others makes the list sparse: then indexes.ts finds its places.
- *  2. An item is put between two others at the middle of their positions; when no number is left there, all are
- *     numbered anew. */
-import { type Bin, fromBin } from '@dotdo/core/bytes'
+ *  1. The item at index i has the number `head + i`: its block is found without an order in memory.
+ *  2. What goes from the middle, or comes there, moves the items on its shorter side.
+ *  3. The key's `meta` is 'large' from the first item on that stands in a row of its own. */
+import type { Bin } from '@dotdo/core/bytes'
+import { Failure } from '@dotdo/core/errors'
 import type { Tx, View } from '@dotdo/core/shard'
 import { type KeyRow, keys } from '../tables.ts'
-import { type ItemRow, items } from './elements.ts'
-import { ask, changing, follow, type Index } from './indexes.ts'
-import { alive, checkSize, findKey, newKey, probeKey, putKey, removeElements, resized, wrongType } from './keys.ts'
+import { items } from './elements.ts'
+import { alive, checkSize, findKey, newKey, probeKey, putCounted, removeElements, wrongType } from './keys.ts'
+import { BLOCK_ITEMS, type BlockRow, blocks, isLarge, lengthAt, offsetOf, pack, splice, unpack } from './list-blocks.ts'
 
 /** The end of a list. */
 export type End = 'left' | 'right'
-
-/** Items read one by one: more are read with one statement. */
-const SINGLE_ITEMS_MAX = 256
-
-/** Items read along with one that is popped: the next ones to go. */
-const ITEMS_AHEAD = 64
 
 /** A list that is there. */
 export type ListRow = KeyRow & { readonly head: number; readonly tail: number }
@@ -31,7 +25,32 @@ export function findList(view: View, db: number, key: Bin): ListRow | undefined 
   return row as ListRow | undefined
 }
 
-const isSparse = (row: KeyRow) => row.meta !== null
+const blockOf = (number: number) => Math.floor(number / BLOCK_ITEMS)
+
+function findBlock(view: View, { slot, db, key }: KeyRow, block: number): BlockRow {
+  const found = view.find(blocks, { slot, db, key, block })
+  if (found !== undefined) return found
+  throw new Failure(
+    'unsupported',
+    `ERR block ${block} of this list is missing: a build without blocks may have written it`,
+  )
+}
+
+/** Find a block with its items. */
+function wholeBlock(view: View, row: KeyRow, block: number): BlockRow {
+  return view.whole(blocks, findBlock(view, row, block))
+}
+
+function withEnds(row: KeyRow, head: number, tail: number, meta = row.meta): ListRow {
+  const { slot, db, hash, key, expires } = row
+  return { slot, db, hash, key, type: 'list', value: null, size: tail - head + 1, expires, head, tail, meta }
+}
+
+/** Store a list's row after its items have changed; the list goes with its last item. */
+function store(tx: Tx, row: ListRow): void {
+  if (row.size === 0) tx.remove(keys, row)
+  else putCounted(tx, row)
+}
 
 /** Push items at an end, creating the list when absent.
  *  @param values the first is pushed first
@@ -45,75 +64,133 @@ export function push(tx: Tx, db: number, key: Bin, values: readonly Bin[], end: 
   if (row !== undefined && row.type !== 'list') throw wrongType()
   for (const value of values) checkSize(key, value.length)
   if (row === undefined && stored !== undefined) removeElements(tx, stored)
-  const index = row === undefined ? undefined : changing(tx, row)
-  const step = end === 'left' ? -1 : 1
-  let at = firstFree(row, end)
-  const { slot } = probe
-  for (const value of values) {
-    index?.ranked.add(at, '')
-    tx.put(items, { slot, db, key, position: at, value }, true)
-    at += step
-  }
-  const base = row ?? newKey(probe, 'list', 0)
-  const head = end === 'left' ? at + 1 : (row?.head ?? 0)
-  const tail = end === 'right' ? at - 1 : (row?.tail ?? 0)
-  const next = resized(base, base.size + values.length, { head, tail })
-  putKey(tx, next)
-  follow(tx, index, next)
+  const next = extend(tx, row ?? withEnds(newKey(probe, 'list', 0), 0, -1), values, end)
+  store(tx, next)
   return next.size
 }
 
-/** @returns the first free position at an end: a whole number, so that positions never run out */
-function firstFree(row: ListRow | undefined, end: End): number {
-  if (row === undefined) return 0
-  return end === 'left' ? Math.ceil(row.head) - 1 : Math.floor(row.tail) + 1
+/** Put items at an end; the list's row is the caller's.
+ *  @returns the row as it is now
+ *  @cost a change a block */
+function extend(tx: Tx, row: ListRow, values: readonly Bin[], end: End): ListRow {
+  let { head, tail, meta } = row
+  for (let at = 0; at < values.length; ) {
+    const number = end === 'left' ? head - 1 : tail + 1
+    const block = blockOf(number)
+    const room = end === 'left' ? number - block * BLOCK_ITEMS + 1 : (block + 1) * BLOCK_ITEMS - number
+    const count = Math.min(room, values.length - at)
+    let inserted = ''
+    for (let i = 0; i < count; i++) {
+      const value = values[at + i] as Bin
+      const isMarked = isLarge(row.key, value)
+      if (isMarked) {
+        meta = 'large'
+        putItem(tx, row, end === 'left' ? number - i : number + i, value)
+      }
+      inserted = end === 'left' ? pack(value, isMarked) + inserted : inserted + pack(value, isMarked)
+    }
+    const first = end === 'left' ? number - count + 1 : number
+    if (tail < head || room === BLOCK_ITEMS) {
+      const { slot, db, key } = row
+      tx.put(blocks, { slot, db, key, block, first, count, value: inserted }, true)
+    } else {
+      const known = wholeBlock(tx, row, block)
+      if (end === 'left') splice(tx, known, { at: 0, removed: 0, inserted, first: -count, count })
+      else splice(tx, known, { at: (known.value as Bin).length, removed: 0, inserted, first: 0, count })
+    }
+    if (end === 'left') head = first
+    else tail = number + count - 1
+    at += count
+  }
+  return withEnds(row, head, tail, meta)
 }
 
-/** Read the positions of items from an index on.
- *  @param step -1 to go from there to the head */
-function positions(view: View, row: ListRow, from: number, count: number, step: 1 | -1 = 1): number[] {
-  const room = step > 0 ? row.size - from : from + 1
-  const length = Math.max(0, Math.min(count, room))
-  if (!isSparse(row)) return Array.from({ length }, (_, i) => row.head + from + i * step)
-  return ask(view, row, (ranked) => ranked.slice(from, length, step).orders, from)
+function putItem(tx: Tx, { slot, db, key }: KeyRow, position: number, value: Bin): void {
+  tx.put(items, { slot, db, key, position, value })
 }
 
-function itemAt(view: View, { slot, db, key }: KeyRow, position: number): ItemRow {
-  return view.find(items, { slot, db, key, position }) as ItemRow
+/** Remove the items of a block that stand in rows of their own. */
+function removeItems(tx: Tx, row: ListRow, block: BlockRow, index: number, count: number): void {
+  if (row.meta === null) return
+  const { slot, db, key } = row
+  unpack(tx.whole(blocks, block), index, count, (item, position) => {
+    if (item === undefined) tx.remove(items, { slot, db, key, position })
+  })
 }
 
-function readAhead(view: View, { slot, db, key }: KeyRow, position: number, count: number, step: 1 | -1): void {
-  view.readAhead(items, { slot, db, key, position }, count, step)
+/** Take items away from an end; the list's row is the caller's.
+ *  @returns the row as it is now
+ *  @cost a change a block */
+function cut(tx: Tx, row: ListRow, taken: number, end: End): ListRow {
+  let { head, tail } = row
+  const isLeft = end === 'left'
+  for (let left = taken; left > 0; ) {
+    const number = blockOf(isLeft ? head : tail)
+    const block = findBlock(tx, row, number)
+    const count = Math.min(left, block.count)
+    if (count === block.count) {
+      removeItems(tx, row, block, 0, count)
+      tx.remove(blocks, block)
+    } else {
+      const whole = tx.whole(blocks, block)
+      const { length } = whole.value as Bin
+      const from = isLeft ? 0 : block.count - count
+      removeItems(tx, row, whole, from, count)
+      const at = offsetOf(whole, isLeft ? count : from)
+      if (isLeft) splice(tx, whole, { at: 0, removed: at, inserted: '', first: count, count: -count })
+      else splice(tx, whole, { at, removed: length - at, inserted: '', first: 0, count: -count })
+    }
+    if (isLeft) head += count
+    else tail -= count
+    left -= count
+  }
+  return withEnds(row, head, tail)
+}
+
+/** Find the blocks that hold the items with the numbers from one to another. */
+function readBlocks(view: View, row: ListRow, from: number, to: number): readonly BlockRow[] {
+  const last = blockOf(to)
+  const { slot, db, key } = row
+  const found: BlockRow[] = []
+  for (let block = blockOf(from); block <= last; block++) {
+    if (block < last) view.readAhead(blocks, { slot, db, key, block }, last - block + 1, 1)
+    found.push(findBlock(view, row, block))
+  }
+  return view.wholeAll(blocks, found)
 }
 
 /** Read items from an index on.
  *  @returns fewer when the list ends
- *  @cost O(log n) and the items read */
-export function readItems(view: View, row: ListRow, from: number, count: number): readonly ItemRow[] {
+ *  @cost the blocks they are in */
+export function readItems(view: View, row: ListRow, from: number, count: number): Bin[] {
   const length = Math.min(count, row.size - from)
-  if (length > SINGLE_ITEMS_MAX) return readStretch(view, row, from, length)
-  const places = positions(view, row, from, length)
-  if (length > 1) readAhead(view, row, places[0] as number, length, 1)
-  const found = places.map((position) => itemAt(view, row, position))
-  return view.wholeAll(items, found)
+  const values: Bin[] = []
+  if (length <= 0) return values
+  const first = row.head + from
+  const last = first + length - 1
+  const large: number[] = []
+  for (const block of readBlocks(view, row, first, last)) {
+    const index = Math.max(0, first - block.first)
+    unpack(block, index, Math.min(block.count, last - block.first + 1) - index, (item, number) => {
+      if (item === undefined) large.push(number)
+      values.push(item ?? '')
+    })
+  }
+  if (large.length > 0) readLarge(view, row, large, (item, number) => (values[number - first] = item))
+  return values
 }
 
-function readStretch(view: View, row: ListRow, from: number, count: number): readonly ItemRow[] {
-  const [first] = positions(view, row, from, 1)
-  view.settle(items, row.slot, row.slot)
+/** Read items that stand in rows of their own, all cold ones at once. */
+function readLarge(
+  view: View,
+  row: ListRow,
+  numbers: readonly number[],
+  onItem: (item: Bin, at: number) => void,
+): void {
   const { slot, db, key } = row
-  const statement = `select slot, db, key, position, value from redis_items
-    where slot = ? and db = ? and key = ? and position >= ? order by position limit ?`
-  const found = view.all(statement, slot, db, fromBin(key), first as number, count)
-  return view.wholeAll(
-    items,
-    found.map((each) => view.fromSql(items, each)),
-  )
-}
-
-/** Take the value out of an item that is whole. */
-export function itemValue({ value }: ItemRow): Bin {
-  return value as Bin
+  const found = numbers.map((position) => view.find(items, { slot, db, key, position }))
+  const rows = found.filter((item) => item !== undefined)
+  for (const { value, position } of view.wholeAll(items, rows)) onItem(value as Bin, position)
 }
 
 /** Read one item.
@@ -121,18 +198,25 @@ export function itemValue({ value }: ItemRow): Bin {
  *  @returns undefined when the list has no such item */
 export function readItem(view: View, row: ListRow, index: number): Bin | undefined {
   const at = index < 0 ? row.size + index : index
-  if (at < 0 || at >= row.size) return undefined
-  return itemValue(readItems(view, row, at, 1)[0] as ItemRow)
+  return at < 0 || at >= row.size ? undefined : readItems(view, row, at, 1)[0]
 }
 
 /** Overwrite one item.
  *  @returns whether the list has it */
 export function setItem(tx: Tx, row: ListRow, index: number, value: Bin): boolean {
-  const at = index < 0 ? row.size + index : index
-  if (!(at >= 0 && at < row.size)) return false
+  const place = index < 0 ? row.size + index : index
+  if (!(place >= 0 && place < row.size)) return false
   checkSize(row.key, value.length)
-  const { slot, db, key } = row
-  tx.put(items, { slot, db, key, position: positions(tx, row, at, 1)[0] as number, value })
+  const number = row.head + place
+  const block = wholeBlock(tx, row, blockOf(number))
+  const isMarked = isLarge(row.key, value)
+  removeItems(tx, row, block, number - block.first, 1)
+  if (isMarked) {
+    putItem(tx, row, number, value)
+    if (row.meta === null) putCounted(tx, withEnds(row, row.head, row.tail, 'large'))
+  }
+  const at = offsetOf(block, number - block.first)
+  splice(tx, block, { at, removed: lengthAt(block, at), inserted: pack(value, isMarked), first: 0, count: 0 })
   return true
 }
 
@@ -141,163 +225,93 @@ export function setItem(tx: Tx, row: ListRow, index: number, value: Bin): boolea
 export function pop(tx: Tx, row: ListRow, end: End, count: number): Bin[] {
   const taken = Math.min(count, row.size)
   if (taken === 0) return []
-  const from = end === 'left' ? 0 : row.size - 1
-  const step = end === 'left' ? 1 : -1
-  const places = positions(tx, row, from, taken, step)
-  readAhead(tx, row, places[0] as number, ITEMS_AHEAD, step)
-  const found = tx.wholeAll(
-    items,
-    places.map((position) => itemAt(tx, row, position)),
-  )
-  removeAtEnd(tx, row, places, end)
-  return found.map(itemValue)
+  const values = readItems(tx, row, end === 'left' ? 0 : row.size - taken, taken)
+  if (end === 'right') values.reverse()
+  store(tx, cut(tx, row, taken, end))
+  return values
 }
 
 /** Remove all items but those from one index to another.
- *  @cost the items removed */
+ *  @cost the blocks of those removed */
 export function trim(tx: Tx, row: ListRow, start: number, stop: number): void {
   const left = Math.min(start, row.size)
-  const right = Math.max(0, row.size - 1 - stop)
-  if (left + right >= row.size) {
-    removeAtEnd(tx, row, positions(tx, row, 0, row.size), 'left')
-    return
-  }
-  const rest = left === 0 ? row : removeAtEnd(tx, row, positions(tx, row, 0, left), 'left')
-  if (right > 0 && rest !== undefined) {
-    removeAtEnd(tx, rest, positions(tx, rest, rest.size - 1, right, -1), 'right')
-  }
-}
-
-/** Store a list's row after items went or came; the list goes with its last item.
- *  @returns the row as it is now, undefined when the list is gone */
-function store(tx: Tx, row: ListRow, index: Index | undefined, change: Partial<ListRow>): ListRow | undefined {
-  const next: ListRow = { ...row, ...change }
-  if (next.size === 0) {
-    tx.remove(keys, row)
-    index?.drop()
-    return undefined
-  }
-  return keep(tx, index, next)
-}
-
-function keep(tx: Tx, index: Index | undefined, next: ListRow): ListRow {
-  putKey(tx, next)
-  follow(tx, index, next)
-  return next
-}
-
-function removeAtEnd(tx: Tx, row: ListRow, places: readonly number[], end: End): ListRow | undefined {
-  const { slot, db, key } = row
-  const index = changing(tx, row)
-  for (const position of places) {
-    index?.ranked.remove(position, '')
-    tx.remove(items, { slot, db, key, position })
-  }
-  const size = row.size - places.length
-  if (size === 0) return store(tx, row, index, { size })
-  if (!isSparse(row)) {
-    const head = end === 'left' ? row.head + places.length : row.head
-    const tail = end === 'left' ? row.tail : row.tail - places.length
-    return keep(tx, index, resized(row, size, { head, tail }) as ListRow)
-  }
-  return store(tx, row, index, { size, ...endsOf(index as Index) })
-}
-
-/** Read both ends of a list from its index. */
-function endsOf({ ranked }: Index): { head: number; tail: number } {
-  const [head] = ranked.slice(0, 1).orders
-  const [tail] = ranked.slice(ranked.size - 1, 1).orders
-  return { head: head as number, tail: tail as number }
-}
-
-/** Have the order of a list in memory before its rows change. */
-function withIndex(tx: Tx, row: ListRow): Index {
-  ask(tx, row, ({ size }) => size)
-  return changing(tx, row) as Index
+  const right = Math.min(Math.max(0, row.size - 1 - stop), row.size - left)
+  if (left + right === 0) return
+  store(tx, cut(tx, cut(tx, row, left, 'left'), right, 'right'))
 }
 
 /** Visit the items of a list until `visit` returns false.
  *  @param step -1 to begin at the tail */
-export function scanItems(
-  view: View,
-  row: ListRow,
-  step: 1 | -1,
-  visit: (item: ItemRow, index: number) => boolean,
-): void {
+export function scanItems(view: View, row: ListRow, step: 1 | -1, visit: (item: Bin, index: number) => boolean): void {
   for (let seen = 0, chunk = 32; seen < row.size; seen += chunk, chunk = Math.min(chunk * 2, 1024)) {
     const count = Math.min(chunk, row.size - seen)
     const from = step > 0 ? seen : row.size - seen - count
     const found = readItems(view, row, from, count)
     for (let i = 0; i < count; i++) {
       const at = step > 0 ? i : count - 1 - i
-      if (!visit(found[at] as ItemRow, from + at)) return
+      if (!visit(found[at] as Bin, from + at)) return
     }
   }
+}
+
+/** Edit the items from one index to another, moving those on the shorter side of them.
+ *  @param edit gets the items on that side, and the index of the first
+ *  @returns the list's row as it is now, not stored
+ *  @cost reads and writes the items on that side */
+function editFrom(
+  tx: Tx,
+  row: ListRow,
+  [from, to]: readonly [number, number],
+  edit: (found: Bin[], first: number) => Bin[],
+): ListRow {
+  if (to <= row.size - from) {
+    const values = edit(readItems(tx, row, 0, to), 0)
+    return extend(tx, cut(tx, row, to, 'left'), values.reverse(), 'left')
+  }
+  const values = edit(readItems(tx, row, from, row.size - from), from)
+  return extend(tx, cut(tx, row, row.size - from, 'right'), values, 'right')
 }
 
 /** Remove items that equal a value.
  *  @param limit how many at most; negative to begin at the tail, 0 for all
  *  @returns how many
+ *  @cost reads items up to the last that is removed; then moves those on the shorter side of all removed
  *  @source https://redis.io/docs/latest/commands/lrem/ */
 export function removeEqual(tx: Tx, row: ListRow, limit: number, value: Bin): number {
   const places: number[] = []
   const max = limit === 0 ? row.size : Math.abs(limit)
-  scanItems(tx, row, limit < 0 ? -1 : 1, (item) => {
-    if (itemValue(item) === value) places.push(item.position)
+  scanItems(tx, row, limit < 0 ? -1 : 1, (item, index) => {
+    if (item === value) places.push(index)
     return places.length < max
   })
   if (places.length === 0) return 0
-  const { slot, db, key } = row
-  const index = withIndex(tx, row)
-  for (const position of places) {
-    index.ranked.remove(position, '')
-    tx.remove(items, { slot, db, key, position })
-  }
-  const size = row.size - places.length
-  const ends = size === 0 ? {} : endsOf(index)
-  const { head, tail } = { ...row, ...ends }
-  // What went from the ends leaves no gap.
-  const meta = isSparse(row) || tail - head + 1 !== size ? 'sparse' : null
-  store(tx, row, index, { size, ...ends, meta })
+  places.sort((a, b) => a - b)
+  const [from, to] = [places[0] as number, (places.at(-1) as number) + 1]
+  const removed = new Set(places)
+  const next = editFrom(tx, row, [from, to], (found, first) => found.filter((_, at) => !removed.has(first + at)))
+  store(tx, next)
   return places.length
 }
 
 /** Put an item before or after the first one that equals a pivot.
  *  @returns the new length; -1 when there is no such item
+ *  @cost reads items up to the pivot; then moves those on the shorter side of it
  *  @source https://redis.io/docs/latest/commands/linsert/ */
 export function insertBeside(tx: Tx, row: ListRow, side: 'before' | 'after', pivot: Bin, value: Bin): number {
   checkSize(row.key, value.length)
   let at = -1
   scanItems(tx, row, 1, (item, index) => {
-    if (itemValue(item) === pivot) at = index
+    if (item === pivot) at = index
     return at < 0
   })
   if (at < 0) return -1
   const rank = side === 'before' ? at : at + 1
-  const { db, key, slot } = row
-  if (rank === 0) return push(tx, db, key, [value], 'left')
-  if (rank === row.size) return push(tx, db, key, [value], 'right')
-  const [left, right] = positions(tx, row, rank - 1, 2) as [number, number]
-  const middle = left + (right - left) / 2
-  if (middle === left || middle === right) return insertBeside(tx, renumber(tx, row), side, pivot, value)
-  const index = withIndex(tx, row)
-  index.ranked.add(middle, '')
-  tx.put(items, { slot, db, key, position: middle, value })
-  store(tx, row, index, { size: row.size + 1, meta: 'sparse' })
-  return row.size + 1
-}
-
-/** Number all items anew, without gaps.
- *  @cost two changes an item: rare, as it takes 50 insertions at one place */
-function renumber(tx: Tx, row: ListRow): ListRow {
-  const { slot, db, key, size } = row
-  const found = readItems(tx, row, 0, size)
-  const head = Math.floor(row.tail) + 1
-  for (const { position } of found) tx.remove(items, { slot, db, key, position })
-  for (const [i, { value }] of found.entries()) tx.put(items, { slot, db, key, position: head + i, value })
-  const next: ListRow = { ...row, head, tail: head + size - 1, meta: null }
-  putKey(tx, next)
-  return next
+  const next = editFrom(tx, row, [rank, rank], (found, first) => {
+    found.splice(rank - first, 0, value)
+    return found
+  })
+  store(tx, next)
+  return next.size
 }
 
 /** Move an item from an end of a list to an end of another, or of the same.

@@ -7,7 +7,7 @@ import type { FieldRow, KeyRow } from '../tables.ts'
 import { scores } from './elements.ts'
 import { findField } from './hashes.ts'
 import { findKey, wrongType } from './keys.ts'
-import { itemValue, type ListRow, readItems } from './lists.ts'
+import { type ListRow, readItems } from './lists.ts'
 import { readMembers } from './sets.ts'
 import { readFieldValues, readValues } from './values.ts'
 
@@ -25,7 +25,7 @@ export interface Sorting {
 /** Read what SORT sorts: a list or sorted set in its order, a set in any.
  *  @throws type_mismatch for other types */
 export function readSortable(view: View, row: KeyRow): Bin[] {
-  if (row.type === 'list') return readItems(view, row as ListRow, 0, row.size).map(itemValue)
+  if (row.type === 'list') return readItems(view, row as ListRow, 0, row.size)
   if (row.type === 'set') return readMembers(view, row)
   if (row.type === 'zset') return readByScore(view, row)
   throw wrongType()

@@ -9,7 +9,7 @@ import { Failure } from '@dotdo/core/errors'
 import type { Tx, View } from '@dotdo/core/shard'
 import { type KeyRow, keys } from '../tables.ts'
 import { addInt64, type Int64 } from './integers.ts'
-import { alive, checkSize, findKey, newKey, probeKey, putKey, removeElements, wrongType } from './keys.ts'
+import { alive, checkSize, findKey, newKey, probeKey, putCounted, putKey, removeElements, wrongType } from './keys.ts'
 import { packFields } from './stream-fields.ts'
 import {
   ID_MAX,
@@ -125,7 +125,8 @@ export function addEntry(
   const added = addInt64(state.added, 1) ?? state.added
   const first = trimmed?.first ?? (base.size === 0 ? id : state.first)
   const removed = trimmed?.removed ?? []
-  if (removed.at(-1) === id) known.floor = id
+  const isGone = removed.at(-1) === id
+  if (isGone) known.floor = id
   else {
     known.tail.push(id)
     tx.put(entries, { slot, db, key, id, fields: packed })
@@ -133,7 +134,9 @@ export function addEntry(
   for (const each of removed) if (each !== id) tx.remove(entries, { slot, db, key, id: each })
   if (removed.length > 0) forgetIds(known, removed)
   const next = { ...base, size: size - removed.length, meta: writeState({ ...state, last: id, first, added }) }
-  putKey(tx, next)
+  // An entry that went at once is in no log: then the key's row must be.
+  if (isGone) putKey(tx, next)
+  else putCounted(tx, next)
   followIds(tx, known, next)
   return id
 }
@@ -202,7 +205,8 @@ function removeIds(tx: Tx, row: StreamRow, ids: readonly Bin[], state: StreamSta
   for (const id of ids) tx.remove(entries, { slot, db, key, id })
   forgetIds(known, ids)
   const next = { ...row, size: row.size - ids.length, meta: writeState(state) }
-  putKey(tx, next)
+  if (ids.length > 0) putCounted(tx, next)
+  else putKey(tx, next)
   followIds(tx, known, next)
 }
 

@@ -6,6 +6,8 @@ import { Failure } from '../../errors.ts'
 import { coldCases } from '../../shard/cold.conformance.ts'
 import { coldProgram } from '../../shard/cold.testing.ts'
 import type { ColdRow } from '../../shard/cold.ts'
+import { patchCases } from '../../shard/patch.conformance.ts'
+import { tapeProgram } from '../../shard/patch.testing.ts'
 import { type OpenedShard, type OpenOptions, ShardTest, shardCases } from '../../shard/shard.conformance.ts'
 import { Shard } from '../../shard/shard.ts'
 import { SYSTEM } from '../../shard/system.ts'
@@ -18,7 +20,12 @@ const bugs: unknown[] = []
 async function open(storage: DurableObjectStorage, options: OpenOptions): Promise<OpenedShard> {
   const { limits, onBug, fetchCold } = options
   const sql = createWorkersSql(storage)
-  const parts = { sql, clock: workersClock, programs: [testProgram, coldProgram], ...(limits && { limits }) }
+  const parts = {
+    sql,
+    clock: workersClock,
+    programs: [testProgram, coldProgram, tapeProgram],
+    ...(limits && { limits }),
+  }
   const shard: Shard = new Shard({
     ...parts,
     onBug: onBug ?? ((error) => bugs.push(error)),
@@ -42,7 +49,7 @@ async function open(storage: DurableObjectStorage, options: OpenOptions): Promis
 }
 
 describe('a shard over the storage of a Durable Object', () => {
-  it.each([...shardCases, ...coldCases])('$about: $name', async ({ run }) => {
+  it.each([...shardCases, ...coldCases, ...patchCases])('$about: $name', async ({ run }) => {
     await runInDurableObject(env.SQL.get(env.SQL.newUniqueId()), (_, { storage }) => {
       return run(new ShardTest((options) => open(storage, options)), expect)
     })
