@@ -5,7 +5,8 @@
  *     binary string, see core/bytes.ts). A kind with `?` may be null.
  *  3. A buffered table is written to memory and to the redo log first, and to its SQL table in the background;
  *     its rows are read by key from memory. See buffer.ts.
- *  4. An internal table is a program's own affair: it moves with its slots, and is in no log, feed, query or list. */
+ *  4. A table whose rows all live in one slot names it and leaves it out of its rows: they move with that slot.
+ *  5. An internal table is a program's own affair: it moves with its slots, and is in no log, feed, query or list. */
 import type { Relation } from './relation.ts'
 import type { SqlValue } from './sql.ts'
 
@@ -34,6 +35,8 @@ export interface Table<R extends Row = any> {
   readonly collection: string
   /** Columns in order. */
   readonly columns: { readonly [C in keyof R & string]: ColumnKind }
+  /** The slot in which all of its rows live, where no column says it. */
+  readonly slot?: number
   /** Columns of the primary key, in order. */
   readonly primaryKey: readonly (keyof R & string)[]
   /** Store rows in the primary key's tree (right for small rows). */
@@ -71,6 +74,7 @@ export function table<R extends Row>(declaration: Table<R>): Table<R> {
   if (buffered && primaryKey[0] !== 'slot') throw new Error(`buffered table ${name}: its key must begin with slot`)
   // A crash would lose what neither the log nor the redo has.
   if (buffered && internal) throw new Error(`internal table ${name} cannot be buffered`)
+  if (declaration.slot !== undefined && primaryKey[0] === 'slot') throw new Error(`table ${name} has two slots`)
   checkPayload(declaration, relation?.payload?.column)
   return declaration
 }
@@ -85,7 +89,7 @@ function checkPayload({ name, columns, primaryKey }: Table, payload: string | un
 /** What an internal table declares. */
 export type InternalTable<R extends Row> = Pick<
   Table<R>,
-  'name' | 'columns' | 'primaryKey' | 'withoutRowid' | 'indexes' | 'arrived'
+  'name' | 'columns' | 'slot' | 'primaryKey' | 'withoutRowid' | 'indexes' | 'arrived'
 >
 
 /** Declare a table that is a program's own affair: unbuffered, and in no log.
