@@ -257,6 +257,7 @@ function synchronousOf(env: Env): Record<string, Any> {
       return spread(name, runNow(env, operationOf(env, name, given)))[0]
     }
   }
+  functions.realpathSync.native = functions.realpathSync
   functions.existsSync = (path: unknown) => {
     try {
       return runNow(env, operations.exists(env, path))
@@ -364,6 +365,7 @@ function credentialOf({ uid, gid, groups = [], umask = 0o022 }: NonNullable<File
 
 function build(env: Env, options: FileSystemOptions): FileSystem {
   const callbacks = callbacksOf(env)
+  callbacks.realpath.native = callbacks.realpath
   const own = { ...callbacks, ...synchronousOf(env), ...shortFormOf(env, callbacks), ...ownOf(env, options) }
   const filesystem = { ...own, promises: promisesOf(env) }
   return filesystem as unknown as FileSystem

@@ -161,11 +161,13 @@ export function bytesOf(data: unknown, encoding?: BufferEncoding | 'buffer' | nu
 }
 
 /** Read a time: seconds since 1970 as a number or text, or a Date.
+ *  @returns null for now, which a negative number means to Node
  *  @throws ERR_INVALID_ARG_TYPE */
-export function timeOf(time: unknown): Time {
+export function timeOf(time: unknown): Time | null {
   if (time instanceof Date) return { us: Math.round(time.getTime() * 1000), ns: 0 }
   const seconds = typeof time === 'bigint' ? Number(time) : typeof time === 'string' ? Number(time) : time
-  if (typeof seconds === 'number' && Number.isFinite(seconds)) return { us: Math.floor(seconds * 1e6), ns: 0 }
+  if (typeof seconds === 'number' && seconds < 0) return null
+  if (typeof seconds === 'number' && Number.isFinite(seconds)) return { us: Math.floor(seconds * 1e6) + 0, ns: 0 }
   throw badArgument(
     'ERR_INVALID_ARG_TYPE',
     `The "time" argument must be a number, a string or a Date. Received ${shown(time)}`,

@@ -70,17 +70,19 @@ export interface Time {
   readonly ns: number
 }
 
-/** Set the times of last access and of last change of content.
+/** Set the times of last access and of last change of content; null is now.
  *  @throws EPERM for whoever is not the owner */
 export function utimes(
   files: Files,
-  { atime, mtime, ...target }: Target & { atime: Time; mtime: Time },
+  { atime, mtime, ...target }: Target & { atime: Time | null; mtime: Time | null },
   who: Credential,
 ): null {
   const inode = targetOf(files, target, who)
   if (who.uid !== 0 && who.uid !== inode.uid) throw refuse('EPERM')
-  const nanos = atime.ns + 1_000 * mtime.ns + Math.floor(inode.nanos / 1e9) * 1e9
-  setInode(files, { ...inode, atime: atime.us, mtime: mtime.us, ctime: files.nowUs, nanos })
+  const now: Time = { us: files.nowUs, ns: 0 }
+  const [accessed, changed] = [atime ?? now, mtime ?? now]
+  const nanos = accessed.ns + 1_000 * changed.ns + Math.floor(inode.nanos / 1e9) * 1e9
+  setInode(files, { ...inode, atime: accessed.us, mtime: changed.us, ctime: files.nowUs, nanos })
   return null
 }
 

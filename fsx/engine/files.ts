@@ -159,11 +159,14 @@ export function copyFile(
 ): null {
   const source = at(files, walk(files, from, { who, follow: true }))
   checkAccess(source, who, R)
-  if (isDirectory(source)) throw refuse('EISDIR')
   const flags = O.WRONLY | O.CREAT | (exclusive ? O.EXCL : 0)
   const target = reach(files, { path: to, flags, mode: source.mode & 0o777 }, who)
   if (target.ino === source.ino) return null
-  let written = resizeContent(files, withoutSetId(target, who), 0)
+  if (isDirectory(source)) throw refuse('EISDIR')
+  // As libuv: the copy has the permissions of its source, also where there was a file.
+  const mode = (target.mode & S.IFMT) | (source.mode & 0o7777)
+  if (who.uid !== 0 && who.uid !== target.uid) throw refuse('EPERM')
+  let written = resizeContent(files, { ...target, mode }, 0)
   for (let from = 0; from < source.size; from += FSX_TRANSFER_BYTES_MAX) {
     written = writeContent(files, written, from, readContent(files, source, from, FSX_TRANSFER_BYTES_MAX))
   }

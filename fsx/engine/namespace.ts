@@ -1,7 +1,8 @@
 /** Names of files: directories, links, renaming, removing.
  *  @source POSIX.1-2017 mkdir, rmdir, unlink, link, symlink, rename; Linux renameat2(2) */
+import { Failure } from '@dotdo/core/errors'
 import { FSX_LINKS_MAX, FSX_REMOVED_PER_CALL } from '@dotdo/core/limits'
-import { refuse } from '../errors.ts'
+import { type Errno, type ErrnoDetail, refuse } from '../errors.ts'
 import { type Inode, ROOT_INO } from '../tables.ts'
 import { changeDirectory, checkRoom, loseName, makeInode } from './making.ts'
 import { type Credential, checkAccess, checkRemoval, isDirectory, R, S, W } from './mode.ts'
@@ -24,48 +25,37 @@ export function mkdir(files: Files, { path, mode }: { path: string; mode: number
   return null
 }
 
-/** Make a directory and those above it that are missing.
+/** Make a directory and those above it that are missing; all of them, or none.
  *  @returns the first path that was made; null when all were there
- *  @throws as mkdir(2); EEXIST when the path is no directory, ENOTDIR when one above it is none */
+ *  @throws as mkdir(2); EEXIST when the path is no directory, ENOTDIR when one above it is none
+ *  @source node v20 src/node_file.cc, MKDirpSync: which error comes first */
 export function mkdirs(files: Files, { path, mode }: { path: string; mode: number }, who: Credential): string | null {
-  const missing: string[] = []
-  let at = path
-  for (;;) {
-    const found = findAbove(files, at, who)
-    if (found !== undefined) {
-      if (!isDirectory(found)) throw refuse(missing.length === 0 ? 'EEXIST' : 'ENOTDIR')
-      break
+  let first: string | null = null
+  for (const wanted = [path]; wanted.length > 0; ) {
+    const next = wanted.pop() as string
+    const errno = errnoOf(() => mkdir(files, { path: next, mode }, who))
+    if (errno === undefined) first ??= next
+    else if (errno === 'ENOENT') {
+      const above = next.slice(0, Math.max(0, next.lastIndexOf('/')))
+      if (above === next || next === '') throw refuse('ENOENT')
+      wanted.push(next, above)
+    } else if (errno !== 'EEXIST') throw refuse(errno)
+    else if (!isDirectory(find(files, next, { who, follow: true }))) {
+      throw refuse(wanted.length > 0 ? 'ENOTDIR' : 'EEXIST')
     }
-    missing.push(at)
-    const cut = at.replace(/\/+$/, '').lastIndexOf('/')
-    if (cut <= 0) break
-    at = at.slice(0, cut)
   }
-  for (const made of missing.toReversed()) {
-    const place = walk(files, made, { who, follow: 'never' })
-    if (place.ino === undefined) makeInode(files, place, { mode: S.IFDIR | (mode & 0o1777) }, who)
-    else if (!isDirectory(at2(files, place, who, made))) throw refuse('EEXIST')
-  }
-  return missing.at(-1) ?? null
+  return first
 }
 
-/** A link that leads nowhere is in the way. */
-function at2(files: Files, place: Place, who: Credential, path: string): Inode {
-  const inode = getInode(files, place.ino as number)
-  return (inode.mode & S.IFMT) === S.IFLNK ? find(files, path, { who, follow: true }) : inode
-}
-
-function findAbove(files: Files, path: string, who: Credential): Inode | undefined {
-  const known = tryWalk(files, path, who)
-  return known?.ino === undefined ? undefined : getInode(files, known.ino)
-}
-
-function tryWalk(files: Files, path: string, who: Credential): Place | undefined {
+/** @returns the code that work was refused with */
+function errnoOf(work: () => void): Errno | undefined {
   try {
-    return walk(files, path, { who, follow: true })
+    work()
+    return undefined
   } catch (error) {
-    if ((error as { detail?: { errno?: string } }).detail?.errno === 'ENOENT') return undefined
-    throw error
+    const errno = error instanceof Failure ? (error.detail as Partial<ErrnoDetail> | undefined)?.errno : undefined
+    if (errno === undefined) throw error
+    return errno
   }
 }
 
