@@ -1,56 +1,98 @@
+/** The filesystem in Node, over files. */
+import { mkdirSync, readFileSync } from 'node:fs'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { temporaryFolder } from '../core/host/node/testing.ts'
-import { fsx, type OpenedFileSystem } from './index.ts'
+import { openTestShard, type TestShard, temporaryFolder } from '../core/host/node/testing.ts'
+import { fsxCases, type Opened } from './fsx.conformance.ts'
+import { createFileSystem, fsx, fsxProgram, type OpenedFileSystem } from './index.ts'
 
-let folder: ReturnType<typeof temporaryFolder>
-let fs: OpenedFileSystem
-const open = () => fsx({ dotdo: { data: folder.path, durability: 'normal' } })
-
-beforeEach(async () => {
-  folder = temporaryFolder()
-  fs = await open()
-})
-afterEach(async () => {
-  expect(await fs.fsck()).toEqual([])
-  await fs.close()
-  folder.remove()
-})
-
-describe('a filesystem', () => {
-  it('keeps files over a reopening', async () => {
-    await fs.promises.mkdir('/a/b', { recursive: true })
-    await fs.promises.writeFile('/a/b/c.txt', 'hello')
-    await fs.promises.writeFile('/a/large', Buffer.alloc(1_000_000, 'xyz'))
-    await fs.close()
-    fs = await open()
-    expect(await fs.promises.readFile('/a/b/c.txt', 'utf8')).toBe('hello')
-    expect(await fs.promises.readFile('/a/large')).toEqual(Buffer.alloc(1_000_000, 'xyz'))
-    expect((await fs.promises.stat('/a')).nlink).toBe(3)
+describe('a filesystem over a file', () => {
+  let shard: TestShard | undefined
+  afterEach(async () => {
+    expect(await shard?.call('fsx', 'fsck', {})).toEqual([])
+    shard?.close()
   })
 
-  it('answers at once, too', async () => {
+  function opened(test: TestShard): Opened {
+    shard = test
+    return {
+      fs: createFileSystem({ call: (name, args) => test.call('fsx', name, args) }),
+      reopen: async (crash = false) => opened(await test.reopen({ crash })),
+    }
+  }
+
+  it.each(fsxCases)('$name', async ({ run }) => {
+    await run(opened(await openTestShard([fsxProgram])), expect)
+  })
+})
+
+describe('a filesystem in this process', () => {
+  let folder: ReturnType<typeof temporaryFolder>
+  let fs: OpenedFileSystem
+  const open = () => fsx({ dotdo: { data: folder.path, durability: 'normal' } })
+
+  beforeEach(async () => {
+    folder = temporaryFolder()
+    fs = await open()
+  })
+  afterEach(async () => {
+    expect(await fs.fsck()).toEqual([])
+    await fs.close()
+    folder.remove()
+  })
+
+  it('is there when it is opened again', async () => {
+    await fs.write('/a/b', 'hello')
+    await fs.close()
+    fs = await open()
+    expect(fs.readFileSync('/a/b', 'utf8')).toBe('hello')
+  })
+
+  it('answers at once', () => {
     fs.mkdirSync('/d')
     fs.writeFileSync('/d/f', 'one')
     fs.appendFileSync('/d/f', ' two')
-    expect(fs.readFileSync('/d/f', 'utf8')).toBe('one two')
     expect(fs.readdirSync('/d')).toEqual(['f'])
     expect(() => fs.readFileSync('/none')).toThrow("ENOENT: no such file or directory, open '/none'")
+    expect(fs.statSync('/none', { throwIfNoEntry: false })).toBeUndefined()
     const fd = fs.openSync('/d/f', 'r+')
     expect(fs.writeSync(fd, 'ONE')).toBe(3)
     expect(fs.readSync(fd, Buffer.alloc(10))).toBe(4)
     fs.closeSync(fd)
     expect(fs.readFileSync('/d/f', 'utf8')).toBe('ONE two')
+    expect(() => fs.closeSync(fd)).toThrow('EBADF: bad file descriptor, close')
   })
 
-  it('keeps an open file that has lost its name', async () => {
-    const handle = await fs.promises.open('/f', 'w+')
-    await handle.write('abc')
-    await fs.promises.unlink('/f')
-    expect(await fs.exists('/f')).toBe(false)
-    expect((await handle.stat()).nlink).toBe(0)
-    await handle.write('def')
-    expect((await handle.read({ buffer: Buffer.alloc(9), position: 0 })).buffer.toString('utf8', 0, 6)).toBe('abcdef')
-    expect(await fs.fsck()).toEqual([])
-    await handle.close()
+  it('calls back', async () => {
+    await new Promise<void>((resolve, reject) =>
+      fs.writeFile('/f', 'x', (error) => (error ? reject(error) : resolve())),
+    )
+    const bytes = await new Promise((resolve) => fs.readFile('/f', 'utf8', (_, data) => resolve(data)))
+    expect(bytes).toBe('x')
+    expect(await new Promise((resolve) => fs.stat('/none', (error) => resolve(error?.code)))).toBe('ENOENT')
+  })
+
+  it('takes a write that came before a crash of its group alone', async () => {
+    const [first, second] = await Promise.allSettled([fs.write('/a', '1'), fs.promises.mkdir('/none/b')])
+    expect([first.status, second.status]).toEqual(['fulfilled', 'rejected'])
+    expect(await fs.list('/')).toEqual(['a'])
+  })
+
+  it('is one of many in a folder', async () => {
+    await fs.close()
+    const { openFabric } = await import('@dotdo/core/host/node')
+    const fabric = await openFabric({ data: folder.path, programs: [fsxProgram], defaults: { count: 4 } })
+    const [one, two] = [await fsx({ fabric, database: 'one' }), await fsx({ fabric, database: 'two' })]
+    await one.write('/f', '1')
+    expect(await two.list('/')).toEqual([])
+    await fabric.close()
+    fs = await open()
+  })
+
+  it('copies a tree of real files in, and back, as tar-like tools do', async () => {
+    const source = readFileSync(import.meta.filename, 'utf8')
+    await fs.write('/src/test.ts', source)
+    mkdirSync(`${folder.path}/out`)
+    expect((await fs.promises.readdir('/src', { withFileTypes: true }))[0]).toMatchObject({ name: 'test.ts' })
+    expect(await fs.read('/src/test.ts', 'utf8')).toBe(source)
   })
 })

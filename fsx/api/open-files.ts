@@ -130,6 +130,8 @@ export const fileOperations = {
 
   *read(env: Env, file: OpenFile, ...given: unknown[]): Operation<ReadResult<ArrayBufferView>> {
     const { buffer, offset, length, position } = readArguments(given)
+    // As Node: what asks for nothing is not asked.
+    if (length === 0 && !file.closed) return { bytesRead: 0, buffer }
     const bytes = yield* readBytes(env, file, length, position)
     new Uint8Array(buffer.buffer, buffer.byteOffset + offset, length).set(bytes)
     return { bytesRead: bytes.length, buffer }

@@ -164,12 +164,18 @@ export function bytesOf(data: unknown, encoding?: BufferEncoding | 'buffer' | nu
  *  @returns null for now, which a negative number means to Node
  *  @throws ERR_INVALID_ARG_TYPE */
 export function timeOf(time: unknown): Time | null {
-  if (time instanceof Date) return { us: Math.round(time.getTime() * 1000), ns: 0 }
+  if (time instanceof Date) return { us: microseconds(time.getTime() / 1000), ns: 0 }
   const seconds = typeof time === 'bigint' ? Number(time) : typeof time === 'string' ? Number(time) : time
   if (typeof seconds === 'number' && seconds < 0) return null
-  if (typeof seconds === 'number' && Number.isFinite(seconds)) return { us: Math.floor(seconds * 1e6) + 0, ns: 0 }
+  if (typeof seconds === 'number' && Number.isFinite(seconds)) return { us: microseconds(seconds), ns: 0 }
   throw badArgument(
     'ERR_INVALID_ARG_TYPE',
     `The "time" argument must be a number, a string or a Date. Received ${shown(time)}`,
   )
+}
+
+/** As libuv: of a fraction of a second, whole microseconds. */
+function microseconds(seconds: number): number {
+  const whole = Math.trunc(seconds)
+  return whole * 1e6 + Math.trunc((seconds - whole) * 1e6) + 0
 }

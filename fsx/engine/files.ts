@@ -34,13 +34,15 @@ function reach(files: Files, { path, flags, mode }: OpenArgs, who: Credential, d
   const creates = (flags & O.CREAT) !== 0
   const excludes = creates && (flags & O.EXCL) !== 0
   const follow = !excludes && (flags & O.NOFOLLOW) === 0
+  // What is made is no directory, whatever a link with that name leads to.
+  if (creates && path.endsWith('/') && walk(files, path, { who, follow: 'never' }).dots === undefined) {
+    throw refuse('EISDIR')
+  }
   const place = walk(files, path, { who, follow: excludes ? 'never' : follow })
   if (place.ino === undefined) {
     if (!creates) throw refuse('ENOENT')
-    if (place.slash) throw refuse('EISDIR')
     return makeInode(files, place, { mode: S.IFREG | (mode & 0o7777), ...(data && { data }) }, who)
   }
-  if (creates && place.slash) throw refuse('EISDIR')
   if (excludes) throw refuse('EEXIST')
   const inode = getInode(files, place.ino)
   checkOpen(inode, { place, flags, who })

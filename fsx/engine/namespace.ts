@@ -5,10 +5,21 @@ import { FSX_LINKS_MAX, FSX_REMOVED_PER_CALL } from '@dotdo/core/limits'
 import { type Errno, type ErrnoDetail, refuse } from '../errors.ts'
 import { type Inode, ROOT_INO } from '../tables.ts'
 import { changeDirectory, checkRoom, loseName, makeInode } from './making.ts'
-import { type Credential, checkAccess, checkRemoval, isDirectory, R, S, W } from './mode.ts'
+import {
+  type Credential,
+  checkAccess,
+  checkRemoval,
+  isDirectory,
+  mayAccess,
+  R,
+  S,
+  S_ISGID,
+  S_ISUID,
+  W,
+} from './mode.ts'
 import { addName, isEmpty, listNames, removeName } from './names.ts'
 import { type Files, getInode, setInode } from './volume.ts'
-import { at, checkPathLength, directoryOf, find, type Place, walk } from './walk.ts'
+import { at, checkName, checkPathLength, directoryOf, find, type Place, walk } from './walk.ts'
 
 /** Paths of directories lead elsewhere from now on. */
 function forgetPaths({ tx, volume }: Files): void {
@@ -106,6 +117,7 @@ export function link(files: Files, { from, to }: { from: string; to: string }, w
   const place = walk(files, to, { who, follow: 'never' })
   if (place.ino !== undefined) throw refuse('EEXIST')
   if (place.slash) throw refuse('ENOENT')
+  if (!mayLink(inode, who)) throw refuse('EPERM')
   const directory = directoryOf(files, place)
   checkRoom(directory, who)
   if (isDirectory(inode)) throw refuse('EPERM')
@@ -114,6 +126,15 @@ export function link(files: Files, { from, to }: { from: string; to: string }, w
   setInode(files, { ...inode, nlink: inode.nlink + 1, ctime: files.nowUs })
   changeDirectory(files, directory)
   return null
+}
+
+/** Whether somebody may give a file another name: not what they could neither read nor write themselves.
+ *  @source Linux, sysctl fs.protected_hardlinks */
+function mayLink(inode: Inode, who: Credential): boolean {
+  if (who.uid === 0 || who.uid === inode.uid) return true
+  const runsAsGroup = (inode.mode & (S_ISGID | 0o010)) === (S_ISGID | 0o010)
+  if ((inode.mode & S.IFMT) !== S.IFREG || (inode.mode & S_ISUID) !== 0 || runsAsGroup) return false
+  return mayAccess(inode, who, R | W)
 }
 
 /** Make a symbolic link.
@@ -163,11 +184,13 @@ export interface RenameArgs {
 /** Move a name.
  *  @throws as rename(2) and renameat2(2) */
 export function rename(files: Files, { from, to, how }: RenameArgs, who: Credential): null {
-  const source = walk(files, from, { who, follow: 'never' })
-  const target = walk(files, to, { who, follow: 'never' })
+  const source = walk(files, from, { who, follow: 'never', anyName: true })
+  const target = walk(files, to, { who, follow: 'never', anyName: true })
   if (source.dots !== undefined) throw refuse('EBUSY')
   if (target.dots !== undefined) throw refuse(how === 'noreplace' ? 'EEXIST' : 'EBUSY')
+  checkName(source.name)
   if (source.ino === undefined) throw refuse('ENOENT')
+  checkName(target.name)
   if (how === 'noreplace' && target.ino !== undefined) throw refuse('EEXIST')
   if (how === 'exchange' && target.ino === undefined) throw refuse('ENOENT')
   const moved = getInode(files, source.ino)

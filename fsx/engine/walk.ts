@@ -31,6 +31,8 @@ export interface WalkOptions {
   readonly who: Credential
   /** Follow a symbolic link at the end. With a slash behind it, it is followed anyhow, unless this is `never`. */
   readonly follow: boolean | 'never'
+  /** Leave it to the caller to refuse a last component that is too long (`checkName`). */
+  readonly anyName?: boolean
 }
 
 interface Walk extends WalkOptions {
@@ -55,7 +57,9 @@ export function checkPathLength(path: string): void {
   if (isLonger(path, FSX_PATH_BYTES_MAX)) throw refuse('ENAMETOOLONG')
 }
 
-function checkName(name: string): void {
+/** Refuse a name that is too long.
+ *  @throws ENAMETOOLONG */
+export function checkName(name: string): void {
   if (isLonger(name, FSX_NAME_BYTES_MAX)) throw refuse('ENAMETOOLONG')
 }
 
@@ -81,7 +85,7 @@ function step(files: Files, path: string, walking: Walk, base: readonly number[]
     const up = name === '.' || chain.length === 1 ? chain : chain.slice(0, -1)
     return { chain: up, name: '', dots: name, ino: up.at(-1), slash }
   }
-  checkName(name)
+  if (!walking.anyName) checkName(name)
   const entry = lookUp(files, parent.ino, name)
   const follow = walking.follow === true || (slash && walking.follow !== 'never')
   if (entry === undefined || entry.kind !== S.IFLNK || !follow) return { chain, name, ino: entry?.ino, slash }
