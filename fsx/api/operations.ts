@@ -24,7 +24,7 @@ import {
 } from './values.ts'
 
 /** Ask for something to be done with the file of a path. */
-function onPath(env: Env, path: unknown, name: string, args: object, syscall = name): Request {
+export function onPath(env: Env, path: unknown, name: string, args: object, syscall = name): Request {
   const text = pathText(path)
   return { name, args: { path: absolute(env, text), ...args }, doing: { syscall, path: text } }
 }
@@ -249,7 +249,8 @@ function idOf(id: unknown, name: string): number {
   return wholeNumber(id, name, { min: -1, max: 0xffffffff })
 }
 
-function* closeFile(env: Env, file: OpenFile): Operation<void> {
+/** Close an open file. */
+export function* closeFile(env: Env, file: OpenFile): Operation<void> {
   file.closed = true
   env.files.delete(file.fd)
   yield { name: 'close', args: { ino: file.ino }, doing: { syscall: 'close' } }
@@ -275,5 +276,3 @@ export function directoryRefused(path: string): Error {
   error.name = 'SystemError'
   return error
 }
-
-export { closeFile, onPath }

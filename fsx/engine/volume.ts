@@ -1,6 +1,7 @@
 /** A filesystem in the memory of its shard, and one call's view of it.
  *
- *  1. Rows are the truth; memory holds inodes, names and paths used lately. What a call changes there is undone with it.
+ *  1. Rows are the truth; memory holds inodes, names and paths used lately. What a call changes there is undone with
+ *     it.
  *  2. A changed inode stays in memory until its group ends, and is written once, with its inline content (`flush`).
  *     Everything else is written at once. So SQL sees inodes as they were before the group, and nothing but this
  *     folder reads them.
