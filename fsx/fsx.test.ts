@@ -88,7 +88,28 @@ describe('a filesystem in this process', () => {
     fs = await open()
   })
 
-  it('copies a tree of real files in, and back, as tar-like tools do', async () => {
+  it('moves whole to another shard', async () => {
+    await fs.close()
+    const { openFabric } = await import('@dotdo/core/host/node')
+    const fabric = await openFabric({ data: folder.path, programs: [fsxProgram], defaults: { count: 2 } })
+    const moving = await fsx({ fabric, database: 'moving' })
+    await moving.write('/a/f', 'x'.repeat(200_000))
+    await moving.promises.symlink('a', '/link')
+    const from = (await fabric.database('moving')).map.shardOf(0)
+    await fabric.move('moving', (map) => ({
+      moves: [{ from, to: 1 - from, slots: [[0, 0]] }],
+      map: map.reassign([[0, 0, 1 - from]]),
+    }))
+    expect((await fabric.database('moving')).map.shardOf(0)).toBe(1 - from)
+    expect(await moving.read('/link/f', 'utf8')).toBe('x'.repeat(200_000))
+    await moving.write('/a/g', 'y')
+    expect((await moving.list('/a')).sort()).toEqual(['f', 'g'])
+    expect(await moving.fsck()).toEqual([])
+    await fabric.close()
+    fs = await open()
+  })
+
+  it('lists what was copied in, with types', async () => {
     const source = readFileSync(import.meta.filename, 'utf8')
     await fs.write('/src/test.ts', source)
     mkdirSync(`${folder.path}/out`)

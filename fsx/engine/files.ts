@@ -35,7 +35,7 @@ function reach(files: Files, { path, flags, mode }: OpenArgs, who: Credential, d
   const excludes = creates && (flags & O.EXCL) !== 0
   const follow = !excludes && (flags & O.NOFOLLOW) === 0
   // What is made is no directory, whatever a link with that name leads to.
-  if (creates && path.endsWith('/') && walk(files, path, { who, follow: 'never' }).dots === undefined) {
+  if (creates && path.endsWith('/') && walk(files, path, { who, follow: 'never', anyName: true }).dots === undefined) {
     throw refuse('EISDIR')
   }
   const place = walk(files, path, { who, follow: excludes ? 'never' : follow })

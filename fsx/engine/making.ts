@@ -22,10 +22,13 @@ export interface NewInode {
 /** A directory has changed: its times, and how many directories are in it.
  *  @param subdirectories how many more there are */
 export function changeDirectory(files: Files, directory: Inode, subdirectories = 0): void {
-  const { nowUs } = files
+  const { nowUs, volume } = files
+  // In a group that makes many files, the first of them has done this.
+  const isDone = directory.mtime === nowUs && directory.ctime === nowUs && volume.dirty.has(directory.ino)
+  if (isDone && subdirectories === 0) return
   const nanos = directory.nanos === 0 ? 0 : (directory.nanos % 1000) + Math.floor(directory.nanos / 1e9) * 1e9
   const nlink = directory.nlink + subdirectories
-  setInode(files, { ...directory, nlink, mtime: nowUs, ctime: nowUs, nanos, era: files.volume.era })
+  setInode(files, { ...directory, nlink, mtime: nowUs, ctime: nowUs, nanos, era: volume.era })
 }
 
 /** Make an inode under a name that nothing has.
