@@ -6,6 +6,7 @@ import { Command } from 'commander'
 import { type Bench, jsonOf, keep, tableOf } from './bench.ts'
 import { bullmq } from './bullmq.ts'
 import { coldOpen } from './cold-open.ts'
+import { filesystem } from './fsx.ts'
 import { groupCommit } from './group-commit.ts'
 import { lakeCommits } from './lake-commits.ts'
 import { lakeFlush } from './lake-flush.ts'
@@ -35,6 +36,7 @@ export const benches: readonly Bench[] = [
   lakeWrites,
   sql,
   workersFlush,
+  filesystem,
 ]
 
 interface Flags {

@@ -2,8 +2,9 @@
  *
  *  1. `Bin` is a binary string: one char per byte (code units 0 to 255). It hashes, compares and crosses threads
  *     at the cost of its bytes, and is a Map key as it stands. Dialects decode their byte arguments to it.
- *  2. This is the only file that touches `Buffer` outside core/host: Node has it, workerd has it by nodejs_compat.
- *     workerd's `latin1Slice`, `latin1Write` and their like have no defaults: every argument is given. */
+ *  2. This is the only file that touches `Buffer` outside core/host, and fsx/api, whose interface has it: Node has it,
+ *     workerd has it by nodejs_compat. workerd's `latin1Slice`, `latin1Write` and their like have no
+ *     defaults: every argument is given. */
 import { Failure } from './errors.ts'
 
 /** A binary string: one char per byte, every code unit at most 255. */

@@ -1,5 +1,6 @@
 /** Every limit of the fabric, with its unit and its reason. Checked where bytes enter. */
 
+export * from './limits-fsx.ts'
 export * from './limits-redis.ts'
 
 /** Slots of every ShardMap: 14 bits, as Redis Cluster has. */

@@ -114,7 +114,7 @@ const cases: readonly Case[] = [
       ['compat/redis/commands/a.ts', "import '../engine/a.ts'\nimport '../value.ts'"],
       ['compat/redis/client.ts', "import '@dotdo/core/host/node'\nimport './session.ts'"],
       ['compat/redis/clients/a.ts', "import '@dotdo/core/host/node'\nimport '../session.ts'"],
-      ['gitx/a.ts', "import '@dotdo/fsx'"],
+      ['gitx/a.ts', "import '@dotdo/fsx/program'"],
       ['dotdo/a.ts', "import '@dotdo/redis/session'\nimport '@dotdo/core/host/node'"],
       ['core/shard/a.test.ts', "import '@dotdo/core/host/node'"],
     ],

@@ -154,6 +154,11 @@ export interface Program {
   /** Whether a call writes with SQL (`write`, `truncate`, unbuffered tables), so that undoing it needs a savepoint.
    *  Left out: every call does when one of the tables is unbuffered, else none. */
   writesSql?(call: Call): boolean
+  /** Called as the last of each group that was run: writes what its calls left in memory, so that a row which many of
+   *  them change is written once. A throw fails the group. */
+  finish?(tx: Tx): void
+  /** Whether somebody relies on what it keeps in memory, so that a host does not close the shard. */
+  busy?(memory: ReadonlyMap<string, unknown>): boolean
   /** Called when the shard has been opened or a group was run and `wakeAtMs` has come; does bounded background work
    *  such as active expiry.
    *  @returns when to be called again, in ms since 1970, or undefined for never (asked again after each write) */

@@ -17,6 +17,8 @@ export interface ShardClient {
    *  @returns a reply a call; a failed call's is a Failure or, from a wire, a WireFailure
    *  @throws Failure when the group as a whole failed or no answer came */
   submit(calls: readonly Call[]): Promise<unknown[]>
+  /** Run calls at once; only where the shard lives in this thread. As `Shard.runNow`. */
+  runNow?(calls: readonly Call[]): unknown[]
   /** Wait until the shard has committed something after a seq, or `waitMs` has passed. */
   awaitChange(afterSeq: number, waitMs: number): Promise<void>
   /** Run a job beside the shard, where it is; the host has those that it was given.

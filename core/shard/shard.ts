@@ -115,6 +115,8 @@ export class Shard {
   private readonly sql: Sql
   private readonly clock: Clock
   private readonly programs: ReadonlyMap<string, Program>
+  /** Those with `finish` or `busy`. */
+  private readonly hooked: readonly Program[]
   private readonly limits: ShardLimits
   private readonly share: () => number
   private readonly counters: ShardCounters
@@ -138,6 +140,7 @@ export class Shard {
     this.onBug = onBug ?? (() => undefined)
     this.fetches = fetchCold && new ColdFetches(fetchCold)
     this.programs = new Map([systemProgram, ...programs].map((program) => [program.name, program]))
+    this.hooked = programs.filter(({ finish, busy }) => finish !== undefined || busy !== undefined)
   }
 
   /** Run calls, in order, in the next group; from the first on that needs cold rows, in a later one.
@@ -171,7 +174,33 @@ export class Shard {
 
   /** Whether somebody waits for it; hosts do not close a busy shard. */
   get busy(): boolean {
-    return this.queue.length > 0 || this.listeners.length > 0 || this.parked.size > 0
+    return this.queue.length > 0 || this.listeners.length > 0 || this.parked.size > 0 || this.programBusy()
+  }
+
+  private programBusy(): boolean {
+    const memory = this.state?.memory
+    return memory !== undefined && this.hooked.some((program) => program.busy?.(memory) ?? false)
+  }
+
+  /** Run calls at once, after what is queued, in the group of it: for callers that cannot wait.
+   *  @returns replies as `submit`
+   *  @throws as `submit` rejects; unavailable when a call needs rows that are cold: it was not done */
+  runNow(calls: readonly Call[]): unknown[] {
+    if (this.closed) throw new Failure('unavailable', 'the shard is closed')
+    let answer: unknown[] | Failure = new Failure(
+      'unavailable',
+      'values that are in the lake cannot be waited for here',
+    )
+    const take = (given: unknown[] | Failure) => {
+      answer = given
+    }
+    const job: Job = { calls, resolve: take, reject: take }
+    this.queue.push(job)
+    this.runGroup()
+    this.parked.delete(job)
+    const given = answer as unknown[] | Failure
+    if (given instanceof Failure) throw given
+    return given
   }
 
   private runGroup(): void {
@@ -236,6 +265,7 @@ export class Shard {
       state.useShare(this.share())
       const tx = new ShardTx(state, nowMs)
       const answers = jobs.map((job) => this.runJob(tx, job))
+      this.finish(tx)
       if (!this.swept || state.log.pending > 0 || (this.wake !== undefined && nowMs >= this.wake.atMs)) {
         wakeAtMs = this.sweep(tx)
         this.swept = true
@@ -341,6 +371,13 @@ export class Shard {
     }
     state.rollback(mark)
     return this.undoable(tx, true, work)
+  }
+
+  private finish(tx: ShardTx): void {
+    if (this.hooked.length === 0) return
+    // The group is undone as a whole: no savepoint is needed.
+    tx.begin(true, tx.state.mark())
+    for (const program of this.hooked) program.finish?.(tx)
   }
 
   private sweep(tx: ShardTx): number | undefined {

@@ -126,7 +126,7 @@ const handlers: { [Name in keyof SystemCalls]: (tx: ShardTx, args: SystemCalls[N
     const target = declared(tx, table)
     tx.state.ownership.admit(
       epoch,
-      rows.map(({ slot }) => Number(slot)),
+      rows.map((row) => slotOf(target, row)),
     )
     for (const row of rows) tx.receive(target, row)
     return null
@@ -140,7 +140,7 @@ const handlers: { [Name in keyof SystemCalls]: (tx: ShardTx, args: SystemCalls[N
     const data = tx.state.ownership.discard(epoch, slots)
     if (data === undefined) return null
     for (const table of moving(tx)) {
-      for (const [from, to] of slots) for (let slot = from; slot <= to; slot++) tx.discard(table, slot)
+      for (const run of slots) discardRun(tx, table, run)
     }
     return keep(tx, data)
   },
@@ -179,19 +179,35 @@ function declared(tx: ShardTx, name: string): Table {
 
 /** The tables whose rows go where their slot goes. */
 function moving(tx: ShardTx): Table[] {
-  return tx.state.tables.filter(({ primaryKey }) => primaryKey[0] === 'slot')
+  return tx.state.tables.filter(({ primaryKey, slot }) => primaryKey[0] === 'slot' || slot !== undefined)
+}
+
+/** @returns the slot of a row; -1 when neither the row nor its table says it */
+function slotOf(table: Table, row: Row): number {
+  return Number(table.slot ?? row.slot ?? -1)
+}
+
+function discardRun(tx: ShardTx, table: Table, [from, to]: SlotRange): void {
+  const own = table.slot
+  if (own === undefined) for (let slot = from; slot <= to; slot++) tx.discard(table, { slot })
+  else if (own >= from && own <= to) tx.discard(table, {})
 }
 
 function copy(tx: ShardTx, table: Table, { slots: [from, to], after, limit }: SystemCalls['copy']): CopyReply {
+  const own = table.slot
+  if (own !== undefined && (own < from || own > to)) return { rows: [], more: false }
   tx.settle(table, from, to)
   const { sql } = tx.state.of(table)
   const key = table.primaryKey
   const names = Object.keys(table.columns).join(', ')
-  const past = after === undefined ? '' : ` and (${key.join(', ')}) > (${key.map(() => '?').join(', ')})`
-  const statement = `select ${names} from ${table.name} where slot between ? and ?${past} order by ${key.join(', ')}`
+  const conditions = own === undefined ? ['slot between ? and ?'] : []
+  if (after !== undefined) conditions.push(`(${key.join(', ')}) > (${key.map(() => '?').join(', ')})`)
+  const where = conditions.length > 0 ? ` where ${conditions.join(' and ')}` : ''
+  const statement = `select ${names} from ${table.name}${where} order by ${key.join(', ')}`
+  const values = [...(own === undefined ? [from, to] : []), ...(after === undefined ? [] : sql.keyValues(after))]
   const rows: Row[] = []
   let sizeBytes = 0
-  for (const found of tx.iterate(statement, from, to, ...(after === undefined ? [] : sql.keyValues(after)))) {
+  for (const found of tx.iterate(statement, ...values)) {
     // At least one row, however large: else there would be no progress.
     if (rows.length >= limit || sizeBytes > COPY_BYTES_MAX) return { rows, more: true }
     const row = sql.fromSql(found)
@@ -253,5 +269,5 @@ function changes(tx: ShardTx, { after, limit, collections }: ChangesRequest): Ch
 function toRecord({ seq, epoch, atMs, shape, op, key, payload }: Entry): ChangeRecord {
   const { table } = shape
   const documentId = op === 'truncate' ? '' : table.documentId(key)
-  return { seq, epoch, atMs, collection: table.collection, op, slot: Number(key.slot ?? -1), documentId, ...payload }
+  return { seq, epoch, atMs, collection: table.collection, op, slot: slotOf(table, key), documentId, ...payload }
 }

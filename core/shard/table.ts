@@ -7,7 +7,8 @@
  *     its rows are read by key from memory. See buffer.ts.
  *  4. A buffered table may say how its rows are patched: then a change of a large row takes no more redo than the
  *     change. See patches.ts.
- *  5. An internal table is a program's own affair: it moves with its slots, and is in no log, feed, query or list. */
+ *  5. A table whose rows all live in one slot names it and leaves it out of its rows: they move with that slot.
+ *  6. An internal table is a program's own affair: it moves with its slots, and is in no log, feed, query or list. */
 import type { Bin } from '../bytes.ts'
 import type { Relation } from './relation.ts'
 import type { SqlValue } from './sql.ts'
@@ -37,6 +38,8 @@ export interface Table<R extends Row = any> {
   readonly collection: string
   /** Columns in order. */
   readonly columns: { readonly [C in keyof R & string]: ColumnKind }
+  /** The slot in which all of its rows live, where no column says it. */
+  readonly slot?: number
   /** Columns of the primary key, in order. */
   readonly primaryKey: readonly (keyof R & string)[]
   /** Store rows in the primary key's tree (right for small rows). */
@@ -80,6 +83,7 @@ export function table<R extends Row>(declaration: Table<R>): Table<R> {
   // A crash would lose what neither the log nor the redo has.
   if (buffered && internal) throw new Error(`internal table ${name} cannot be buffered`)
   if (patched && !buffered) throw new Error(`table ${name} cannot be patched: it is not buffered`)
+  if (declaration.slot !== undefined && primaryKey[0] === 'slot') throw new Error(`table ${name} has two slots`)
   checkPayload(declaration, relation?.payload?.column)
   checkCells(declaration)
   return declaration
@@ -108,7 +112,7 @@ function checkPayload({ name, columns, primaryKey }: Table, payload: string | un
 /** What an internal table declares. */
 export type InternalTable<R extends Row> = Pick<
   Table<R>,
-  'name' | 'columns' | 'primaryKey' | 'withoutRowid' | 'indexes' | 'arrived'
+  'name' | 'columns' | 'slot' | 'primaryKey' | 'withoutRowid' | 'indexes' | 'arrived'
 >
 
 /** Declare a table that is a program's own affair: unbuffered, and in no log.

@@ -251,9 +251,10 @@ export class ShardTx implements Tx {
     this.removeAll(table, where as Row, undefined)
   }
 
-  /** Remove the rows of a slot that has moved to another shard. */
-  discard(table: Table, slot: number): void {
-    this.removeAll(table, { slot }, { moved: true })
+  /** Remove the rows of a slot that has moved to another shard.
+   *  @param where names the slot, unless all rows of the table are of one */
+  discard(table: Table, where: { slot?: number }): void {
+    this.removeAll(table, where as Row, { moved: true })
   }
 
   private removeAll(table: Table, where: Row, payload: Payload | undefined): void {

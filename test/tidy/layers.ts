@@ -24,7 +24,9 @@ type Layer = keyof typeof mayImport
 
 /** The layer of a path; undefined for a file of no layer, which is a mistake of its own. */
 function layerOf(path: string): Layer | undefined {
-  if (/^core\/(errors|limits|limits-redis|bytes)(\.ts)?$/.test(path)) return 'base'
+  if (/^core\/(errors|limits|limits-fsx|limits-redis|bytes)(\.ts)?$/.test(path)) return 'base'
+  // The interface of the filesystem is made of streams, and its entry opens a fabric: both are a host's.
+  if (/^fsx\/(api\/|index(\.ts)?$)/.test(path)) return 'client'
   const folder = /^(?:core\/(shard|cdc|tiering|host|engine)|(fsx|gitx|dotdo))(?:\/|$)/.exec(path)
   if (folder !== null) return (folder[1] ?? folder[2]) as Layer
   // A dialect's table declarations say what its engine stores.
@@ -38,6 +40,8 @@ const dialectOf = (path: string) => /^compat\/([^/]+)\//.exec(path)?.[1]
 /** One import of a source. */
 export interface Import {
   readonly specifier: string
+  /** Whether only types are imported, which nothing is left of when it runs. */
+  readonly isType: boolean
   readonly line: number
 }
 
@@ -49,7 +53,10 @@ export function importsOf(source: Source): Import[] {
     if (!isImport.test(node.type)) return
     const from = node.source ?? node.argument
     const specifier = from?.value ?? from?.literal?.value
-    if (typeof specifier === 'string') found.push({ specifier, line: source.line(node.start) })
+    if (typeof specifier === 'string') {
+      const isType = node.importKind === 'type' || node.exportKind === 'type' || node.type === 'TSImportType'
+      found.push({ specifier, isType, line: source.line(node.start) })
+    }
   })
   return found
 }
@@ -60,7 +67,10 @@ function resolve(from: string, specifier: string): string | undefined {
   const own = /^@dotdo\/([^/]+)(?:\/(.*))?$/.exec(specifier)
   if (own === null) return specifier === 'dotdo' || specifier.startsWith('dotdo/') ? specifier : undefined
   const [, name, path] = own
-  if (name === 'core' || name === 'fsx' || name === 'gitx') return path === undefined ? name : `${name}/${path}`
+  if (name === 'core' || name === 'fsx' || name === 'gitx') {
+    if (path === undefined) return `${name}/index.ts`
+    return name === 'fsx' && path === 'filesystem' ? 'fsx/api/filesystem.ts' : `${name}/${path}`
+  }
   return `compat/${name}/${path ?? 'index'}.ts`
 }
 
@@ -100,7 +110,8 @@ const nativeAddons = /^(better-sqlite3|libsql|@duckdb\/|chdb)/
 export function platformImports(source: Source): Problem[] {
   if (isHost(source.path)) return []
   return importsOf(source)
-    .filter(({ specifier }) => {
+    .filter(({ specifier, isType }) => {
+      if (isType) return false
       return isBuiltin(specifier) || specifier.startsWith('cloudflare:') || nativeAddons.test(specifier)
     })
     .map(({ specifier, line }) => ({ line, message: `imports ${specifier}; only core/host and dotdo may` }))

@@ -77,7 +77,9 @@ export async function openFabric(options: NodeFabricOptions): Promise<NodeFabric
     threadEntry !== undefined && threads > 0
       ? new ThreadStore(threads, { entry: threadEntry, data: { ...common, extra: options.threadExtra }, ...told })
       : new FileStore({ ...common, ...work, programs, clock: nodeClock, ...told })
+  const here = store instanceof FileStore ? store : undefined
   const client = (database: string, index: number): ShardClient => ({
+    ...(here && { runNow: (calls) => here.shard(database, index).runNow(calls) }),
     submit: (calls) => store.submit(database, index, calls),
     awaitChange: (afterSeq, waitMs) => store.awaitChange(database, index, afterSeq, waitMs),
     job: (name, args) => store.job(database, index, name, args),

@@ -1,0 +1,48 @@
+/** The limits of the filesystem, with their units and reasons; core/limits.ts has them with all others. */
+
+/** Bytes of a name, in UTF-8: NAME_MAX of Linux. */
+export const FSX_NAME_BYTES_MAX = 255
+/** Bytes of a path and of a symbolic link's target, in UTF-8: PATH_MAX of Linux without the final zero. */
+export const FSX_PATH_BYTES_MAX = 4_095
+/** Symbolic links followed in one path: MAXSYMLINKS of Linux. */
+export const FSX_LINKS_FOLLOWED_MAX = 40
+/** Names of one inode: LINK_MAX of ext4. */
+export const FSX_LINKS_MAX = 65_000
+/** Bytes of a file that stand in its inode's row: up to here one row is faster than two (facts/files-and-git.md). */
+export const FSX_INLINE_BYTES_MAX = 16 * 1024
+/** Bytes of one chunk of a larger file. A piece of 64 KiB, what streams write, is then a row of its own: with larger
+ *  chunks each is rewritten for the next piece, as nothing may be acknowledged before it is stored. */
+export const FSX_CHUNK_BYTES = 64 * 1024
+/** Chunks of one file: with contents up to 2^31, `content * 2^22 + index` stays within the integers of a double. */
+export const FSX_CHUNKS_MAX = 2 ** 22
+/** Bytes of one file: what its chunks hold. */
+export const FSX_FILE_BYTES_MAX = FSX_CHUNKS_MAX * FSX_CHUNK_BYTES
+/** Inodes ever made in one filesystem: their numbers are never used again, and number contents. */
+export const FSX_INODES_MAX = 2 ** 31 - 1
+/** Inode numbers taken at once, so that the counter is not written for every file; a crash leaves a gap. */
+export const FSX_INODES_RESERVED = 1_000
+/** Bytes of one read or write: they are held in memory, and cross threads. */
+export const FSX_TRANSFER_BYTES_MAX = 64 * 1024 * 1024
+/** Bytes of the name of an extended attribute, in UTF-8: XATTR_NAME_MAX of Linux. */
+export const FSX_XATTR_NAME_BYTES_MAX = 255
+/** Bytes of the value of an extended attribute: XATTR_SIZE_MAX of Linux. */
+export const FSX_XATTR_VALUE_BYTES_MAX = 65_536
+/** Inodes kept in memory, per generation (two live at once); some 300 bytes each. */
+export const FSX_INODES_CACHED_MAX = 50_000
+/** Names of directories kept in memory; some 100 bytes each. Past it they are forgotten and read again. */
+export const FSX_ENTRIES_CACHED_MAX = 200_000
+/** Paths of directories kept in memory. */
+export const FSX_PATHS_CACHED_MAX = 10_000
+/** Times of last access that wait in memory to be written with something else: lost in a crash, as with lazytime. */
+export const FSX_TOUCHED_MAX = 10_000
+/** Of those, written with one group: a write must not wait for all that was read before it. */
+export const FSX_TOUCHED_PER_GROUP = 32
+/** Milliseconds after which a read renews a time of last access that is past the last change: relatime of Linux. */
+export const FSX_RELATIME_MS = 24 * 60 * 60 * 1_000
+/** Milliseconds that a deleted file which is open outlives the last that was heard of its handle, should the shard not
+ *  know any more who has it open (after a crash): longer than any pause, short enough to get the space back. */
+export const FSX_ORPHAN_MS = 60 * 60 * 1_000
+/** Entries removed by one call of a recursive removal: some milliseconds. */
+export const FSX_REMOVED_PER_CALL = 1_000
+/** Open handles of one shard. */
+export const FSX_HANDLES_MAX = 100_000

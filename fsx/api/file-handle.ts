@@ -1,0 +1,105 @@
+/** An open file as an object.
+ *  @source https://nodejs.org/docs/latest-v20.x/api/fs.html#class-filehandle */
+import { EventEmitter } from '@dotdo/core/host/streams'
+import { fileOperations } from './open-files.ts'
+import { type Env, type OpenFile, type Operation, runLater } from './request.ts'
+import type { BigIntStats, Stats } from './stats.ts'
+import { ReadStream, type StreamOptions, WriteStream } from './streams.ts'
+
+/** An open file. What is asked of one handle is done in order. */
+export class FileHandle extends EventEmitter {
+  private readonly env: Env
+  private readonly file: OpenFile
+  private last: Promise<unknown> = Promise.resolve()
+  private closing: Promise<void> | undefined
+
+  constructor(env: Env, file: OpenFile) {
+    super()
+    this.env = env
+    this.file = file
+  }
+
+  /** Its number; -1 when it is closed. */
+  get fd(): number {
+    return this.file.closed ? -1 : this.file.fd
+  }
+
+  private run<T>(operation: () => Operation<T>): Promise<T> {
+    const next = this.last.then(() => runLater(this.env, operation()))
+    this.last = next.catch(() => undefined)
+    return next
+  }
+
+  close(): Promise<void> {
+    this.closing ??= this.run(() => fileOperations.close(this.env, this.file)).then(() => void this.emit('close'))
+    return this.closing
+  }
+
+  read(...given: unknown[]) {
+    return this.run(() => fileOperations.read(this.env, this.file, ...given))
+  }
+
+  readv(buffers: readonly ArrayBufferView[], position?: number | null) {
+    return this.run(() => fileOperations.readv(this.env, this.file, buffers, position))
+  }
+
+  write(...given: unknown[]) {
+    return this.run(() => fileOperations.write(this.env, this.file, ...given))
+  }
+
+  writev(buffers: readonly ArrayBufferView[], position?: number | null) {
+    return this.run(() => fileOperations.writev(this.env, this.file, buffers, position))
+  }
+
+  readFile(options?: unknown): Promise<Buffer | string> {
+    return this.run(() => fileOperations.readFile(this.env, this.file, options))
+  }
+
+  writeFile(data: unknown, options?: unknown): Promise<void> {
+    return this.run(() => fileOperations.writeFile(this.env, this.file, data, options))
+  }
+
+  appendFile(data: unknown, options?: unknown): Promise<void> {
+    return this.writeFile(data, options)
+  }
+
+  stat(options?: unknown): Promise<Stats | BigIntStats> {
+    return this.run(() => fileOperations.stat(this.env, this.file, options))
+  }
+
+  truncate(length?: number): Promise<void> {
+    return this.run(() => fileOperations.truncate(this.env, this.file, length))
+  }
+
+  chmod(mode: unknown): Promise<void> {
+    return this.run(() => fileOperations.chmod(this.env, this.file, mode))
+  }
+
+  chown(uid: number, gid: number): Promise<void> {
+    return this.run(() => fileOperations.chown(this.env, this.file, uid, gid))
+  }
+
+  utimes(atime: unknown, mtime: unknown): Promise<void> {
+    return this.run(() => fileOperations.utimes(this.env, this.file, atime, mtime))
+  }
+
+  sync(): Promise<void> {
+    return this.run(() => fileOperations.sync(this.env, this.file))
+  }
+
+  datasync(): Promise<void> {
+    return this.sync()
+  }
+
+  createReadStream(options: StreamOptions = {}): ReadStream {
+    return new ReadStream(this.env, undefined, { ...options, file: this.file })
+  }
+
+  createWriteStream(options: StreamOptions = {}): WriteStream {
+    return new WriteStream(this.env, undefined, { ...options, file: this.file })
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+}

@@ -1,0 +1,179 @@
+/** What the filesystem does on every host: run in Node over files, in workerd over a Durable Object's storage. */
+import type { ExpectStatic } from 'vitest'
+import type { FileSystem } from './api/filesystem.ts'
+
+/** A filesystem as a host opened it. */
+export interface Opened {
+  readonly fs: FileSystem
+  /** Open its shard again. @param crash without closing it first, as a kill would */
+  reopen(crash?: boolean): Promise<Opened>
+}
+
+/** One thing every filesystem does. */
+export interface FsxCase {
+  readonly name: string
+  run(opened: Opened, expect: ExpectStatic): Promise<unknown>
+}
+
+const code = (work: Promise<unknown>) =>
+  work.then(
+    () => 'done',
+    (error: { code: string }) => error.code,
+  )
+const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes)
+const large = () => Buffer.alloc(300_000, 'large ')
+
+/** What every filesystem does. */
+export const fsxCases: readonly FsxCase[] = [
+  {
+    name: 'writes, reads, lists and removes',
+    async run({ fs }, expect) {
+      await fs.write('/a/b/c.txt', 'hello')
+      expect(await fs.read('/a/b/c.txt', 'utf8')).toBe('hello')
+      expect(await fs.list('/a')).toEqual(['b'])
+      expect(await fs.exists('/a/b/c.txt')).toBe(true)
+      await fs.copy('/a', '/d')
+      await fs.move('/d/b/c.txt', '/e')
+      expect(text(await fs.read('/e'))).toBe('hello')
+      expect(await fs.glob('**/*.txt')).toEqual(['a/b/c.txt'])
+      await fs.remove('/a')
+      expect((await fs.list('/')).sort()).toEqual(['d', 'e'])
+    },
+  },
+  {
+    name: 'keeps everything over a crash',
+    async run(opened, expect) {
+      const { promises } = opened.fs
+      await promises.writeFile('/small', 'x')
+      await promises.writeFile('/large', large())
+      await promises.symlink('small', '/link')
+      await promises.link('/small', '/other')
+      await opened.fs.xattrs.set('/small', 'user.kind', 'note')
+      const { fs } = await opened.reopen(true)
+      expect(await fs.read('/link', 'utf8')).toBe('x')
+      expect((await fs.read('/large')).equals(large())).toBe(true)
+      expect((await fs.stat('/other')).nlink).toBe(2)
+      expect(text(await fs.xattrs.get('/other', 'user.kind'))).toBe('note')
+      await fs.write('/new', '')
+      expect((await fs.stat('/new')).ino).toBeGreaterThan((await fs.stat('/small')).ino)
+      expect(await fs.fsck()).toEqual([])
+    },
+  },
+  {
+    name: 'has errors as Node has them',
+    async run({ fs }, expect) {
+      await fs.mkdir('/d/e')
+      const error = await fs.promises.rename('/none', '/d').catch((error) => error)
+      expect(error).toMatchObject({ code: 'ENOENT', errno: -2, syscall: 'rename', path: '/none', dest: '/d' })
+      expect(error.message).toBe("ENOENT: no such file or directory, rename '/none' -> '/d'")
+      expect(await code(fs.promises.rename('/d', '/d/e/f'))).toBe('EINVAL')
+      expect(await code(fs.promises.rmdir('/d'))).toBe('ENOTEMPTY')
+      expect(await code(fs.promises.readFile('/d'))).toBe('EISDIR')
+      expect(await code(fs.promises.stat('/a\0b'))).toBe('ERR_INVALID_ARG_VALUE')
+      expect(await code(fs.promises.open('/x', 'q'))).toBe('ERR_INVALID_ARG_VALUE')
+    },
+  },
+  {
+    name: 'renames without replacing, and exchanges',
+    async run({ fs }, expect) {
+      await fs.write('/a', 'a')
+      await fs.write('/d/b', 'b')
+      expect(await code(fs.move('/a', '/d/b', 'noreplace'))).toBe('EEXIST')
+      await fs.move('/a', '/d', 'exchange')
+      expect(await fs.read('/d', 'utf8')).toBe('a')
+      expect(await fs.read('/a/b', 'utf8')).toBe('b')
+      expect(await code(fs.move('/a', '/none', 'exchange'))).toBe('ENOENT')
+      expect(await fs.fsck()).toEqual([])
+    },
+  },
+  {
+    name: 'leaves holes in files',
+    async run({ fs }, expect) {
+      const handle = await fs.promises.open('/sparse', 'w+')
+      await handle.write('end', 1_000_000_000)
+      expect((await handle.stat()).size).toBe(1_000_000_003)
+      expect((await handle.stat()).blocks).toBeLessThan(200)
+      const { buffer } = await handle.read({ buffer: Buffer.alloc(5), position: 999_999_998 })
+      expect([...buffer]).toEqual([0, 0, 101, 110, 100])
+      await handle.truncate(10)
+      expect(await fs.read('/sparse')).toEqual(Buffer.alloc(10))
+      await handle.close()
+    },
+  },
+  {
+    name: 'keeps a file that is open until it is closed',
+    async run({ fs }, expect) {
+      await fs.write('/f', large())
+      const handle = await fs.promises.open('/f', 'r+')
+      await fs.promises.unlink('/f')
+      expect(await fs.exists('/f')).toBe(false)
+      await handle.write('LARGE', 0)
+      expect((await handle.readFile('utf8')).slice(0, 5)).toBe('LARGE')
+      expect((await handle.stat()).nlink).toBe(0)
+      expect(await fs.fsck()).toEqual([])
+      await handle.close()
+      expect((await fs.promises.statfs('/')).files - (await fs.promises.statfs('/')).ffree).toBe(1)
+    },
+  },
+  {
+    name: 'refuses what a credential does not allow',
+    async run({ fs }, expect) {
+      await fs.mkdir('/shared')
+      await fs.promises.chmod('/shared', 0o1777)
+      await fs.write('/shared/roots', 'r')
+      const ada = fs.as({ uid: 1000, gid: 1000, umask: 0o077 })
+      await ada.write('/shared/mine', 'm')
+      expect((await fs.stat('/shared/mine')).mode & 0o777).toBe(0o600)
+      expect(await code(ada.write('/shared/roots', 'x'))).toBe('EACCES')
+      expect(await code(ada.promises.unlink('/shared/roots'))).toBe('EPERM')
+      expect(await code(fs.as({ uid: 1001, gid: 1000 }).read('/shared/mine'))).toBe('EACCES')
+      expect(await code(ada.promises.chown('/shared/mine', 0, 0))).toBe('EPERM')
+    },
+  },
+  {
+    name: 'holds files to a quota',
+    async run({ fs }, expect) {
+      await fs.setQuota({ bytes: 1000, inodes: 3 })
+      await fs.write('/a', 'x'.repeat(900))
+      expect(await code(fs.write('/b', 'x'.repeat(101)))).toBe('EDQUOT')
+      expect(await code(fs.promises.appendFile('/a', 'x'.repeat(101)))).toBe('EDQUOT')
+      await fs.write('/b', 'x'.repeat(100))
+      expect(await code(fs.write('/c', ''))).toBe('EDQUOT')
+      await fs.remove('/a')
+      await fs.write('/c', large().subarray(0, 900))
+      expect(await fs.fsck()).toEqual([])
+    },
+  },
+  {
+    name: 'writes many files, or none',
+    async run({ fs }, expect) {
+      await fs.writeAll([
+        ['/a', 'a'],
+        ['/b', large()],
+      ])
+      expect(
+        await code(
+          fs.writeAll([
+            ['/c', 'c'],
+            ['/none/d', 'd'],
+          ]),
+        ),
+      ).toBe('ENOENT')
+      expect((await fs.list('/')).sort()).toEqual(['a', 'b'])
+      expect(await fs.fsck()).toEqual([])
+    },
+  },
+  {
+    name: 'streams',
+    async run({ fs }, expect) {
+      const writing = fs.createWriteStream('/s')
+      const written = new Promise((resolve, reject) => writing.once('close', () => resolve(null)).once('error', reject))
+      writing.write('one ')
+      writing.end(large())
+      await written
+      let read = ''
+      for await (const piece of fs.createReadStream('/s', { start: 2, end: 12, encoding: 'utf8' })) read += piece
+      expect(read).toBe('e large lar')
+    },
+  },
+]

@@ -1,0 +1,47 @@
+import { mkdtempSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import fc from 'fast-check'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { temporaryFolder } from '../core/host/node/testing.ts'
+import { runBoth, type Step, step, stepOfSomebody } from './fuzz.testing.ts'
+import { fsx, type OpenedFileSystem } from './index.ts'
+
+const data = temporaryFolder()
+let fs: OpenedFileSystem
+beforeAll(async () => {
+  fs = await fsx({ dotdo: { data: data.path, durability: 'normal' } })
+})
+afterAll(async () => {
+  await fs.close()
+  data.remove()
+})
+
+const RUNS = Number(process.env.DOTDO_FUZZ_RUNS ?? 150)
+
+async function compare(steps: readonly Step[], later: boolean): Promise<void> {
+  const folder = mkdtempSync(join(tmpdir(), 'dotdo-fuzz-'))
+  const same = (ours: unknown, node: unknown, step?: Step) => expect({ step, ours }).toEqual({ step, ours: node })
+  await runBoth(fs, { folder, steps, later }, same)
+  expect(await fs.fsck()).toEqual([])
+  expect(await fs.list('/')).toEqual(['tmp'])
+}
+
+const sequence = (one: fc.Arbitrary<Step>) => fc.array(one, { minLength: 1, maxLength: 60, size: 'max' })
+
+describe('random operations do what they do to node:fs', () => {
+  it.each([false, true])('(by promises: %s)', { timeout: 600_000 }, async (later) => {
+    await fc.assert(
+      fc.asyncProperty(sequence(step), (steps) => compare(steps, later)),
+      { numRuns: RUNS },
+    )
+  })
+
+  it('by root and by others', { timeout: 600_000 }, async ({ skip }) => {
+    if (process.getuid?.() !== 0) return skip('only root can be somebody else')
+    await fc.assert(
+      fc.asyncProperty(sequence(stepOfSomebody), (steps) => compare(steps, false)),
+      { numRuns: RUNS },
+    )
+  })
+})

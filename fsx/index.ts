@@ -1,0 +1,49 @@
+/** A filesystem over a data folder, or a fabric that is open already. */
+import { Failure } from '@dotdo/core/errors'
+import { defaultFolder, type NodeFabricOptions, openFabric } from '@dotdo/core/host/node'
+import type { Fabric } from '@dotdo/core/shard'
+import { createFileSystem, type FileSystem, type FileSystemOptions } from './api/filesystem.ts'
+import { callerOf } from './api/place.ts'
+import { fsxProgram } from './program.ts'
+
+export * from './api/filesystem.ts'
+export { type FsError, fsError } from './errors.ts'
+export { fsxProgram } from './program.ts'
+
+/** How a data folder is opened: everything `openFabric` takes but the engines. */
+export type DataOptions = Omit<NodeFabricOptions, 'programs'>
+
+/** Where a filesystem is, and how it is used. */
+export interface FsxOptions extends FileSystemOptions {
+  /** The data folder, or how it is opened. Default DOTDO_DATA or `.dotdo`. */
+  dotdo?: string | DataOptions
+  /** A fabric that is open already, with the program `fsx`; it is left open. */
+  fabric?: Fabric
+  /** Which filesystem: each database has one. Default `default`. */
+  database?: string
+}
+
+/** A filesystem, and its end. */
+export type OpenedFileSystem = FileSystem & {
+  /** Close the folder, if it was opened for this filesystem. */
+  close(): Promise<void>
+} & AsyncDisposable
+
+/** Open a filesystem; it is made when it is first used.
+ *  @param options where it is; a text is the data folder
+ *  @throws conflict when another process has the folder open; invalid for options that cannot be honoured */
+export async function fsx(options: string | FsxOptions = {}): Promise<OpenedFileSystem> {
+  const { dotdo, fabric, database = 'default', ...rest } = typeof options === 'string' ? { dotdo: options } : options
+  if (dotdo !== undefined && fabric !== undefined) throw new Failure('invalid', 'both dotdo and fabric are given')
+  const data = typeof dotdo === 'object' ? dotdo : { data: dotdo ?? defaultFolder() }
+  const own = fabric === undefined ? await openFabric({ ...data, programs: [fsxProgram] }) : undefined
+  const caller = callerOf(await (fabric ?? (own as Fabric)).database(database))
+  // The shard learns what it owns, so that the synchronous functions can be used at once.
+  await caller.call('access', { path: '/', wanted: 0 })
+  const callbacks = createFileSystem(caller, rest)
+  const nodeClose = callbacks.close as unknown as (...given: unknown[]) => void
+  const end = async () => own?.close()
+  // fs.close(fd, callback) is of node:fs.
+  const close = (...given: unknown[]) => (given.length > 0 ? nodeClose(...given) : end())
+  return Object.assign(callbacks, { close, [Symbol.asyncDispose]: end }) as unknown as OpenedFileSystem
+}

@@ -1,0 +1,190 @@
+/** What a filesystem stores; SCHEMA.md explains each column and the rules that rows keep to.
+ *
+ *  1. All of it lives in one slot, so no row says which.
+ *  2. Times are microseconds since 1970, whole numbers within 2^53; `nanos` has the rest of all four.
+ *  3. Content: up to FSX_INLINE_BYTES_MAX in the inode's row, as its last column; else in chunks, whose rows are found
+ *     by `body * 2^22 + index`. A chunk that is not there is a hole. `body` is not the inode, so that inodes can share
+ *     one. */
+import { internalTable, table } from '@dotdo/core/shard'
+
+/** The slot that a filesystem lives in. */
+export const FSX_SLOT = 0
+/** The version of the schema, as SCHEMA.md describes it. */
+export const FSX_SCHEMA_VERSION = 1
+/** The number of the root directory. */
+export const ROOT_INO = 1
+
+/** An inode, but for its content. */
+export type Inode = {
+  ino: number
+  /** Type and permissions, as st_mode. */
+  mode: number
+  nlink: number
+  uid: number
+  gid: number
+  size: number
+  /** Bytes of content that are stored: holes and the room of short chunks excluded. */
+  stored: number
+  /** Whose chunks the content is in; null when it stands in `data`. */
+  body: number | null
+  /** Of a directory, the one it is in (the root's is itself); null for others. */
+  parent: number | null
+  atime: number
+  mtime: number
+  ctime: number
+  btime: number
+  /** Nanoseconds past the microsecond (0 to 999): atime + 1000 * mtime + 1000^2 * ctime + 1000^3 * btime. */
+  nanos: number
+  /** How many snapshots had been taken when the row was written. */
+  era: number
+  /** The target of a symbolic link; null for others. */
+  link: string | null
+}
+
+/** An inode's row. */
+export type InodeRow = Inode & {
+  /** Content that is not in chunks; null for none. */
+  data: Uint8Array | null
+}
+
+/** A name in a directory. */
+export type EntryRow = {
+  parent: number
+  name: string
+  ino: number
+  /** Type bits of the inode's mode, so that listing needs no look at it. */
+  kind: number
+  era: number
+}
+
+/** A piece of a file's content. */
+export type ChunkRow = {
+  id: number
+  data: Uint8Array
+}
+
+/** An extended attribute. */
+export type XattrRow = {
+  ino: number
+  name: string
+  value: Uint8Array
+}
+
+/** A file without a name that was open when it lost the last one. */
+export type OrphanRow = {
+  ino: number
+  /** When it may go, in ms since 1970, unless the shard knows that it is still open. */
+  until: number
+}
+
+/** A number that belongs to the filesystem as a whole. */
+export type MetaRow = {
+  name: 'version' | 'chunk_bytes' | 'next_ino' | 'quota_bytes' | 'quota_inodes' | 'era'
+  value: number
+}
+
+const timeOf = ({ mtime }: Inode) => mtime
+
+/** Inodes. Rowid is the number, so that a row is found at once and new ones are appended. */
+export const inodes = table<InodeRow>({
+  name: 'fs_inodes',
+  collection: 'inodes',
+  slot: FSX_SLOT,
+  columns: {
+    ino: 'integer',
+    mode: 'integer',
+    nlink: 'integer',
+    uid: 'integer',
+    gid: 'integer',
+    size: 'integer',
+    stored: 'integer',
+    body: 'integer?',
+    parent: 'integer?',
+    atime: 'integer',
+    mtime: 'integer',
+    ctime: 'integer',
+    btime: 'integer',
+    nanos: 'integer',
+    era: 'integer',
+    link: 'text?',
+    data: 'blob?',
+  },
+  primaryKey: ['ino'],
+  document: ({ ino, mode, nlink, uid, gid, size, mtime, link }) => {
+    return { ino, mode, nlink, uid, gid, size, mtime, ...(link !== null && { link }) }
+  },
+  documentId: ({ ino }) => String(ino),
+  relation: {
+    columns: [
+      { name: 'ino', type: 'long', required: true, value: ({ ino }) => ino },
+      { name: 'mode', type: 'int', required: true, value: ({ mode }) => mode },
+      { name: 'nlink', type: 'int', required: true, value: ({ nlink }) => nlink },
+      { name: 'uid', type: 'long', required: true, value: ({ uid }) => uid },
+      { name: 'gid', type: 'long', required: true, value: ({ gid }) => gid },
+      { name: 'size', type: 'long', required: true, value: ({ size }) => size },
+      { name: 'modified', type: 'timestamptz', required: true, value: timeOf },
+      { name: 'link', type: 'string', value: ({ link }) => link },
+    ],
+  },
+})
+
+/** Names: (directory, name) to inode. */
+export const entries = table<EntryRow>({
+  name: 'fs_entries',
+  collection: 'entries',
+  slot: FSX_SLOT,
+  columns: { parent: 'integer', name: 'text', ino: 'integer', kind: 'integer', era: 'integer' },
+  primaryKey: ['parent', 'name'],
+  withoutRowid: true,
+  document: ({ parent, name, ino, kind }) => ({ parent, name, ino, kind }),
+  documentId: ({ parent, name }) => `${parent}/${name}`,
+  relation: {
+    columns: [
+      { name: 'parent', type: 'long', required: true, value: ({ parent }) => parent },
+      { name: 'name', type: 'string', required: true, value: ({ name }) => name },
+      { name: 'ino', type: 'long', required: true, value: ({ ino }) => ino },
+    ],
+  },
+})
+
+/** Pieces of content. */
+export const chunks = table<ChunkRow>({
+  name: 'fs_chunks',
+  collection: 'chunks',
+  slot: FSX_SLOT,
+  columns: { id: 'integer', data: 'blob' },
+  primaryKey: ['id'],
+  document: ({ id, data }) => ({ id, bytes: data.length }),
+  documentId: ({ id }) => String(id),
+})
+
+/** Extended attributes. */
+export const xattrs = table<XattrRow>({
+  name: 'fs_xattrs',
+  collection: 'xattrs',
+  slot: FSX_SLOT,
+  columns: { ino: 'integer', name: 'text', value: 'blob' },
+  primaryKey: ['ino', 'name'],
+  document: ({ ino, name, value }) => ({ ino, name, bytes: value.length }),
+  documentId: ({ ino, name }) => `${ino}/${name}`,
+})
+
+/** Files without a name that were open when they lost the last one. */
+export const orphans = internalTable<OrphanRow>({
+  name: 'fs_orphans',
+  slot: FSX_SLOT,
+  columns: { ino: 'integer', until: 'integer' },
+  primaryKey: ['ino'],
+})
+
+/** Numbers of the filesystem as a whole. */
+export const meta = internalTable<MetaRow>({
+  name: 'fs_meta',
+  slot: FSX_SLOT,
+  columns: { name: 'text', value: 'integer' },
+  primaryKey: ['name'],
+  withoutRowid: true,
+})
+
+/** Everything that a filesystem stores. */
+export const fsxTables = [inodes, entries, chunks, xattrs, orphans, meta]
