@@ -124,8 +124,13 @@ export class ByteWriter {
 
   /** Append a binary string with its length in front. */
   bin(value: Bin): void {
+    this.uint(value.length)
+    this.chars(value)
+  }
+
+  /** Append a binary string as it is. */
+  chars(value: Bin): void {
     const { length: size } = value
-    this.uint(size)
     this.reserve(size)
     // The size is said because workerd takes the whole buffer's for it, and refuses what goes past the end.
     if (size > SHORT_CHARS_MAX) this.length += this.buffer.latin1Write(value, this.length, size)

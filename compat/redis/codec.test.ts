@@ -168,3 +168,19 @@ test('replies leave together, in order', () => {
   writer.add('+OK\r\n')
   expect(writer.take().map((part) => Buffer.from(part).toString('latin1'))).toEqual(['+OK\r\n'])
 })
+
+test('a list is what its items are, one by one, however many and large they are', () => {
+  const texts = (count: number, size: number) => Array.from({ length: count }, (_, i) => `${i}`.padEnd(size, '\xff'))
+  for (const items of [
+    texts(7, 3),
+    texts(8, 0),
+    texts(200, 3),
+    texts(200, 1023),
+    [...texts(20, 3), ...texts(5, 1024), ...texts(5, 3)],
+    [...texts(20, 3), null, 7, ['a', 'b'], ...texts(20, 3)],
+    [null, ...texts(20, 3)],
+  ]) {
+    const each = items.map((item) => encodeValue(item, 3)).join('')
+    expect(encodeValue(items, 3)).toBe(`*${items.length}\r\n${each}`)
+  }
+})

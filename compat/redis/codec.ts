@@ -5,7 +5,7 @@
  *  3. A broken request is reported once, after the good ones before it, and nothing is read after it.
  *
  *  @source https://redis.io/docs/latest/develop/reference/protocol-spec/ and networking.c of Redis 7.2 */
-import { type Bin, fromBin, toBin } from '@dotdo/core/bytes'
+import { type Bin, ByteWriter, fromBin, toBin } from '@dotdo/core/bytes'
 import { Failure } from '@dotdo/core/errors'
 import {
   REDIS_ARGUMENTS_MAX,
@@ -292,6 +292,10 @@ function oneLine(text: string): string {
   return /[\r\n]/.test(text) ? text.replace(/[\r\n]/g, ' ') : text
 }
 
+/** Lists of so many items have their texts put together in bytes. */
+const TEXTS_MIN = 8
+const SCRATCH_BYTES = 64 * 1024
+
 /** What stands before short texts: put together once, as a list has many. */
 const bulkHeads = Array.from({ length: 1024 }, (_, size) => `$${size}\r\n`)
 
@@ -303,10 +307,31 @@ function checkSize(text: Bin): void {
   throw new Failure('limit', `the reply is larger than ${REDIS_REPLY_BYTES_MAX} bytes; ask for less at a time`)
 }
 
+/** Where the texts of a list are put together: joined as strings, each part would be an object of its own. */
+const scratch = new ByteWriter(2 * SCRATCH_BYTES)
+
+/** Encode what a list begins with, as far as it is short texts.
+ *  @returns how many items that was */
+function encodeTexts(head: Bin, items: readonly Value[]): { text: Bin; done: number } {
+  scratch.truncate(0)
+  scratch.chars(head)
+  let done = 0
+  for (; done < items.length && scratch.length < SCRATCH_BYTES; done++) {
+    const item = items[done]
+    const bulkHead = typeof item === 'string' ? bulkHeads[item.length] : undefined
+    if (bulkHead === undefined) break
+    scratch.chars(bulkHead)
+    scratch.chars(item as Bin)
+    scratch.chars('\r\n')
+  }
+  return { text: toBin(scratch.view()), done }
+}
+
 function encodeList(sign: string, items: readonly Value[], protocol: Protocol): Bin {
-  let text = `${sign}${items.length}\r\n`
-  for (const item of items) {
-    text += typeof item === 'string' ? bulk(item) : encodeValue(item, protocol)
+  const head = `${sign}${items.length}\r\n`
+  let { text, done } = items.length < TEXTS_MIN ? { text: head, done: 0 } : encodeTexts(head, items)
+  for (; done < items.length; done++) {
+    text += encodeValue(items[done] as Value, protocol)
     checkSize(text)
   }
   return text

@@ -1,7 +1,7 @@
 /** What every host's shard does with rows that are patched, and with rows that are logged at the end of the group. */
 import type { ExpectStatic } from 'vitest'
 import { type TapeArgs, tapeCall } from './patch.testing.ts'
-import type { Call } from './program.ts'
+import type { Call, Position } from './program.ts'
 import type { ShardCase, ShardTest } from './shard.conformance.ts'
 
 const tiny = { dirtyRows: 6, redoBytes: 2000, drainRows: 1, cachedRows: 3 }
@@ -151,6 +151,16 @@ const last: ShardCase[] = [
       ])
       await t.crash()
       expect(await ask(t, 'read')).toEqual(['abc', 0, 3])
+    },
+  },
+  {
+    name: 'are no news to who knows of the change they belong to',
+    async run(t, expect) {
+      await t.start()
+      const [, after] = await t.shard.submit([tapeCall('append', { text: 'a' }), tapeCall('place')])
+      expect(await ask(t, 'changed', { after: after as Position })).toBe(false)
+      await ask(t, 'append', { text: 'b' })
+      expect(await ask(t, 'changed', { after: after as Position })).toBe(true)
     },
   },
   {

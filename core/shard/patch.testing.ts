@@ -1,6 +1,6 @@
 /** A small program for tests of rows that are patched, and of rows that keep their books: texts, and their lengths. */
 import { Failure } from '../errors.ts'
-import type { Call, Program, Tx } from './program.ts'
+import type { Call, Position, Program, Tx } from './program.ts'
 import { table } from './table.ts'
 
 /** A text. */
@@ -48,6 +48,7 @@ export interface TapeArgs {
   readonly name: string
   readonly text?: string
   readonly count?: number
+  readonly after?: Position
   /** Fail after having run. */
   readonly fail?: boolean
 }
@@ -84,6 +85,8 @@ const handlers: { [name: string]: (tx: Tx, args: TapeArgs) => unknown } = {
       slot,
     )
   },
+  place: (tx) => tx.position,
+  changed: (tx, { after }) => tx.changedSince(after as Position, () => true),
   /** Let the text go, and take it back at once. */
   leave(tx, args) {
     const body = tx.find(tapes, args)?.body

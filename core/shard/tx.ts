@@ -179,10 +179,7 @@ export class ShardTx implements Tx {
     const { state } = this
     const { shape, buffer } = state.of(table)
     assert(buffer !== undefined && table.patched !== undefined, `rows of ${table.name} cannot be patched`)
-    const size = sizeBytes(row)
-    if (size > SQL_ROW_BYTES_MAX) {
-      throw new Failure('limit', `a row of ${table.name} may have at most ${SQL_ROW_BYTES_MAX} bytes`)
-    }
+    const size = fittingBytes(table, row)
     const payload =
       state.captures.size === 0 ? undefined : this.payload(table, row, () => this.find(table, row) ?? null)
     const isInRedo = buffer.isInRedo(row)
@@ -196,10 +193,7 @@ export class ShardTx implements Tx {
     // Who captures documents is told of every one.
     if (buffer === undefined || state.captures.size > 0) return this.put(table, row)
     assert(table.patched === undefined, `a row of ${table.name} must be in the redo before it is patched`)
-    const size = sizeBytes(row)
-    if (size > SQL_ROW_BYTES_MAX) {
-      throw new Failure('limit', `a row of ${table.name} may have at most ${SQL_ROW_BYTES_MAX} bytes`)
-    }
+    const size = fittingBytes(table, row)
     this.hasOwed = true
     buffer.owe(row, size)
   }
@@ -295,4 +289,12 @@ export class ShardTx implements Tx {
     this.drawn[this.drawnAt] ??= this.state.clock.random()
     return this.drawn[this.drawnAt++] as number
   }
+}
+
+/** @returns roughly what a row takes in memory
+ *  @throws limit when it can never be stored in its table */
+function fittingBytes({ name }: Table, row: Row): number {
+  const size = sizeBytes(row)
+  if (size <= SQL_ROW_BYTES_MAX) return size
+  throw new Failure('limit', `a row of ${name} may have at most ${SQL_ROW_BYTES_MAX} bytes`)
 }
