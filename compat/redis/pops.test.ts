@@ -64,7 +64,7 @@ const turn = () => new Promise<void>((resolve) => setImmediate(resolve))
 const SETTLED_TURNS = 10
 
 /** A session: `a: line` sends a request; when it waits, its reply is shown where it comes, after the step that let it
- *  go. `a: close` ends a connection. `$a` is the id of a connection. */
+ *  go. `a: close` ends a connection. `$a` is the id of a connection. A line that ends in `!` is waited for. */
 async function play(place: Place, steps: readonly string[]): Promise<string[]> {
   const shown: string[] = []
   const clients = new Map<string, { client: Client; id: string; waits: boolean; closed: boolean }>()
@@ -89,7 +89,8 @@ async function play(place: Place, steps: readonly string[]): Promise<string[]> {
     }
   }
   for (const step of steps) {
-    const [name = '', text = ''] = step.split(': ')
+    const [name = '', written = ''] = step.split(': ')
+    const text = written.replace(/ !$/, '')
     const client = await find(name)
     if (text === 'close') {
       client.client.close()
@@ -105,6 +106,7 @@ async function play(place: Place, steps: readonly string[]): Promise<string[]> {
       })
     }
     const before = shown.length
+    if (text !== written) await expect.poll(() => client.waits).toBe(false)
     await settle()
     // Who is served by one step at once answers in no order across connections.
     shown.push(...shown.splice(before).sort(), '-')
@@ -205,7 +207,12 @@ const sessions: { readonly [title: string]: readonly string[] } = {
     'w: DEL s',
     'w: XADD s 2-1 f v',
   ],
-  'time-outs': ['a: BLPOP l 0.01', 'a: BLMOVE l m LEFT LEFT 0.01', 'a: BZPOPMAX z 0.01', 'a: BLMPOP 0.01 1 l LEFT'],
+  'time-outs': [
+    'a: BLPOP l 0.01 !',
+    'a: BLMOVE l m LEFT LEFT 0.01 !',
+    'a: BZPOPMAX z 0.01 !',
+    'a: BLMPOP 0.01 1 l LEFT !',
+  ],
 }
 
 const isCompared = installedVersion() !== undefined
