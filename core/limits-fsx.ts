@@ -46,3 +46,9 @@ export const FSX_ORPHAN_MS = 60 * 60 * 1_000
 export const FSX_REMOVED_PER_CALL = 1_000
 /** Open handles of one shard. */
 export const FSX_HANDLES_MAX = 100_000
+/** Filesystems and snapshots of one shard kept in memory: past it, those without open files are read again. */
+export const FSX_VOLUMES_CACHED_MAX = 64
+/** Layers of a shard, one a snapshot or fork: with inode numbers below 2^31, keys stay within a double's integers. */
+export const FSX_LAYERS_MAX = 2 ** 22 - 1
+/** Layers on top of each other: each is looked into for what memory does not know. */
+export const FSX_LAYERS_DEEP_MAX = 1_000

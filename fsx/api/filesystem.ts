@@ -16,6 +16,7 @@ import { type GlobOptions, globOperation } from './glob.ts'
 import { fileOperations, openFile } from './open-files.ts'
 import { onPath, operations, renameRequest } from './operations.ts'
 import { type Caller, type Env, type Operation, runLater, runNow } from './request.ts'
+import { type Shared, sharedOf } from './shared.ts'
 import { BigIntStats, Dirent, Stats } from './stats.ts'
 import { ReadStream, type StreamOptions, WriteStream } from './streams.ts'
 import { treeOperations } from './trees.ts'
@@ -23,6 +24,7 @@ import { badArgument, bytesOf, modeOf, openFlags, optionsOf, pathText } from './
 
 export { FileHandle } from './file-handle.ts'
 export type { Caller } from './request.ts'
+export type { Difference, Fork, Shared, Snapshot, SnapshotRef } from './shared.ts'
 export { BigIntStats, Dirent, Stats } from './stats.ts'
 
 const onPaths = { ...operations, ...treeOperations }
@@ -142,7 +144,7 @@ export interface Own {
 }
 
 /** A filesystem. */
-export type FileSystem = ShortForm & Callbacks & Synchronous & Own
+export type FileSystem = ShortForm & Callbacks & Synchronous & Own & Shared
 
 /** How a filesystem is used. */
 export interface FileSystemOptions {
@@ -367,7 +369,8 @@ function build(env: Env, options: FileSystemOptions): FileSystem {
   const callbacks = callbacksOf(env)
   callbacks.realpath.native = callbacks.realpath
   const own = { ...callbacks, ...synchronousOf(env), ...shortFormOf(env, callbacks), ...ownOf(env, options) }
-  const filesystem = { ...own, promises: promisesOf(env) }
+  const shared = sharedOf(env, (other) => build(other, options))
+  const filesystem = { ...own, ...shared, promises: promisesOf(env) }
   return filesystem as unknown as FileSystem
 }
 
