@@ -19,6 +19,7 @@ import { type Caller, type Env, type Operation, runLater, runNow } from './reque
 import { type Shared, sharedOf } from './shared.ts'
 import { BigIntStats, Dirent, Stats } from './stats.ts'
 import { ReadStream, type StreamOptions, WriteStream } from './streams.ts'
+import { type Tar, tarOf } from './tar.ts'
 import { treeOperations } from './trees.ts'
 import { badArgument, bytesOf, modeOf, openFlags, optionsOf, pathText } from './values.ts'
 
@@ -26,6 +27,7 @@ export { FileHandle } from './file-handle.ts'
 export type { Caller } from './request.ts'
 export type { Difference, Fork, Shared, Snapshot, SnapshotRef } from './shared.ts'
 export { BigIntStats, Dirent, Stats } from './stats.ts'
+export type { Tar, TarOptions, TarProgress } from './tar.ts'
 
 const onPaths = { ...operations, ...treeOperations }
 
@@ -144,7 +146,7 @@ export interface Own {
 }
 
 /** A filesystem. */
-export type FileSystem = ShortForm & Callbacks & Synchronous & Own & Shared
+export type FileSystem = ShortForm & Callbacks & Synchronous & Own & Shared & Tar
 
 /** How a filesystem is used. */
 export interface FileSystemOptions {
@@ -370,8 +372,9 @@ function build(env: Env, options: FileSystemOptions): FileSystem {
   callbacks.realpath.native = callbacks.realpath
   const own = { ...callbacks, ...synchronousOf(env), ...shortFormOf(env, callbacks), ...ownOf(env, options) }
   const shared = sharedOf(env, (other) => build(other, options))
-  const filesystem = { ...own, ...shared, promises: promisesOf(env) }
-  return filesystem as unknown as FileSystem
+  const tar = tarOf(env, () => filesystem)
+  const filesystem = { ...own, ...shared, ...tar, promises: promisesOf(env) } as unknown as FileSystem
+  return filesystem
 }
 
 /** Make a filesystem over a way to its shard. */
