@@ -10,6 +10,7 @@ import { type Finding, fsck } from './engine/fsck.ts'
 import { sweepOrphans } from './engine/making.ts'
 import { type Credential, root } from './engine/mode.ts'
 import * as namespace from './engine/namespace.ts'
+import { beginOverlay, fillDirectory, fillFile, findUnfilled, OWN_XATTRS } from './engine/overlay.ts'
 import { readUsage, setQuota } from './engine/quota.ts'
 import { realpath } from './engine/realpath.ts'
 import * as shared from './engine/snapshots.ts'
@@ -54,6 +55,7 @@ const reads = {
   snapshots: shared.snapshots,
   forks: shared.forks,
   diff,
+  findUnfilled,
 } satisfies { [name: string]: Handler }
 
 /** Calls that may write. */
@@ -77,7 +79,11 @@ const writes = {
   chmod: attributes.chmod,
   chown: attributes.chown,
   utimes: attributes.utimes,
-  writeXattr: attributes.writeXattr,
+  writeXattr(files: Files, args: Parameters<typeof attributes.writeXattr>[1], who: Credential) {
+    // Whoever could set a mark could read whatever is below.
+    if (args.name.startsWith(OWN_XATTRS)) throw refuse('EPERM')
+    return attributes.writeXattr(files, args, who)
+  },
   quota(files: Files, args: { bytes?: number; inodes?: number }) {
     setQuota(files, args)
     return null
@@ -87,6 +93,9 @@ const writes = {
   restore: shared.restore,
   fork: shared.fork,
   removeFork: shared.removeFork,
+  beginOverlay,
+  fillDirectory,
+  fillFile,
   batch,
 } satisfies { [name: string]: Handler }
 
