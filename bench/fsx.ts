@@ -2,7 +2,8 @@
  *
  *  Goals (issue 5): 10,000 files of 1 KB by promises: create 0.2x of node:fs/promises (each file a commit, durability
  *  `normal`), in one batch 2x of the raw SQLite floor; stat and read 0.7x; readdir 2x and glob 3x of node:fs sync; a
- *  directory of 10,000 files is renamed in 1 ms; a fork takes 100 ms at most; 100 MB in pieces of 1 MB and of 64 KB: 0.8x of the floor's speed.
+ *  directory of 10,000 files is renamed in 1 ms;
+ *  a fork takes 100 ms; 100 MB in pieces of 1 MB and of 64 KB: 0.8x of the floor's speed.
  *
  *  The floor is the same rows by prepared statements through the Sql port: for files, an insert of 1 KB a file in one
  *  transaction; for content, chunks of the piece's size in transactions of one piece. */

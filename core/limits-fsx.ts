@@ -54,5 +54,5 @@ export const FSX_LAYERS_MAX = 2 ** 22 - 1
 export const FSX_LAYERS_DEEP_MAX = 1_000
 /** Bytes of content read or written at once for a tar archive: a row group of chunks, and little memory. */
 export const FSX_TAR_PIECE_BYTES = 1024 * 1024
-/** Bytes of names and attributes before one file of a tar archive: attributes of 64 KiB, some of them; all in memory. */
+/** Bytes of names and attributes before one file of a tar archive: some attributes of 64 KiB; all are in memory. */
 export const FSX_TAR_RECORDS_BYTES_MAX = 1024 * 1024

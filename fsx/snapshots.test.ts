@@ -254,7 +254,7 @@ interface Known {
   snapshots: Map<number, unknown>
 }
 
-const RUNS = Number(process.env.DOTDO_FUZZ_RUNS ?? 60)
+const RUNS = Number(process.env.DOTDO_FUZZ_RUNS ?? 20)
 
 describe('random writes to filesystems, forks, and forks of forks', () => {
   const of = ({ fork }: Known) => (fork === undefined ? fs : fs.forks.open(fork))

@@ -6,7 +6,7 @@
  *     by `body * 2^22 + index`. A chunk that is not there is a hole. `body` is not the inode, so that inodes can share
  *     one, and one body can stand on another.
  *  4. Rows are in layers: numbers of inodes in keys (`ino`, `parent`) are `layer * 2^31 + ino`. A filesystem, its
- *     snapshots and its forks each see a chain of layers: the topmost row of each key. Without them all is in layer 0. */
+ *     snapshots and its forks each see a chain of layers: the topmost row of each key. Without any, all is in 0. */
 import { internalTable, table } from '@dotdo/core/shard'
 
 /** The slot that a filesystem lives in. */

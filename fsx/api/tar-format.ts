@@ -1,5 +1,5 @@
 /** The headers of tar: ustar, with pax records for whatever does not fit, as POSIX has them; reads those of GNU too.
- *  @source POSIX.1-2017 pax, "ustar Interchange Format" and "pax Interchange Format"; GNU tar manual, "Basic Tar Format" */
+ *  @source POSIX.1-2017 pax, ustar and pax Interchange Format; GNU tar manual, Basic Tar Format */
 import { Failure } from '@dotdo/core/errors'
 import { FSX_TAR_RECORDS_BYTES_MAX } from '@dotdo/core/limits'
 
