@@ -2,7 +2,8 @@
  *
  *  Goals (issue 5): 10,000 files of 1 KB by promises: create 0.2x of node:fs/promises (each file a commit, durability
  *  `normal`), in one batch 2x of the raw SQLite floor; stat and read 0.7x; readdir 2x and glob 3x of node:fs sync; a
- *  directory of 10,000 files is renamed in 1 ms; 100 MB in pieces of 1 MB and of 64 KB: 0.8x of the floor's speed.
+ *  directory of 10,000 files is renamed in 1 ms;
+ *  a fork takes 100 ms; 100 MB in pieces of 1 MB and of 64 KB: 0.8x of the floor's speed.
  *
  *  The floor is the same rows by prepared statements through the Sql port: for files, an insert of 1 KB a file in one
  *  transaction; for content, chunks of the piece's size in transactions of one piece. */
@@ -128,6 +129,12 @@ function floors({ fs, folder, sql, files, bytes }: Ground): ReturnType<typeof ca
       await promises.rename(to, from)
     })
   }
+  // Both end with a filesystem that can be written to without changing the first.
+  const fork = () => cpuOf(() => fs.fork(`fork${round++}`))
+  const copyNode = () => {
+    const to = join(folder, `copy${round++}`)
+    return cpuOf(() => promises.cp(join(folder, 'files'), to, { recursive: true }))
+  }
   const pieces = [1 << 20, 1 << 16].flatMap((size) => sequential({ fs, sql, bytes, size }))
   return [
     {
@@ -137,6 +144,7 @@ function floors({ fs, folder, sql, files, bytes }: Ground): ReturnType<typeof ca
       peer: inserts,
     },
     { case: `rename a directory of ${files} files, there and back`, unit: 'CPU-ms', ours: rename, peer: renameNode },
+    { case: `fork ${files} files, against a copy by node:fs`, unit: 'CPU-ms', ours: fork, peer: copyNode },
     ...pieces,
   ]
 }

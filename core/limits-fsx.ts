@@ -46,3 +46,13 @@ export const FSX_ORPHAN_MS = 60 * 60 * 1_000
 export const FSX_REMOVED_PER_CALL = 1_000
 /** Open handles of one shard. */
 export const FSX_HANDLES_MAX = 100_000
+/** Filesystems and snapshots of one shard kept in memory: past it, those without open files are read again. */
+export const FSX_VOLUMES_CACHED_MAX = 64
+/** Layers of a shard, one a snapshot or fork: with inode numbers below 2^31, keys stay within a double's integers. */
+export const FSX_LAYERS_MAX = 2 ** 22 - 1
+/** Layers on top of each other: each is looked into for what memory does not know. */
+export const FSX_LAYERS_DEEP_MAX = 1_000
+/** Bytes of content read or written at once for a tar archive: a row group of chunks, and little memory. */
+export const FSX_TAR_PIECE_BYTES = 1024 * 1024
+/** Bytes of names and attributes before one file of a tar archive: some attributes of 64 KiB; all are in memory. */
+export const FSX_TAR_RECORDS_BYTES_MAX = 1024 * 1024

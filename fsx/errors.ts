@@ -19,6 +19,7 @@ export const errnos = {
   ENFILE: [-23, 'file table overflow', 'limit'],
   EFBIG: [-27, 'file too large', 'limit'],
   ENOSPC: [-28, 'no space left on device', 'limit'],
+  EROFS: [-30, 'read-only file system', 'forbidden'],
   EMLINK: [-31, 'too many links', 'limit'],
   ERANGE: [-34, 'result too large', 'invalid'],
   ENAMETOOLONG: [-36, 'name too long', 'limit'],

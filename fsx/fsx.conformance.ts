@@ -176,4 +176,30 @@ export const fsxCases: readonly FsxCase[] = [
       expect(read).toBe('e large lar')
     },
   },
+  {
+    name: 'keeps snapshots and forks over a crash',
+    async run(opened, expect) {
+      const { fs: before } = opened
+      await before.write('/a/large', large())
+      await before.write('/a/small', 'one')
+      await before.snapshot('then')
+      const { fs } = await opened.reopen(true)
+      const fork = await fs.fork('other')
+      await fork.promises.appendFile('/a/large', 'more')
+      await fork.remove('/a/small')
+      await fs.write('/a/small', 'two')
+      expect(await code(fs.at('then').write('/a/small', 'no'))).toBe('EROFS')
+      expect(await fs.diff('then')).toEqual({ added: [], removed: [], changed: ['/a/small'], renamed: [] })
+      const again = (await opened.reopen(true)).fs
+      expect(await again.at('then').read('/a/small', 'utf8')).toBe('one')
+      expect((await again.read('/a/large')).equals(large())).toBe(true)
+      expect((await again.forks.open('other').stat('/a/large')).size).toBe(300_004)
+      expect(await again.fsck()).toEqual([])
+      await again.restore('then')
+      await again.snapshots.remove('then')
+      await again.forks.remove('other')
+      expect(await again.read('/a/small', 'utf8')).toBe('one')
+      expect(await again.fsck()).toEqual([])
+    },
+  },
 ]

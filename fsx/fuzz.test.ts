@@ -19,10 +19,10 @@ afterAll(async () => {
 
 const RUNS = Number(process.env.DOTDO_FUZZ_RUNS ?? 150)
 
-async function compare(steps: readonly Step[], later: boolean): Promise<void> {
+async function compare(steps: readonly Step[], later: boolean, before?: () => Promise<void>): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'dotdo-fuzz-'))
   const same = (ours: unknown, node: unknown, step?: Step) => expect({ step, ours }).toEqual({ step, ours: node })
-  await runBoth(fs, { folder, steps, later }, same)
+  await runBoth(fs, { folder, steps, later, ...(before && { before }) }, same)
   expect(await fs.fsck()).toEqual([])
   expect(await fs.list('/')).toEqual(['tmp'])
 }
@@ -34,6 +34,23 @@ describe('random operations do what they do to node:fs', () => {
     await fc.assert(
       fc.asyncProperty(sequence(step), (steps) => compare(steps, later)),
       { numRuns: RUNS },
+    )
+  })
+
+  it('while snapshots and forks are taken and removed', { timeout: 600_000 }, async () => {
+    let count = 0
+    const before = async () => {
+      count++
+      // Every few steps another one, so that there are layers of each age; old ones go in an order of their own.
+      if (count % 3 === 0) await fs.snapshot()
+      const { length, [count % 4]: some } = await fs.snapshots.list()
+      if (count % 5 === 0) await fs.fork(`fork${count}`)
+      if (count % 5 === 2 && count > 5) await fs.forks.remove(`fork${count - 2}`)
+      if (length > 4 && some !== undefined) await fs.snapshots.remove(some)
+    }
+    await fc.assert(
+      fc.asyncProperty(sequence(step), (steps) => compare(steps, false, before)),
+      { numRuns: Math.ceil(RUNS / 3) },
     )
   })
 

@@ -331,12 +331,21 @@ function asUser(uid: number, work: (fs: Fs) => unknown): unknown {
   }
 }
 
+/** What is run. */
+export interface Running {
+  /** An empty folder of node:fs. */
+  readonly folder: string
+  readonly steps: readonly Step[]
+  readonly later: boolean
+  /** Done before each step: whatever it is, it must not show. */
+  before?(): Promise<void>
+}
+
 /** Do the same to both, and compare.
- *  @param folder an empty folder of node:fs
  *  @param expectSame compares two values, and throws */
 export async function runBoth(
   ours: FileSystem,
-  { folder, steps, later }: { folder: string; steps: readonly Step[]; later: boolean },
+  { folder, steps, later, before }: Running,
   expectSame: (ours: unknown, node: unknown, step?: Step) => void,
 ): Promise<void> {
   // Deep enough that no `..` leaves it.
@@ -355,6 +364,7 @@ export async function runBoth(
   }
   try {
     for (const s of steps) {
+      await before?.()
       const [left, right] = [await outcome(sides[0], s, later), await outcome(sides[1], s, later)]
       expectSame(left, right, s)
     }

@@ -3,10 +3,12 @@ import { Failure } from '@dotdo/core/errors'
 import { defaultFolder, type NodeFabricOptions, openFabric } from '@dotdo/core/host/node'
 import type { Fabric } from '@dotdo/core/shard'
 import { createFileSystem, type FileSystem, type FileSystemOptions } from './api/filesystem.ts'
+import { type Lower, overlayCaller } from './api/overlay.ts'
 import { callerOf } from './api/place.ts'
 import { fsxProgram } from './program.ts'
 
 export * from './api/filesystem.ts'
+export type { Lower } from './api/overlay.ts'
 export { type FsError, fsError } from './errors.ts'
 export { fsxProgram } from './program.ts'
 
@@ -21,6 +23,8 @@ export interface FsxOptions extends FileSystemOptions {
   fabric?: Fabric
   /** Which filesystem: each database has one. Default `default`. */
   database?: string
+  /** What it lies over: shown where it has nothing of its own, and never written to. Its own must be empty at first. */
+  over?: Lower
 }
 
 /** A filesystem, and its end. */
@@ -33,16 +37,30 @@ export type OpenedFileSystem = FileSystem & {
  *  @param options where it is; a text is the data folder
  *  @throws conflict when another process has the folder open; invalid for options that cannot be honoured */
 export async function fsx(options: string | FsxOptions = {}): Promise<OpenedFileSystem> {
-  const { dotdo, fabric, database = 'default', ...rest } = typeof options === 'string' ? { dotdo: options } : options
+  const {
+    dotdo,
+    fabric,
+    database = 'default',
+    over,
+    ...rest
+  } = typeof options === 'string' ? { dotdo: options } : options
   if (dotdo !== undefined && fabric !== undefined) throw new Failure('invalid', 'both dotdo and fabric are given')
   const data = typeof dotdo === 'object' ? dotdo : { data: dotdo ?? defaultFolder() }
-  const own = fabric === undefined ? await openFabric({ ...data, programs: [fsxProgram] }) : undefined
-  const caller = callerOf(await (fabric ?? (own as Fabric)).database(database))
+  const opened = fabric === undefined ? await openFabric({ ...data, programs: [fsxProgram] }) : undefined
+  const own = callerOf(await (fabric ?? (opened as Fabric)).database(database))
   // The shard learns what it owns, so that the synchronous functions can be used at once.
-  await caller.call('access', { path: '/', wanted: 0 })
+  await own.call('access', { path: '/', wanted: 0 })
+  const end = async () => opened?.close()
+  const caller =
+    over === undefined
+      ? own
+      : await overlayCaller(own, over).catch((error) =>
+          end().then(() => {
+            throw error
+          }),
+        )
   const callbacks = createFileSystem(caller, rest)
   const nodeClose = callbacks.close as unknown as (...given: unknown[]) => void
-  const end = async () => own?.close()
   // fs.close(fd, callback) is of node:fs.
   const close = (...given: unknown[]) => (given.length > 0 ? nodeClose(...given) : end())
   return Object.assign(callbacks, { close, [Symbol.asyncDispose]: end }) as unknown as OpenedFileSystem

@@ -8,6 +8,15 @@ const fs = await fsx({ dotdo: { data: folder, durability: 'normal' } })
 const base = `/round${round}`
 await fs.mkdir(base)
 
+/** Take a snapshot and a fork, and let go of what is older. */
+async function rotate(name: string): Promise<void> {
+  const [snapshots, forks] = [await fs.snapshots.list(), await fs.forks.list()]
+  await fs.snapshot(name)
+  await fs.fork(name)
+  for (const { id } of snapshots.slice(0, -2)) await fs.snapshots.remove(id)
+  for (const old of forks.slice(0, -1)) await fs.forks.remove(old.name)
+}
+
 /** One of several that work at the same time. */
 async function work(worker: number): Promise<void> {
   const own = `${base}/w${worker}`
@@ -17,6 +26,7 @@ async function work(worker: number): Promise<void> {
     await fs.promises.writeFile(`${path}.new`, Buffer.alloc((i * 7919) % 150_000, `${i} `))
     await fs.promises.rename(`${path}.new`, path)
     process.stdout.write(`made ${path}\n`)
+    if (worker === 0 && i % 4 === 0) await rotate(`${round}.${i}`)
     if (i % 3 !== 2) continue
     const old = `${own}/f${i - 1}`
     const handle = await fs.promises.open(old)

@@ -4,16 +4,19 @@
 import { FSX_NAME_BYTES_MAX } from '@dotdo/core/limits'
 import type { Call, Program, Tx } from '@dotdo/core/shard'
 import * as attributes from './engine/attributes.ts'
+import { diff } from './engine/diff.ts'
 import * as regular from './engine/files.ts'
 import { type Finding, fsck } from './engine/fsck.ts'
 import { sweepOrphans } from './engine/making.ts'
 import { type Credential, root } from './engine/mode.ts'
 import * as namespace from './engine/namespace.ts'
+import { beginOverlay, fillDirectory, fillFile, findUnfilled, OWN_XATTRS } from './engine/overlay.ts'
 import { readUsage, setQuota } from './engine/quota.ts'
 import { realpath } from './engine/realpath.ts'
-import { type Files, findVolume, flush, openFiles } from './engine/volume.ts'
+import * as shared from './engine/snapshots.ts'
+import { type Files, findVolumes, flush, forgetIdle, openFiles, type View } from './engine/volume.ts'
 import { refuse } from './errors.ts'
-import { fsxTables, type Inode } from './tables.ts'
+import { fsxTables, type Inode, LAYER_INOS } from './tables.ts'
 
 /** The name of the program in calls. */
 export const FSX = 'fsx'
@@ -49,6 +52,10 @@ const reads = {
     }
   },
   fsck: (files: Files, _: null): Finding[] => fsck(files),
+  snapshots: shared.snapshots,
+  forks: shared.forks,
+  diff,
+  findUnfilled,
 } satisfies { [name: string]: Handler }
 
 /** Calls that may write. */
@@ -72,22 +79,36 @@ const writes = {
   chmod: attributes.chmod,
   chown: attributes.chown,
   utimes: attributes.utimes,
-  writeXattr: attributes.writeXattr,
+  writeXattr(files: Files, args: Parameters<typeof attributes.writeXattr>[1], who: Credential) {
+    // Whoever could set a mark could read whatever is below.
+    if (args.name.startsWith(OWN_XATTRS)) throw refuse('EPERM')
+    return attributes.writeXattr(files, args, who)
+  },
   quota(files: Files, args: { bytes?: number; inodes?: number }) {
     setQuota(files, args)
     return null
   },
+  snapshot: shared.snapshot,
+  removeSnapshot: shared.removeSnapshot,
+  restore: shared.restore,
+  fork: shared.fork,
+  removeFork: shared.removeFork,
+  beginOverlay,
+  fillDirectory,
+  fillFile,
   batch,
 } satisfies { [name: string]: Handler }
 
 const handlers = { ...reads, ...writes }
+/** Those of the writes that can be done to a snapshot: what they would change is looked at by themselves. */
+const harmless = new Set(['open', 'close', 'readFile', 'fork', 'batch'])
 
 /** Calls by name, with what they take and answer. */
 export type FsxCalls = typeof handlers
 /** The name of a call. */
 export type FsxName = keyof FsxCalls
 /** What a call takes. */
-export type FsxArgs<N extends FsxName> = Parameters<FsxCalls[N]>[1] & { readonly as?: Credential }
+export type FsxArgs<N extends FsxName> = Parameters<FsxCalls[N]>[1] & { readonly as?: Credential; readonly on?: View }
 /** What a call answers. */
 export type FsxAnswer<N extends FsxName> = ReturnType<FsxCalls[N]>
 /** All about an inode but its content. */
@@ -130,6 +151,7 @@ function mkdtemp(files: Files, { prefix }: { prefix: string }, who: Credential):
 function run(files: Files, name: string, args: unknown, who: Credential): unknown {
   const handler = (handlers as Record<string, Handler>)[name]
   if (handler === undefined || !Object.hasOwn(handlers, name)) throw refuse('ENOTSUP')
+  if (files.volume.isReadOnly && Object.hasOwn(writes, name) && !harmless.has(name)) throw refuse('EROFS')
   return handler(files, args as never, who)
 }
 
@@ -138,21 +160,31 @@ export const fsxProgram: Program = {
   name: FSX,
   tables: fsxTables,
   run(tx: Tx, { name, args }: Call): unknown {
-    return run(openFiles(tx), name, args, (args as { as?: Credential } | null)?.as ?? root)
+    const { as = root, on } = (args ?? {}) as { as?: Credential; on?: View }
+    forgetIdle(tx)
+    return run(openFiles(tx, on), name, args, as)
   },
   // Reading a file may cut it first, if its flags say so; as a rule it does not, and is run again if it does.
   writesSql: ({ name }) => !Object.hasOwn(reads, name) && name !== 'readFile',
   finish(tx: Tx): void {
-    const volume = findVolume(tx.memory)
-    if (volume !== undefined && volume.dirty.size > 0) flush({ tx, volume, nowUs: tx.nowMs * 1000 })
+    for (const volume of findVolumes(tx.memory)?.known.values() ?? []) {
+      if (volume.dirty.size > 0) flush({ tx, volume, nowUs: tx.nowMs * 1000 })
+    }
   },
-  busy: (memory) => (findVolume(memory)?.handles.size ?? 0) > 0,
+  busy: (memory) => [...(findVolumes(memory)?.known.values() ?? [])].some(({ handles }) => handles.size > 0),
   sweep(tx: Tx): number | undefined {
     // A shard that holds no filesystem gets none by being swept.
-    if (findVolume(tx.memory) === undefined && tx.raw('select 1 from fs_orphans limit 1').length === 0) return undefined
-    const files = openFiles(tx)
-    const next = sweepOrphans(files)
-    flush(files)
-    return next
+    const layers = tx.raw(`select distinct ino / ${LAYER_INOS} from fs_orphans`)
+    if (findVolumes(tx.memory) === undefined && layers.length === 0) return undefined
+    let next = Number.POSITIVE_INFINITY
+    for (const [layer] of layers) {
+      const heads = tx.raw('select name from fs_heads where layer = ?', layer as number)
+      // What is in a layer that is no filesystem's own is there for its snapshots.
+      if (heads.length === 0 && tx.raw('select 1 from fs_heads limit 1').length > 0) continue
+      const files = openFiles(tx, heads.length === 0 ? {} : { fork: String(heads[0]?.[0]) })
+      next = Math.min(next, sweepOrphans(files) ?? next)
+      flush(files)
+    }
+    return next < Number.POSITIVE_INFINITY ? next : undefined
   },
 }

@@ -4,15 +4,20 @@
  *  2. Times are microseconds since 1970, whole numbers within 2^53; `nanos` has the rest of all four.
  *  3. Content: up to FSX_INLINE_BYTES_MAX in the inode's row, as its last column; else in chunks, whose rows are found
  *     by `body * 2^22 + index`. A chunk that is not there is a hole. `body` is not the inode, so that inodes can share
- *     one. */
+ *     one, and one body can stand on another.
+ *  4. Rows are in layers: numbers of inodes in keys (`ino`, `parent`) are `layer * 2^31 + ino`. A filesystem, its
+ *     snapshots and its forks each see a chain of layers: the topmost row of each key. Without any, all is in 0. */
 import { internalTable, table } from '@dotdo/core/shard'
 
 /** The slot that a filesystem lives in. */
 export const FSX_SLOT = 0
 /** The version of the schema, as SCHEMA.md describes it. */
-export const FSX_SCHEMA_VERSION = 1
+export const FSX_SCHEMA_VERSION = 2
 /** The number of the root directory. */
 export const ROOT_INO = 1
+
+/** What the number of a layer is multiplied with in keys: inode numbers are below. */
+export const LAYER_INOS = 2 ** 31
 
 /** An inode, but for its content. */
 export type Inode = {
@@ -79,11 +84,16 @@ export type OrphanRow = {
 
 /** A number that belongs to the filesystem as a whole. */
 export type MetaRow = {
-  name: 'version' | 'chunk_bytes' | 'next_ino' | 'quota_bytes' | 'quota_inodes' | 'era'
+  name: 'version' | 'chunk_bytes' | 'next_ino' | 'next_snapshot' | 'quota_bytes' | 'quota_inodes' | 'era'
   value: number
 }
 
 const timeOf = ({ mtime }: Inode) => mtime
+
+/** @returns what people see of a number in a key; the layer only where there is one */
+function numbersOf(key: number): { ino: number; layer?: number } {
+  return key < LAYER_INOS ? { ino: key } : { ino: key % LAYER_INOS, layer: Math.floor(key / LAYER_INOS) }
+}
 
 /** Inodes. Rowid is the number, so that a row is found at once and new ones are appended. */
 export const inodes = table<InodeRow>({
@@ -111,7 +121,7 @@ export const inodes = table<InodeRow>({
   },
   primaryKey: ['ino'],
   document: ({ ino, mode, nlink, uid, gid, size, mtime, link }) => {
-    return { ino, mode, nlink, uid, gid, size, mtime, ...(link !== null && { link }) }
+    return { ...numbersOf(ino), mode, nlink, uid, gid, size, mtime, ...(link !== null && { link }) }
   },
   documentId: ({ ino }) => String(ino),
   relation: {
@@ -186,5 +196,77 @@ export const meta = internalTable<MetaRow>({
   withoutRowid: true,
 })
 
+/** A layer of rows. */
+export type LayerRow = {
+  layer: number
+  /** The layer below; null at the bottom. */
+  parent: number | null
+  /** Inodes and bodies from this number on were made in this layer or above it. */
+  first: number
+}
+
+/** A filesystem of the shard: `main`, or a fork. */
+export type HeadRow = {
+  name: string
+  /** The layer that its changes go to. */
+  layer: number
+  quota_bytes: number | null
+  quota_inodes: number | null
+  /** When it was made, in ms since 1970. */
+  made: number
+}
+
+/** A snapshot of a filesystem. */
+export type SnapshotRow = {
+  id: number
+  /** Whose it is. */
+  head: string
+  name: string
+  layer: number
+  /** When it was taken, in ms since 1970. */
+  taken: number
+}
+
+/** A body that shows another through where it has no chunk of its own. */
+export type BodyRow = {
+  body: number
+  base: number
+  /** How many bytes of the other show through. */
+  bytes: number
+}
+
+/** Layers; none while nothing has been shared. */
+export const layers = internalTable<LayerRow>({
+  name: 'fs_layers',
+  slot: FSX_SLOT,
+  columns: { layer: 'integer', parent: 'integer?', first: 'integer' },
+  primaryKey: ['layer'],
+})
+
+/** Filesystems of the shard; none while nothing has been shared. */
+export const heads = internalTable<HeadRow>({
+  name: 'fs_heads',
+  slot: FSX_SLOT,
+  columns: { name: 'text', layer: 'integer', quota_bytes: 'integer?', quota_inodes: 'integer?', made: 'integer' },
+  primaryKey: ['name'],
+})
+
+/** Snapshots that are kept. */
+export const snapshots = internalTable<SnapshotRow>({
+  name: 'fs_snapshots',
+  slot: FSX_SLOT,
+  columns: { id: 'integer', head: 'text', name: 'text', layer: 'integer', taken: 'integer' },
+  primaryKey: ['id'],
+})
+
+/** Bodies that stand on others. */
+export const bodies = internalTable<BodyRow>({
+  name: 'fs_bodies',
+  slot: FSX_SLOT,
+  columns: { body: 'integer', base: 'integer', bytes: 'integer' },
+  primaryKey: ['body'],
+  indexes: { fs_bodies_base: '(base)' },
+})
+
 /** Everything that a filesystem stores. */
-export const fsxTables = [inodes, entries, chunks, xattrs, orphans, meta]
+export const fsxTables = [inodes, entries, chunks, xattrs, orphans, meta, layers, heads, snapshots, bodies]

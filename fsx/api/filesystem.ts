@@ -16,14 +16,18 @@ import { type GlobOptions, globOperation } from './glob.ts'
 import { fileOperations, openFile } from './open-files.ts'
 import { onPath, operations, renameRequest } from './operations.ts'
 import { type Caller, type Env, type Operation, runLater, runNow } from './request.ts'
+import { type Shared, sharedOf } from './shared.ts'
 import { BigIntStats, Dirent, Stats } from './stats.ts'
 import { ReadStream, type StreamOptions, WriteStream } from './streams.ts'
+import { type Tar, tarOf } from './tar.ts'
 import { treeOperations } from './trees.ts'
 import { badArgument, bytesOf, modeOf, openFlags, optionsOf, pathText } from './values.ts'
 
 export { FileHandle } from './file-handle.ts'
 export type { Caller } from './request.ts'
+export type { Difference, Fork, Shared, Snapshot, SnapshotRef } from './shared.ts'
 export { BigIntStats, Dirent, Stats } from './stats.ts'
+export type { Tar, TarOptions, TarProgress } from './tar.ts'
 
 const onPaths = { ...operations, ...treeOperations }
 
@@ -142,7 +146,7 @@ export interface Own {
 }
 
 /** A filesystem. */
-export type FileSystem = ShortForm & Callbacks & Synchronous & Own
+export type FileSystem = ShortForm & Callbacks & Synchronous & Own & Shared & Tar
 
 /** How a filesystem is used. */
 export interface FileSystemOptions {
@@ -367,8 +371,10 @@ function build(env: Env, options: FileSystemOptions): FileSystem {
   const callbacks = callbacksOf(env)
   callbacks.realpath.native = callbacks.realpath
   const own = { ...callbacks, ...synchronousOf(env), ...shortFormOf(env, callbacks), ...ownOf(env, options) }
-  const filesystem = { ...own, promises: promisesOf(env) }
-  return filesystem as unknown as FileSystem
+  const shared = sharedOf(env, (other) => build(other, options))
+  const tar = tarOf(env, () => filesystem)
+  const filesystem = { ...own, ...shared, ...tar, promises: promisesOf(env) } as unknown as FileSystem
+  return filesystem
 }
 
 /** Make a filesystem over a way to its shard. */

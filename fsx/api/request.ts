@@ -2,6 +2,7 @@
  *
  *  An operation is a generator: it yields requests, gets their answers, and returns its result. */
 import type { Credential } from '../engine/mode.ts'
+import type { View } from '../engine/volume.ts'
 import { type Doing, toFsError } from '../errors.ts'
 
 /** One call to the filesystem, and what is being done, for its error. */
@@ -42,12 +43,15 @@ export interface Env {
   readonly cwd: string
   /** Who asks; root when left out. */
   readonly as: Credential | undefined
+  /** Which filesystem of the shard, and which state of it; the main one as it is when left out. */
+  readonly on?: View
   /** Open files by number, of everybody who shares the way. */
   readonly files: Map<number, OpenFile>
 }
 
-function argsOf({ as }: Env, { args }: Request): object {
-  return as === undefined ? args : { ...args, as }
+function argsOf({ as, on }: Env, { args }: Request): object {
+  if (as === undefined && on === undefined) return args
+  return { ...args, ...(as && { as }), ...(on && { on }) }
 }
 
 /** Run an operation. */

@@ -5,7 +5,7 @@ import { refuse } from '../errors.ts'
 import { type Inode, type XattrRow, xattrs } from '../tables.ts'
 import { handled } from './files.ts'
 import { type Credential, checkAccess, inGroup, isDirectory, R, S, S_ISGID, S_ISUID, W, X } from './mode.ts'
-import { type Files, setInode } from './volume.ts'
+import { type Files, keysOf, setInode } from './volume.ts'
 import { find, utf8Length } from './walk.ts'
 
 /** What is asked about: a path, with or without the link at its end, or the file of a handle. */
@@ -23,9 +23,11 @@ export function stat(files: Files, target: Target, who: Credential): Inode {
 
 /** Ask whether somebody may do something.
  *  @param wanted R, W and X together; 0 for whether it is there
- *  @throws EACCES */
+ *  @throws EACCES; EROFS for writing to a snapshot */
 export function access(files: Files, { path, wanted }: { path: string; wanted: number }, who: Credential): null {
-  checkAccess(find(files, path, { who, follow: true }), who, wanted & (R | W | X))
+  const inode = find(files, path, { who, follow: true })
+  if ((wanted & W) !== 0 && files.volume.isReadOnly) throw refuse('EROFS')
+  checkAccess(inode, who, wanted & (R | W | X))
   return null
 }
 
@@ -86,10 +88,34 @@ export function utimes(
   return null
 }
 
+/** Find the key that an inode's attributes are under: all are in its topmost layer that has any. A layer that has none
+ *  while those below do has the attribute '', which nobody else may. */
+function xattrKey({ tx, volume }: Files, ino: number): number {
+  const keys = keysOf(volume, ino)
+  const [own = 0] = keys
+  if (keys.length === 1) return own
+  const statement = 'select max(ino) from fs_xattrs where ino in (select value from json_each(?))'
+  return Number(tx.raw(statement, JSON.stringify(keys))[0]?.[0] ?? own)
+}
+
+/** Copy the attributes of an inode into the layer that changes go to. */
+function ownXattrs(files: Files, ino: number): number {
+  const { tx, volume } = files
+  const own = volume.base + ino
+  const from = xattrKey(files, ino)
+  if (from === own) return own
+  for (const { name, value } of tx.all('select name, value from fs_xattrs where ino = ?', from)) {
+    tx.put(xattrs, { ino: own, name: String(name), value: value as Uint8Array })
+  }
+  tx.put(xattrs, { ino: own, name: '', value: new Uint8Array(0) })
+  return own
+}
+
 /** List extended attributes. */
 export function listXattrs(files: Files, target: Target, who: Credential): string[] {
   const { ino } = targetOf(files, target, who)
-  return files.tx.raw('select name from fs_xattrs where ino = ? order by name', ino).map(([name]) => String(name))
+  const statement = "select name from fs_xattrs where ino = ? and name <> '' order by name"
+  return files.tx.raw(statement, xattrKey(files, ino)).map(([name]) => String(name))
 }
 
 /** Read an extended attribute.
@@ -97,7 +123,8 @@ export function listXattrs(files: Files, target: Target, who: Credential): strin
 export function readXattr(files: Files, { name, ...target }: Target & { name: string }, who: Credential): Uint8Array {
   const inode = targetOf(files, target, who)
   checkAccess(inode, who, R)
-  const found = files.tx.find(xattrs, { ino: inode.ino, name } as Partial<XattrRow>)
+  if (name === '') throw refuse('ENODATA')
+  const found = files.tx.find(xattrs, { ino: xattrKey(files, inode.ino), name } as Partial<XattrRow>)
   if (found === undefined) throw refuse('ENODATA')
   return found.value
 }
@@ -114,7 +141,7 @@ export function writeXattr(
   if (utf8Length(name) > FSX_XATTR_NAME_BYTES_MAX) throw refuse('ERANGE')
   if (value !== null && value.length > FSX_XATTR_VALUE_BYTES_MAX) throw refuse('ENOSPC')
   checkAccess(inode, who, W)
-  const { ino } = inode
+  const ino = ownXattrs(files, inode.ino)
   if (value !== null) files.tx.put(xattrs, { ino, name, value })
   else if (!files.tx.remove(xattrs, { ino, name } as Partial<XattrRow>)) throw refuse('ENODATA')
   setInode(files, { ...inode, ctime: files.nowUs })

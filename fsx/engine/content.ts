@@ -3,26 +3,19 @@
  *  1. A chunk's row ends with the last byte that was written to it; a chunk without a row is a hole.
  *  2. Nothing is stored past `size`: what grows again reads as zeros.
  *  3. Content that has once outgrown its row stays in chunks until it is cut to nothing. */
-import {
-  FSX_CHUNK_BYTES,
-  FSX_CHUNKS_MAX,
-  FSX_FILE_BYTES_MAX,
-  FSX_INLINE_BYTES_MAX,
-  FSX_RELATIME_MS,
-} from '@dotdo/core/limits'
+import { FSX_CHUNK_BYTES, FSX_FILE_BYTES_MAX, FSX_INLINE_BYTES_MAX, FSX_RELATIME_MS } from '@dotdo/core/limits'
 import { refuse } from '../errors.ts'
-import { type ChunkRow, chunks, type Inode } from '../tables.ts'
+import { chunks, type Inode } from '../tables.ts'
+import { chunkId, coverBody, cutBody, dropBody, findChunk, ownsBody, readChunks, takeBody } from './bodies.ts'
 import { checkQuota, countBytes } from './quota.ts'
 import { type Files, readData, setInode, touchInode } from './volume.ts'
-
-const chunkId = (body: number, index: number) => body * FSX_CHUNKS_MAX + index
 
 /** Read a stretch of a file.
  *  @returns fresh bytes; shorter where the file ends
  *  @cost a statement a run of chunks */
 export function readContent(files: Files, inode: Inode, from: number, length: number): Uint8Array {
   const end = Math.min(inode.size, from + length)
-  touch(files, inode)
+  if (!files.volume.isReadOnly) touch(files, inode)
   if (end <= from) return new Uint8Array(0)
   if (inode.body !== null) return readChunks(files, inode.body, from, end)
   const data = readData(files, inode.ino)
@@ -43,31 +36,6 @@ function touch(files: Files, inode: Inode): void {
   touchInode(files, { ...inode, atime: nowUs, nanos: inode.nanos - (inode.nanos % 1000) })
 }
 
-const selectChunks = 'select id, data from fs_chunks where id between ? and ? order by id'
-
-function readChunks({ tx }: Files, body: number, from: number, end: number): Uint8Array {
-  const first = Math.floor(from / FSX_CHUNK_BYTES)
-  const last = Math.floor((end - 1) / FSX_CHUNK_BYTES)
-  const rows = tx.raw(selectChunks, chunkId(body, first), chunkId(body, last))
-  if (rows.length === 1 && first === last) {
-    const data = rows[0]?.[1] as Uint8Array
-    const offset = from - first * FSX_CHUNK_BYTES
-    if (data.length >= offset + end - from) return data.subarray(offset, offset + end - from)
-  }
-  const out = new Uint8Array(end - from)
-  for (const [id, data] of rows) {
-    const chunk = data as Uint8Array
-    const start = (Number(id) - chunkId(body, 0)) * FSX_CHUNK_BYTES
-    const skip = Math.max(0, from - start)
-    if (skip < chunk.length) out.set(chunk.subarray(skip, Math.min(chunk.length, end - start)), start + skip - from)
-  }
-  return out
-}
-
-function findChunk({ tx }: Files, id: number): Uint8Array | undefined {
-  return tx.raw('select data from fs_chunks where id = ?', id)[0]?.[0] as Uint8Array | undefined
-}
-
 /** Write a stretch of a file, from any place on.
  *  @param bytes borrowed until the group ends
  *  @returns the inode as it is then
@@ -86,26 +54,32 @@ export function writeContent(files: Files, inode: Inode, from: number, bytes: Ui
   let body = inode.body
   let data: null | undefined
   if (body === null) {
-    body = inode.ino
+    body = takeBody(files, inode.ino)
     data = null
     const before = readData(files, inode.ino)
     if (before !== null) files.tx.put(chunks, { id: chunkId(body, 0), data: before })
-  }
+  } else if (!ownsBody(files.volume, body)) body = coverBody(files, body, inode.size)
   for (let at = from; at < end; ) {
     const index = Math.floor(at / FSX_CHUNK_BYTES)
     const offset = at - index * FSX_CHUNK_BYTES
     const piece = bytes.subarray(at - from, at - from + FSX_CHUNK_BYTES - offset)
-    stored += writeChunk(files, chunkId(body, index), offset, piece, index * FSX_CHUNK_BYTES < inode.size)
+    stored += writeChunk(files, { body, index, mayExist: index * FSX_CHUNK_BYTES < inode.size }, offset, piece)
     at += piece.length
   }
   checkQuota(files, stored - inode.stored)
   return changed(files, { ...inode, ...times, size, stored, body }, data)
 }
 
+interface Piece {
+  readonly body: number
+  readonly index: number
+  readonly mayExist: boolean
+}
+
 /** @returns how many bytes more are stored */
-function writeChunk(files: Files, id: number, offset: number, piece: Uint8Array, mayExist: boolean): number {
+function writeChunk(files: Files, { body, index, mayExist }: Piece, offset: number, piece: Uint8Array): number {
   const isWhole = offset === 0 && piece.length === FSX_CHUNK_BYTES
-  const before = mayExist ? findChunk(files, id) : undefined
+  const before = mayExist ? findChunk(files, body, index) : undefined
   const length = Math.max(before?.length ?? 0, offset + piece.length)
   let data = piece
   if (!isWhole && (offset > 0 || length > piece.length)) {
@@ -113,7 +87,7 @@ function writeChunk(files: Files, id: number, offset: number, piece: Uint8Array,
     if (before !== undefined) data.set(before)
     data.set(piece, offset)
   }
-  files.tx.put(chunks, { id, data })
+  files.tx.put(chunks, { id: chunkId(body, index), data })
   return length - (before?.length ?? 0)
 }
 
@@ -150,35 +124,12 @@ export function resizeContent(files: Files, inode: Inode, size: number): Inode {
     return changed(files, { ...next, stored: size }, data)
   }
   if (size >= inode.size) return changed(files, next)
-  const freed = cutChunks(files, inode.body, size)
-  countBytes(files, -freed)
-  const body = size === 0 ? null : inode.body
-  return changed(files, { ...next, stored: inode.stored - freed, body }, size === 0 ? null : undefined)
-}
-
-/** @returns bytes freed */
-function cutChunks(files: Files, body: number, size: number): number {
-  const { tx } = files
-  const kept = Math.ceil(size / FSX_CHUNK_BYTES)
-  let freed = removeChunks(files, body, kept)
-  const tail = size % FSX_CHUNK_BYTES
-  if (tail === 0) return freed
-  const id = chunkId(body, kept - 1)
-  const last = findChunk(files, id)
-  if (last === undefined || last.length <= tail) return freed
-  freed += last.length - tail
-  tx.put(chunks, { id, data: last.subarray(0, tail) })
-  return freed
-}
-
-/** Remove the chunks of a content from one on.
- *  @returns bytes freed */
-export function removeChunks({ tx }: Files, body: number, fromIndex: number): number {
-  const statement = 'delete from fs_chunks where id between ? and ? returning id, length(data) as bytes'
-  let freed = 0
-  for (const { id, bytes } of tx.write(statement, chunkId(body, fromIndex), chunkId(body, FSX_CHUNKS_MAX - 1))) {
-    tx.record(chunks, 'delete', { id } as ChunkRow)
-    freed += Number(bytes)
+  if (size === 0) {
+    countBytes(files, -inode.stored)
+    dropBody(files, inode.body)
+    return changed(files, { ...next, stored: 0, body: null }, null)
   }
-  return freed
+  const { body, freed } = cutBody(files, inode.body, size)
+  countBytes(files, -freed)
+  return changed(files, { ...next, stored: inode.stored - freed, body })
 }

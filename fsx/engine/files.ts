@@ -41,11 +41,14 @@ function reach(files: Files, { path, flags, mode }: OpenArgs, who: Credential, d
   const place = walk(files, path, { who, follow: excludes ? 'never' : follow })
   if (place.ino === undefined) {
     if (!creates) throw refuse('ENOENT')
+    if (files.volume.isReadOnly) throw refuse('EROFS')
     return makeInode(files, place, { mode: S.IFREG | (mode & 0o7777), ...(data && { data }) }, who)
   }
   if (excludes) throw refuse('EEXIST')
   const inode = getInode(files, place.ino)
   checkOpen(inode, { place, flags, who })
+  const writes = (flags & O.ACCMODE) !== 0 || (flags & O.TRUNC) !== 0
+  if (writes && files.volume.isReadOnly) throw refuse('EROFS')
   return (flags & O.TRUNC) !== 0 && !isDirectory(inode) ? rewritten(files, inode, who) : inode
 }
 
@@ -132,7 +135,7 @@ export function writeFile(files: Files, args: OpenArgs & { bytes: Uint8Array }, 
   const { bytes, flags } = args
   // A new file that fits its row is written with it.
   const isInline = bytes.length > 0 && bytes.length <= FSX_INLINE_BYTES_MAX
-  const known = files.volume.nextIno
+  const known = files.volume.numbers.nextIno
   const inode = reach(files, args, who, isInline ? bytes : undefined)
   if ((flags & O.ACCMODE) === 0) throw refuse('EBADF', 'write')
   const isWritten = isInline && inode.ino >= known

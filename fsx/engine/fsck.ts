@@ -1,7 +1,10 @@
 /** Checks the rules that SCHEMA.md names; says what is wrong, and changes nothing. */
 import { FSX_CHUNK_BYTES, FSX_CHUNKS_MAX, FSX_INLINE_BYTES_MAX } from '@dotdo/core/limits'
-import { ROOT_INO } from '../tables.ts'
-import { type Files, findInode, flush } from './volume.ts'
+import { LAYER_INOS, ROOT_INO } from '../tables.ts'
+import { chunkLengths } from './bodies.ts'
+import { settle } from './layers.ts'
+import { entriesOf, inodesOf } from './seen.ts'
+import { type Files, findInode, MAIN, openFiles, type View, type Volume } from './volume.ts'
 
 /** One rule that rows break. */
 export interface Finding {
@@ -12,114 +15,178 @@ export interface Finding {
 
 const dir = '(mode & 61440) = 16384'
 const file = '(mode & 61440) = 32768'
-const body = `id / ${FSX_CHUNKS_MAX}`
 
-/** Each rule as a query for rows that break it: the number of one, and what is wrong with it. */
+/** Each rule as a query for rows that break it, in what a filesystem or a snapshot sees (`inodes`, `entries`,
+ *  `orphans`): the number of one, and what is wrong with it. */
 const rules: readonly (readonly [rule: number, query: string])[] = [
   [
     1,
     `select ${ROOT_INO}, 'the root is no directory' where not exists
-    (select 1 from fs_inodes where ino = ${ROOT_INO} and ${dir} and parent = ${ROOT_INO})`,
+    (select 1 from inodes where ino = ${ROOT_INO} and ${dir} and parent = ${ROOT_INO})`,
   ],
   [
     2,
-    `select e.ino, 'name ' || e.name || ' in ' || e.parent || ' leads nowhere' from fs_entries e
-    left join fs_inodes i on i.ino = e.ino where i.ino is null`,
+    `select e.ino, 'name ' || e.name || ' in ' || e.parent || ' leads nowhere' from entries e
+    left join inodes i on i.ino = e.ino where i.ino is null`,
   ],
   [
     3,
-    `select e.parent, 'has the name ' || e.name || ' and is no directory' from fs_entries e
-    left join fs_inodes i on i.ino = e.parent and (i.mode & 61440) = 16384 where i.ino is null`,
+    `select e.parent, 'has the name ' || e.name || ' and is no directory' from entries e
+    left join inodes i on i.ino = e.parent and (i.mode & 61440) = 16384 where i.ino is null`,
   ],
   [
     4,
-    `select e.ino, 'is of another type than its name ' || e.name from fs_entries e
-    join fs_inodes i on i.ino = e.ino where e.kind <> (i.mode & 61440)`,
+    `select e.ino, 'is of another type than its name ' || e.name from entries e
+    join inodes i on i.ino = e.ino where e.kind <> (i.mode & 61440)`,
   ],
   [
     5,
-    `select ino, 'has nlink ' || nlink || ' and ' || n || ' names' from (select i.ino, i.nlink,
-    (select count(*) from fs_entries e where e.ino = i.ino) as n from fs_inodes i where not (${dir}))
-    where nlink <> n`,
+    `select i.ino, 'has nlink ' || nlink || ' and ' || coalesce(n, 0) || ' names' from inodes i left join
+    (select ino, count(*) as n from entries group by ino) c on c.ino = i.ino
+    where not (${dir}) and nlink <> coalesce(n, 0)`,
   ],
   [
     6,
-    `select ino, 'has nlink ' || nlink || ' and ' || n || ' directories in it' from (select i.ino, i.nlink,
-    (select count(*) from fs_entries e where e.parent = i.ino and e.kind = 16384) as n from fs_inodes i where ${dir})
-    where nlink <> n + 2`,
+    `select i.ino, 'has nlink ' || nlink || ' and ' || coalesce(n, 0) || ' directories in it' from inodes i left join
+    (select parent, count(*) as n from entries where kind = 16384 group by parent) c on c.parent = i.ino
+    where ${dir} and nlink <> coalesce(n, 0) + 2`,
   ],
   [
     7,
-    `select i.ino, 'is a directory that ' || (select count(*) from fs_entries e where e.ino = i.ino and
-    e.parent = i.parent) || ' names of its parent lead to' from fs_inodes i where ${dir} and i.ino <> ${ROOT_INO} and
-    (select count(*) from fs_entries e where e.ino = i.ino) <> 1 or
-    ${dir} and i.ino <> ${ROOT_INO} and not exists
-    (select 1 from fs_entries e where e.ino = i.ino and e.parent = i.parent)`,
+    `select i.ino, 'is a directory that ' || coalesce(n, 0) || ' names lead to' from inodes i left join
+    (select ino, count(*) as n, min(parent) as above from entries where kind = 16384 group by ino) c on c.ino = i.ino
+    where ${dir} and i.ino <> ${ROOT_INO} and (n is not 1 or above is not i.parent)`,
   ],
   [
     8,
-    `select ino, 'has no name and is no orphan' from fs_inodes where nlink = 0 and ino not in
-    (select ino from fs_orphans)`,
+    `select ino, 'has no name and is no orphan' from inodes where nlink = 0 and ino not in
+    (select ino from orphans)`,
   ],
   [
     9,
-    `select o.ino, 'is an orphan that has a name, or is gone' from fs_orphans o left join fs_inodes i
+    `select o.ino, 'is an orphan that has a name, or is gone' from orphans o left join inodes i
     on i.ino = o.ino where i.ino is null or i.nlink > 0`,
   ],
   [
     10,
-    `select ino, 'has ' || stored || ' bytes inline as it says, and ' || coalesce(length(data), 0)
-    from fs_inodes where body is null and stored <> coalesce(length(data), 0)
-    or body is null and (length(data) > size or length(data) > ${FSX_INLINE_BYTES_MAX})
-    or body is not null and data is not null`,
-  ],
-  [
-    11,
-    `select i.ino, 'has ' || i.stored || ' bytes in chunks as it says, and ' || coalesce(c.n, 0) from fs_inodes i
-    left join (select ${body} as body, sum(length(data)) as n from fs_chunks group by 1) c on c.body = i.body
-    where i.body is not null and i.stored <> coalesce(c.n, 0)`,
-  ],
-  [
-    12,
-    `select c.id, 'is a chunk of no file, or past its end' from fs_chunks c
-    left join fs_inodes i on i.body = ${body.replace('id', 'c.id')} where i.ino is null
-    or length(c.data) > ${FSX_CHUNK_BYTES} or length(c.data) = 0
-    or (c.id % ${FSX_CHUNKS_MAX}) * ${FSX_CHUNK_BYTES} + length(c.data) > i.size`,
+    `select ino, 'has ' || stored || ' bytes inline as it says, and ' || coalesce(inline, 0)
+    from inodes where body is null and stored <> coalesce(inline, 0)
+    or body is null and (inline > size or inline > ${FSX_INLINE_BYTES_MAX})
+    or body is not null and inline is not null`,
   ],
   [
     13,
-    `select ino, 'has what its type has not' from fs_inodes where (link is not null) <> ((mode & 61440) = 40960)
-    or (parent is not null) <> (${dir}) or (${dir}) and (size > 0 or data is not null or body is not null)
+    `select ino, 'has what its type has not' from inodes where (link is not null) <> ((mode & 61440) = 40960)
+    or (parent is not null) <> (${dir}) or (${dir}) and (size > 0 or inline is not null or body is not null)
     or not (${dir} or ${file} or (mode & 61440) = 40960) or size < stored`,
-  ],
-  [
-    14,
-    `select x.ino, 'is gone and has attribute ' || x.name from fs_xattrs x left join fs_inodes i on i.ino = x.ino
-    where i.ino is null`,
-  ],
-  [
-    15,
-    `select max(ino), 'is past the counter of inodes' from fs_inodes having
-    max(ino) >= coalesce((select value from fs_meta where name = 'next_ino'), 2)`,
   ],
 ]
 
 const reachable = `with recursive tree (ino) as (select ${ROOT_INO} union
-  select e.ino from tree t join fs_entries e on e.parent = t.ino where e.kind = 16384)
-  select ino, 'is a directory that no path leads to' from fs_inodes where ${dir} and ino not in (select ino from tree)`
+  select e.ino from tree t join entries e on e.parent = t.ino where e.kind = 16384)
+  select ino, 'is a directory that no path leads to' from inodes where ${dir} and ino not in (select ino from tree)`
 
-/** Check a whole filesystem.
+const inoOf = (column: string) => `${column} % ${LAYER_INOS}`
+const layerOf = (column: string) => `${column} / ${LAYER_INOS}`
+const known = '(select layer from fs_layers union select 0)'
+
+/** Rules of the tables as a whole. */
+const physical: readonly (readonly [rule: number, query: string])[] = [
+  [
+    12,
+    `select id, 'is a chunk of no file, is empty, or too long' from fs_chunks where id / ${FSX_CHUNKS_MAX} not in
+    (select body from fs_inodes where body is not null union select base from fs_bodies)
+    or length(data) > ${FSX_CHUNK_BYTES} or length(data) = 0`,
+  ],
+  [
+    14,
+    `select x.ino, 'is gone and has attribute ' || x.name from fs_xattrs x left join fs_inodes i on i.ino = x.ino
+    where i.ino is null or i.mode = 0`,
+  ],
+  [
+    15,
+    `select * from (select max(${inoOf('ino')}) as last, 'is past the counter of inodes' from fs_inodes)
+    where last >= coalesce((select value from fs_meta where name = 'next_ino'), 2)`,
+  ],
+  [18, `select ino, 'is in a layer that is not there' from fs_inodes where ${layerOf('ino')} not in ${known}`],
+  [18, `select parent, 'is in a layer that is not there' from fs_entries where ${layerOf('parent')} not in ${known}`],
+  [18, `select ino, 'is in a layer that is not there' from fs_xattrs where ${layerOf('ino')} not in ${known}`],
+  [18, `select ino, 'is in a layer that is not there' from fs_orphans where ${layerOf('ino')} not in ${known}`],
+  [
+    19,
+    `select l.layer, 'is a layer on one that is not there, or is above it' from fs_layers l where l.parent is not null
+    and (l.parent >= l.layer or l.parent not in (select layer from fs_layers))`,
+  ],
+  [
+    20,
+    `select l.layer, 'is a layer that is shown nowhere, and no two stand on it' from fs_layers l where
+    l.layer not in (select layer from fs_heads union select layer from fs_snapshots)
+    and (select count(*) from fs_layers u where u.parent = l.layer) < 2`,
+  ],
+  [
+    21,
+    `select h.layer, 'is a layer that changes, and something stands on it' from fs_heads h where h.layer in
+    (select parent from fs_layers where parent is not null union select layer from fs_snapshots)`,
+  ],
+  [
+    22,
+    `select body, 'is a body on one that is none, or that no file has' from fs_bodies where base >= body or body not in
+    (select body from fs_inodes where body is not null union select base from fs_bodies)`,
+  ],
+]
+
+/** Check all filesystems of a shard, and all their snapshots.
  *  @returns what is wrong, 100 findings a rule at most; empty when nothing is
- *  @cost looks at every row */
+ *  @cost looks at every row, once for each snapshot and fork that sees it */
 export function fsck(files: Files): Finding[] {
-  flush(files)
+  const { tx } = files
+  settle(files)
   const findings: Finding[] = []
-  for (const [rule, query] of [...rules, [16, reachable] as const]) {
-    for (const [ino, what] of files.tx.raw(`select * from (${query}) limit 100`)) {
-      findings.push({ rule, message: `${ino} ${what}` })
-    }
+  const check = (rule: number, query: string, where = '') => {
+    for (const [ino, what] of tx.raw(query)) findings.push({ rule, message: `${ino} ${what}${where}` })
   }
-  return [...findings, ...checkMemory(files)]
+  for (const [rule, query] of physical) check(rule, `select * from (${query}) limit 100`)
+  if (findings.length > 0) return findings
+  const views: View[] = [{}]
+  for (const [name] of tx.raw('select name from fs_heads where name <> ?', MAIN)) views.push({ fork: String(name) })
+  for (const [fork, id] of tx.raw('select head, id from fs_snapshots')) {
+    views.push({ fork: String(fork), snapshot: Number(id) })
+  }
+  for (const view of views) {
+    const seen = openFiles(tx, view)
+    const { fork, snapshot } = view
+    const where = fork === undefined ? '' : `, in ${fork}${snapshot === undefined ? '' : ` as of snapshot ${snapshot}`}`
+    for (const [rule, query] of [...rules, [16, reachable] as const]) {
+      check(rule, `${tablesOf(seen.volume)}${query.replace(/^with recursive /, ', ')} limit 100`, where)
+    }
+    findings.push(...checkContent(seen, where), ...checkMemory(seen))
+  }
+  return findings
+}
+
+function tablesOf(volume: Volume): string {
+  const { base } = volume
+  const within = `ino between ${base} and ${base + LAYER_INOS - 1}`
+  const orphans = `orphans as (select ino - ${base} as ino from fs_orphans where ${within})`
+  return `with recursive ${inodesOf(volume)}, ${entriesOf(volume)}, ${orphans} `
+}
+
+/** Content must be as long as its inode says, and no chunk reach past its end. */
+function checkContent(files: Files, where: string): Finding[] {
+  const { tx, volume } = files
+  const findings: Finding[] = []
+  const select = `with ${inodesOf(volume)} select ino, body, size, stored from inodes where body is not null`
+  for (const [ino, body, size, stored] of tx.raw(select) as number[][] as [number, number, number, number][]) {
+    let bytes = 0
+    for (const [index, length] of chunkLengths(files, body)) {
+      bytes += length
+      if (index * FSX_CHUNK_BYTES + length > size)
+        findings.push({ rule: 12, message: `${ino} ends before chunk ${index}${where}` })
+    }
+    if (bytes !== stored)
+      findings.push({ rule: 11, message: `${ino} stores ${bytes} bytes, and says ${stored}${where}` })
+  }
+  return findings
 }
 
 /** What memory knows must be what the tables say. */
@@ -128,14 +195,19 @@ function checkMemory(files: Files): Finding[] {
   const findings: Finding[] = []
   const wrong = (message: string) => findings.push({ rule: 17, message })
   let count = 0
+  const stored = new Map<number, Map<string, string>>()
+  const select = `with ${entriesOf(volume)} select parent, name, ino, kind from entries`
+  for (const [parent, name, ino, kind] of volume.directories.size === 0 ? [] : tx.raw(select)) {
+    const names = stored.get(Number(parent)) ?? new Map<string, string>()
+    stored.set(Number(parent), names.set(String(name), `${ino} ${kind}`))
+  }
   for (const [parent, { names, complete }] of volume.directories) {
     count += names.size
-    const rows = tx.raw('select name, ino, kind from fs_entries where parent = ?', parent)
-    const stored = new Map(rows.map(([name, ino, kind]) => [String(name), `${ino} ${kind}`]))
+    const there = stored.get(parent) ?? new Map<string, string>()
     for (const [name, { ino, kind }] of names) {
-      if (stored.get(name) !== `${ino} ${kind}`) wrong(`${parent} has no name ${name} of ${ino} but in memory`)
+      if (there.get(name) !== `${ino} ${kind}`) wrong(`${parent} has no name ${name} of ${ino} but in memory`)
     }
-    if (complete && stored.size !== names.size) wrong(`${parent} has ${stored.size} names, in memory ${names.size}`)
+    if (complete && there.size !== names.size) wrong(`${parent} has ${there.size} names, in memory ${names.size}`)
   }
   if (count !== volume.entryCount) wrong(`${count} names are in memory, counted as ${volume.entryCount}`)
   for (const [path, chain] of volume.paths) {
@@ -143,8 +215,9 @@ function checkMemory(files: Files): Finding[] {
     if (dead !== undefined) wrong(`path ${path} leads through ${dead}, which is gone`)
   }
   const { usage } = volume
-  const [row] = tx.raw('select coalesce(sum(stored), 0), count(*) from fs_inodes')
-  if (usage !== undefined && (usage.bytes !== row?.[0] || usage.inodes !== row?.[1])) {
+  if (usage === undefined) return findings
+  const [row] = tx.raw(`with ${inodesOf(volume)} select coalesce(sum(stored), 0), count(*) from inodes`)
+  if (usage.bytes !== row?.[0] || usage.inodes !== row?.[1]) {
     wrong(`usage is counted as ${usage.bytes} bytes in ${usage.inodes} inodes, and is ${row?.join(' in ')}`)
   }
   return findings

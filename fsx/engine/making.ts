@@ -1,8 +1,8 @@
 /** Inodes that come and go: making one under a name, taking a name away, and what happens to files that are open. */
 import { FSX_HANDLES_MAX, FSX_LINKS_MAX, FSX_ORPHAN_MS } from '@dotdo/core/limits'
 import { refuse } from '../errors.ts'
-import { type Inode, orphans, type XattrRow, xattrs } from '../tables.ts'
-import { removeChunks } from './content.ts'
+import { type Inode, LAYER_INOS, orphans, type XattrRow, xattrs } from '../tables.ts'
+import { dropBody } from './bodies.ts'
 import { type Credential, checkAccess, S, S_ISGID, W, X } from './mode.ts'
 import { addName, forgetDirectory, knowDirectory } from './names.ts'
 import { checkInodeQuota, checkQuota, countBytes, countInode } from './quota.ts'
@@ -91,17 +91,18 @@ export function loseName(files: Files, inode: Inode): void {
     return
   }
   setInode(files, { ...inode, nlink, ctime: nowUs })
-  tx.put(orphans, { ino: inode.ino, until: tx.nowMs + FSX_ORPHAN_MS })
+  tx.put(orphans, { ino: volume.base + inode.ino, until: tx.nowMs + FSX_ORPHAN_MS })
   volume.orphansDueMs = Math.min(volume.orphansDueMs, tx.nowMs + FSX_ORPHAN_MS)
 }
 
 /** Delete an inode and all that is its own. */
-function destroy(files: Files, inode: Inode): void {
-  const { tx } = files
+export function destroy(files: Files, inode: Inode): void {
+  const { tx, volume } = files
   const { ino, body, mode } = inode
-  if (body !== null) removeChunks(files, body, 0)
-  for (const { name } of tx.all('select name from fs_xattrs where ino = ?', ino)) {
-    tx.remove(xattrs, { ino, name: String(name) } as Partial<XattrRow>)
+  if (body !== null) dropBody(files, body)
+  const key = volume.base + ino
+  for (const { name } of tx.all('select name from fs_xattrs where ino = ?', key)) {
+    tx.remove(xattrs, { ino: key, name: String(name) } as Partial<XattrRow>)
   }
   if ((mode & S.IFMT) === S.IFDIR) forgetDirectory(files, ino)
   countBytes(files, -inode.stored)
@@ -135,7 +136,7 @@ export function releaseInode(files: Files, ino: number): void {
 
 function dropOrphan(files: Files, inode: Inode): void {
   destroy(files, inode)
-  files.tx.write('delete from fs_orphans where ino = ?', inode.ino)
+  files.tx.write('delete from fs_orphans where ino = ?', files.volume.base + inode.ino)
 }
 
 /** Delete files without a name that nobody has had open for long.
@@ -143,13 +144,18 @@ function dropOrphan(files: Files, inode: Inode): void {
  *  @cost nothing before one is due */
 export function sweepOrphans(files: Files): number | undefined {
   const { tx, volume } = files
+  const { base } = volume
+  const within = 'ino between ? and ?'
+  const range = [base, base + LAYER_INOS - 1] as const
   if (volume.orphansDueMs <= tx.nowMs) {
-    for (const [ino] of tx.raw('select ino from fs_orphans where until <= ? limit 100', tx.nowMs)) {
-      const inode = findInode(files, Number(ino))
-      if (volume.handles.has(Number(ino))) tx.put(orphans, { ino: Number(ino), until: tx.nowMs + FSX_ORPHAN_MS })
+    const due = `select ino from fs_orphans where ${within} and until <= ? limit 100`
+    for (const [key] of tx.raw(due, ...range, tx.nowMs)) {
+      const ino = Number(key) - base
+      const inode = findInode(files, ino)
+      if (volume.handles.has(ino)) tx.put(orphans, { ino: Number(key), until: tx.nowMs + FSX_ORPHAN_MS })
       else if (inode !== undefined) dropOrphan(files, inode)
     }
-    const next = tx.raw('select min(until) from fs_orphans')[0]?.[0]
+    const next = tx.raw(`select min(until) from fs_orphans where ${within}`, ...range)[0]?.[0]
     volume.orphansDueMs = next == null ? Number.POSITIVE_INFINITY : Number(next)
   }
   return volume.orphansDueMs < Number.POSITIVE_INFINITY ? volume.orphansDueMs : undefined

@@ -1,6 +1,8 @@
 /** How much a filesystem holds, and how much it may. Counted once when somebody wants to know, then kept up. */
 import { refuse } from '../errors.ts'
-import { type Files, flush, type Usage, writeMeta } from './volume.ts'
+import { type HeadRow, heads } from '../tables.ts'
+import { inodesOf } from './seen.ts'
+import { type Files, flush, MAIN, type Usage, writeMeta } from './volume.ts'
 
 /** Tell what is used.
  *  @cost a look at every inode the first time */
@@ -8,7 +10,7 @@ export function readUsage(files: Files): Usage {
   const { tx, volume } = files
   if (volume.usage !== undefined) return volume.usage
   flush(files)
-  const [row] = tx.raw('select coalesce(sum(stored), 0), count(*) from fs_inodes')
+  const [row] = tx.raw(`with ${inodesOf(volume)} select coalesce(sum(stored), 0), count(*) from inodes`)
   const usage = { bytes: Number(row?.[0]), inodes: Number(row?.[1]) }
   volume.usage = usage
   tx.onUndo(() => {
@@ -58,8 +60,17 @@ export function checkInodeQuota(files: Files): void {
 export function setQuota({ tx, volume }: Files, { bytes, inodes }: { bytes?: number; inodes?: number }): void {
   const { quotaBytes, quotaInodes } = volume
   tx.onUndo(() => Object.assign(volume, { quotaBytes, quotaInodes }))
-  if (bytes !== undefined) writeMeta(tx, 'quota_bytes', bytes)
-  if (inodes !== undefined) writeMeta(tx, 'quota_inodes', inodes)
   volume.quotaBytes = bytes ?? quotaBytes
   volume.quotaInodes = inodes ?? quotaInodes
+  if (volume.head === MAIN) {
+    if (bytes !== undefined) writeMeta(tx, 'quota_bytes', bytes)
+    if (inodes !== undefined) writeMeta(tx, 'quota_inodes', inodes)
+    return
+  }
+  const head = tx.find(heads, { name: volume.head }) as HeadRow
+  tx.put(heads, {
+    ...head,
+    ...(bytes !== undefined && { quota_bytes: bytes }),
+    ...(inodes !== undefined && { quota_inodes: inodes }),
+  })
 }

@@ -1,6 +1,7 @@
 /** The path of what a path leads to, without links and dots. */
 import type { Credential } from './mode.ts'
-import type { Files } from './volume.ts'
+import { listNames } from './names.ts'
+import { type Files, keysOf } from './volume.ts'
 import { at, walk } from './walk.ts'
 
 /** Find the canonical path.
@@ -17,7 +18,12 @@ export function realpath(files: Files, { path }: { path: string }, who: Credenti
 }
 
 /** @returns the name of a directory in the one above it */
-function nameOf({ tx, volume }: Files, parent: number, ino: number): string {
+function nameOf(files: Files, parent: number, ino: number): string {
+  const { tx, volume } = files
   for (const [name, entry] of volume.directories.get(parent)?.names ?? []) if (entry.ino === ino) return name
-  return String(tx.raw('select name from fs_entries where parent = ? and ino = ?', parent, ino)[0]?.[0])
+  const keys = keysOf(volume, parent)
+  if (keys.length > 1) {
+    for (const [name, entry] of listNames(files, parent)) if (entry.ino === ino) return name
+  }
+  return String(tx.raw('select name from fs_entries where parent = ? and ino = ?', keys[0] as number, ino)[0]?.[0])
 }
