@@ -14,6 +14,11 @@ import { realpath } from './engine/realpath.ts'
 import { type Files, findVolume, flush, openFiles } from './engine/volume.ts'
 import { refuse } from './errors.ts'
 import { fsxTables, type Inode } from './tables.ts'
+import { type Check, checkGuard } from './web/guard.ts'
+import { forgetLocks, listLocks, lock, refreshLock, unlock } from './web/locking.ts'
+import { webLocks } from './web/locks.ts'
+import { makeNameless, placeFile, putFile } from './web/place.ts'
+import { patchProperties, peek, survey } from './web/survey.ts'
 
 /** The name of the program in calls. */
 export const FSX = 'fsx'
@@ -49,6 +54,9 @@ const reads = {
     }
   },
   fsck: (files: Files, _: null): Finding[] => fsck(files),
+  survey,
+  peek,
+  listLocks,
 } satisfies { [name: string]: Handler }
 
 /** Calls that may write. */
@@ -78,6 +86,15 @@ const writes = {
     return null
   },
   batch,
+  makeNameless,
+  placeFile,
+  putFile,
+  patchProperties,
+  lock,
+  refreshLock,
+  unlock,
+  forgetLocks,
+  guard,
 } satisfies { [name: string]: Handler }
 
 const handlers = { ...reads, ...writes }
@@ -103,6 +120,14 @@ export interface FsxStep {
  *  @returns their answers */
 function batch(files: Files, { steps }: { steps: readonly FsxStep[] }, who: Credential): unknown[] {
   return steps.map(({ name, args }) => run(files, name, args, who))
+}
+
+/** Run calls, all or none, if what must hold does.
+ *  @returns their answers
+ *  @throws conflict, with what does not hold */
+function guard(files: Files, { check, steps }: { check: Check; steps: readonly FsxStep[] }, who: Credential) {
+  checkGuard(files, check, who)
+  return batch(files, { steps }, who)
 }
 
 const letters = 'abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789'
@@ -136,7 +161,7 @@ function run(files: Files, name: string, args: unknown, who: Credential): unknow
 /** The program `fsx`. */
 export const fsxProgram: Program = {
   name: FSX,
-  tables: fsxTables,
+  tables: [...fsxTables, webLocks],
   run(tx: Tx, { name, args }: Call): unknown {
     return run(openFiles(tx), name, args, (args as { as?: Credential } | null)?.as ?? root)
   },

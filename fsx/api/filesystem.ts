@@ -22,6 +22,7 @@ import { treeOperations } from './trees.ts'
 import { badArgument, bytesOf, modeOf, openFlags, optionsOf, pathText } from './values.ts'
 
 export { FileHandle } from './file-handle.ts'
+export { callerOf } from './place.ts'
 export type { Caller } from './request.ts'
 export { BigIntStats, Dirent, Stats } from './stats.ts'
 
