@@ -77,7 +77,7 @@ export function conditionsOf(context: Context, target: Target): { lists: TermLis
       not = false
     }
   }
-  if (terms !== undefined) throw wrong()
+  if (terms !== undefined || (lists.length === 0 && header.trim() !== '')) throw wrong()
   return { lists, tokens }
 }
 
