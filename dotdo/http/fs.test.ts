@@ -316,7 +316,8 @@ describe('properties', () => {
   it('are kept as they were set, and go with a copy', async () => {
     await put('a/x')
     const body =
-      '<propertyupdate xmlns="DAV:" xmlns:q="urn:q"><set><prop><q:p a="1">v&lt;<q:in/></q:p></prop></set></propertyupdate>'
+      '<propertyupdate xmlns="DAV:" xmlns:q="urn:q"><set><prop>' +
+      '<q:p a="1">v&lt;<q:in/></q:p></prop></set></propertyupdate>'
     expect(await status('a/x', { method: 'PROPPATCH', body })).toBe(207)
     await ask('a/x', { method: 'COPY', headers: { Destination: '/fs/a/y' } })
     const asked = '<propfind xmlns="DAV:" xmlns:q="urn:q"><prop><q:p/><q:none/><quota-used-bytes/></prop></propfind>'
@@ -353,7 +354,8 @@ describe('properties', () => {
 })
 
 const lockinfo = (scope: string) =>
-  `<lockinfo xmlns="DAV:"><lockscope><${scope}/></lockscope><locktype><write/></locktype><owner>me &amp; you</owner></lockinfo>`
+  `<lockinfo xmlns="DAV:"><lockscope><${scope}/></lockscope><locktype><write/></locktype>` +
+  '<owner>me &amp; you</owner></lockinfo>'
 
 async function lock(path: string, headers = {}, scope = 'exclusive'): Promise<[number, string]> {
   const response = await ask(path, { method: 'LOCK', body: lockinfo(scope), headers })

@@ -1,4 +1,4 @@
-/** `/fs`: filesystems over HTTP and WebDAV (class 1 and 2). Each database has one; it is made when something is written.
+/** `/fs`: filesystems over HTTP and WebDAV (class 1 and 2). Each database has one, made when something is written.
  *
  *      GET HEAD   /fs/NAME/PATH            a file: ranges, ETag, conditions; a directory: `{ path, entries, next }`
  *      GET        /fs/NAME/PATH?stat       all about a file, as JSON

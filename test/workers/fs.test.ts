@@ -10,7 +10,11 @@ let workerd: Workerd
 
 const start = () => startWorkerd({ folder: join(folder, 'data'), bindings: { DOTDO_PASSWORD: 'sesame' } })
 const authorized = { Authorization: 'Bearer sesame' }
-const ask = (path: string, method = 'GET', { headers = {}, body }: { headers?: object; body?: BodyInit } = {}) => {
+const ask = (
+  path: string,
+  method = 'GET',
+  { headers = {}, body }: { headers?: object; body?: string | Uint8Array } = {},
+) => {
   const more = body === undefined ? {} : { body }
   return workerd.get(`/fs/${path}`, { method, headers: { ...authorized, ...headers }, ...more } as RequestInit)
 }

@@ -49,12 +49,13 @@ async function find(way: Way, path: string): Promise<Surveyed | undefined> {
   }
 }
 
-/** Remove a tree, a part at a time. */
-async function removeTree(way: Way, check: Check, path: string): Promise<void> {
-  const step = { name: 'removeTree', args: { path } }
+/** Remove a tree, a part at a time.
+ *  @param more steps that go with each part */
+async function removeTree(way: Way, check: Check, path: string, more: readonly FsxStep[] = []): Promise<void> {
+  const steps = [{ name: 'removeTree', args: { path } }, ...more]
   // What held before the first part need not hold between the others.
   for (let next = check; ; next = { tokens: check.tokens, changes: [] }) {
-    const [isGone] = await way.guard(next, [step])
+    const [isGone] = await way.guard(next, steps)
     if (isGone) return
   }
 }
@@ -65,8 +66,7 @@ export async function answerDelete(context: Context, way: Way, target: Target): 
   if (path === '/') throw new Failure('forbidden', 'the root stays', { errno: 'EPERM' })
   depthOf(context, ['infinity'], 'infinity')
   const check = checkOf(context, target, [{ path, names: true, deep: true }])
-  await removeTree(way, check, path)
-  await way.call('forgetLocks', { path })
+  await removeTree(way, check, path, [{ name: 'forgetLocks', args: { path } }])
   return context.body(null, 204)
 }
 
