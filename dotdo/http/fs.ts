@@ -78,9 +78,7 @@ const methods: Readonly<Record<string, Handler>> = {
     return answerPropfind(context, { way: await wayOf(ways, target.database), target, nowMs: clock.nowMs() })
   },
   PROPPATCH: there(answerProppatch),
-  LOCK: async ({ context, ways, target, clock }) => {
-    return answerLock(context, { way: await ways.open(target.database), target, nowMs: clock.nowMs() })
-  },
+  LOCK: opened((context, way, target) => answerLock(context, { way, target })),
   UNLOCK: there(answerUnlock),
 }
 

@@ -45,16 +45,14 @@ function wantedOf(body: Element): { exclusive: number; owner: string } {
 }
 
 /** Lock a file or a tree, or renew a lock. */
-export async function answerLock(
-  context: Context,
-  { way, target, nowMs }: { way: Way; target: Target; nowMs: number },
-): Promise<Response> {
+export async function answerLock(context: Context, { way, target }: { way: Way; target: Target }): Promise<Response> {
   const { database, path } = target
   const { lists, tokens } = conditionsOf(context, target)
   const timeoutMs = timeoutMsOf(context)
   const body = await readXml(context)
   const shown = (lock: WebLock) => {
-    const locks = `<D:lockdiscovery>${showLock(database, lock, nowMs)}</D:lockdiscovery>`
+    // As of the moment that it was given: that is what is left of it.
+    const locks = `<D:lockdiscovery>${showLock(database, lock, lock.expires - timeoutMs)}</D:lockdiscovery>`
     return `${declaration}<D:prop xmlns:D="DAV:">${locks}</D:prop>\n`
   }
   if (body === undefined) {
