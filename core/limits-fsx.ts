@@ -56,3 +56,19 @@ export const FSX_LAYERS_DEEP_MAX = 1_000
 export const FSX_TAR_PIECE_BYTES = 1024 * 1024
 /** Bytes of names and attributes before one file of a tar archive: some attributes of 64 KiB; all are in memory. */
 export const FSX_TAR_RECORDS_BYTES_MAX = 1024 * 1024
+/** Locks of WebDAV in one filesystem: each is looked at by those who list them; clients take one a file at most. */
+export const FSX_WEB_LOCKS_MAX = 10_000
+/** Of those, covering one path: shared locks are all shown with it. */
+export const FSX_WEB_LOCKS_PER_PATH_MAX = 100
+/** Seconds that a lock of WebDAV may last before it must be renewed: a client that is gone must not lock for days. */
+export const FSX_WEB_LOCK_SECONDS_MAX = 3_600
+/** Bytes of XML in a request of WebDAV: properties of one file are short, and the whole is held as a tree. */
+export const FSX_WEB_XML_BYTES_MAX = 262_144
+/** Files in one answer to a PROPFIND of everything below; past it the client is told to ask directory by directory. */
+export const FSX_WEB_DEEP_FILES_MAX = 10_000
+/** Files of a directory looked at by one call while it is listed: some milliseconds. */
+export const FSX_WEB_PAGE_FILES = 500
+/** Files on one page of a list as JSON. */
+export const FSX_WEB_LIST_FILES_MAX = 10_000
+/** Bytes that one call reads or writes while a file goes over HTTP: a group commit each, and held in memory. */
+export const FSX_WEB_PIECE_BYTES = 1024 * 1024

@@ -17,6 +17,11 @@ import * as shared from './engine/snapshots.ts'
 import { type Files, findVolumes, flush, forgetIdle, openFiles, type View } from './engine/volume.ts'
 import { refuse } from './errors.ts'
 import { fsxTables, type Inode, LAYER_INOS } from './tables.ts'
+import { type Check, checkGuard } from './web/guard.ts'
+import { forgetLocks, listLocks, lock, refreshLock, unlock } from './web/locking.ts'
+import { webLocks } from './web/locks.ts'
+import { makeNameless, placeFile, putFile } from './web/place.ts'
+import { patchProperties, peek, survey } from './web/survey.ts'
 
 /** The name of the program in calls. */
 export const FSX = 'fsx'
@@ -56,6 +61,9 @@ const reads = {
   forks: shared.forks,
   diff,
   findUnfilled,
+  survey,
+  peek,
+  listLocks,
 } satisfies { [name: string]: Handler }
 
 /** Calls that may write. */
@@ -97,6 +105,15 @@ const writes = {
   fillDirectory,
   fillFile,
   batch,
+  makeNameless,
+  placeFile,
+  putFile,
+  patchProperties,
+  lock,
+  refreshLock,
+  unlock,
+  forgetLocks,
+  guard,
 } satisfies { [name: string]: Handler }
 
 const handlers = { ...reads, ...writes }
@@ -124,6 +141,14 @@ export interface FsxStep {
  *  @returns their answers */
 function batch(files: Files, { steps }: { steps: readonly FsxStep[] }, who: Credential): unknown[] {
   return steps.map(({ name, args }) => run(files, name, args, who))
+}
+
+/** Run calls, all or none, if what must hold does.
+ *  @returns their answers
+ *  @throws conflict, with what does not hold */
+function guard(files: Files, { check, steps }: { check: Check; steps: readonly FsxStep[] }, who: Credential) {
+  checkGuard(files, check, who)
+  return batch(files, { steps }, who)
 }
 
 const letters = 'abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789'
@@ -158,7 +183,7 @@ function run(files: Files, name: string, args: unknown, who: Credential): unknow
 /** The program `fsx`. */
 export const fsxProgram: Program = {
   name: FSX,
-  tables: fsxTables,
+  tables: [...fsxTables, webLocks],
   run(tx: Tx, { name, args }: Call): unknown {
     const { as = root, on } = (args ?? {}) as { as?: Credential; on?: View }
     forgetIdle(tx)

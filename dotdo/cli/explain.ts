@@ -13,6 +13,7 @@ Commands
   dotdo status    show how a running server is, and its databases
   dotdo sql       query hot and cold rows; a shell without a query
   dotdo tier      show and change how databases flow into the lake
+  dotdo fs        copy, list and mount the files of a running server
   dotdo connect   open local ports onto a dotdo Worker on Cloudflare
   dotdo help      every command; dotdo serve --help lists every option
 

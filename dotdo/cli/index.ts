@@ -8,6 +8,7 @@ import { Command, CommanderError } from 'commander'
 import manifest from '../package.json' with { type: 'json' }
 import { addConnect } from './connect.ts'
 import { explain } from './explain.ts'
+import { addFs } from './fs.ts'
 import { addServe } from './serve.ts'
 import { addSql } from './sql.ts'
 import { addStatus } from './status.ts'
@@ -27,6 +28,7 @@ const commands: readonly ((program: Command, host: CliHost) => void)[] = [
   addStatus,
   addSql,
   addTier,
+  addFs,
   addConnect,
 ]
 

@@ -11,10 +11,12 @@ export interface ServerOptions {
 
 /** A request to a server. */
 export interface ServerRequest {
-  readonly method?: 'GET' | 'PUT' | 'POST' | 'DELETE'
+  readonly method?: string
   readonly headers?: Readonly<Record<string, string>>
   /** Sent as JSON. */
   readonly json?: unknown
+  /** Sent as it comes. */
+  readonly body?: ReadableStream
   /** Gives up. */
   readonly signal?: AbortSignal
 }
@@ -70,9 +72,15 @@ export async function send(server: ServerOptions, path: string, request: ServerR
   const headers: Record<string, string> = { ...request.headers }
   if (server.password !== undefined) headers.Authorization = `Bearer ${server.password}`
   if (json !== undefined) headers['Content-Type'] = 'application/json'
-  const body = json === undefined ? null : JSON.stringify(json)
+  const body = json === undefined ? (request.body ?? null) : JSON.stringify(json)
   try {
-    return await fetch(target, { method, headers, body, signal })
+    return await fetch(target, {
+      method,
+      headers,
+      body,
+      signal,
+      ...(request.body && { duplex: 'half' }),
+    } as RequestInit)
   } catch (error) {
     throw noAnswer(target, error)
   }

@@ -4,6 +4,7 @@
  *      GET  /metrics                     where the host counts
  *      *    /databases...                databases.ts
  *      GET  /changes                     changes.ts
+ *      *    /fs/...                      fs.ts: filesystems, WebDAV; errors also in XML
  *      *    /databases/:name/tier...     tier.ts, where there is a lake
  *      *    /sql...                      sql.ts, where there is an engine for it
  *      *    /iceberg...                  iceberg.ts, where there is a lake; errors are that protocol's
@@ -25,6 +26,7 @@ import { changesRoutes } from './changes.ts'
 import { type Authenticate, refuseOtherOrigins, requireLoopbackHost, requirePassword } from './credentials.ts'
 import { databasesRoutes } from './databases.ts'
 import { answerError, answerFailure } from './errors.ts'
+import { fsRoutes } from './fs.ts'
 import { type HealthCheck, healthRoute } from './health.ts'
 import { type IcebergParts, icebergRoutes } from './iceberg.ts'
 import { type MetricsText, metricsRoute } from './metrics.ts'
@@ -93,6 +95,7 @@ export function createApp(parts: AppParts): Hono {
   if (parts.metrics !== undefined) app.get('/metrics', metricsRoute(parts.metrics))
   app.route('/databases', databasesRoutes({ fabric, defaults }))
   app.route('/changes', changesRoutes({ ...parts, onBug }))
+  app.route('/fs', fsRoutes({ fabric, clock }))
   const { sql, lake, iceberg } = parts
   if (sql !== undefined) app.route('/sql', sqlRoutes({ ...parts, sql, onBug }))
   if (lake !== undefined) app.route('/databases', tierRoutes({ fabric, lake }))

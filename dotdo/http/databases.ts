@@ -21,6 +21,7 @@ import {
 import { Hono } from 'hono'
 import { z } from 'zod'
 import { bodyText } from './body.ts'
+import { checked } from './checked.ts'
 import { errorBody } from './errors.ts'
 
 /** A database in a list. */
@@ -57,15 +58,6 @@ const creationSchema = z.strictObject({
   reserved: z.int().optional(),
 })
 type Creation = z.infer<typeof creationSchema>
-
-/** Check data from outside.
- *  @throws invalid, naming the field */
-function checked<T>(schema: z.ZodType<T>, data: unknown, what: string): T {
-  const { data: good, error } = schema.safeParse(data)
-  if (error === undefined) return good
-  const said = error.issues.map(({ path, message }) => (path.length > 0 ? `${path.join('.')}: ${message}` : message))
-  throw new Failure('invalid', `${what}: ${said.join('; ')}`)
-}
 
 function parseJson(text: string): unknown {
   if (text.trim() === '') return {}

@@ -24,6 +24,7 @@ import { treeOperations } from './trees.ts'
 import { badArgument, bytesOf, modeOf, openFlags, optionsOf, pathText } from './values.ts'
 
 export { FileHandle } from './file-handle.ts'
+export { callerOf } from './place.ts'
 export type { Caller } from './request.ts'
 export type { Difference, Fork, Shared, Snapshot, SnapshotRef } from './shared.ts'
 export { BigIntStats, Dirent, Stats } from './stats.ts'

@@ -111,6 +111,22 @@ function ownXattrs(files: Files, ino: number): number {
   return own
 }
 
+/** Read all extended attributes of an inode. */
+export function xattrsOf(files: Files, ino: number): [name: string, value: Uint8Array][] {
+  const statement = "select name, value from fs_xattrs where ino = ? and name <> '' order by name"
+  const rows = files.tx.raw(statement, xattrKey(files, ino))
+  return rows.map(([name, value]) => [String(name), value as Uint8Array])
+}
+
+/** Set an extended attribute of an inode, or remove it.
+ *  @returns whether there was one to remove */
+export function putXattr(files: Files, { ino }: Inode, name: string, value: Uint8Array | null): boolean {
+  const key = ownXattrs(files, ino)
+  if (value === null) return files.tx.remove(xattrs, { ino: key, name } as Partial<XattrRow>)
+  files.tx.put(xattrs, { ino: key, name, value })
+  return true
+}
+
 /** List extended attributes. */
 export function listXattrs(files: Files, target: Target, who: Credential): string[] {
   const { ino } = targetOf(files, target, who)
@@ -141,9 +157,7 @@ export function writeXattr(
   if (utf8Length(name) > FSX_XATTR_NAME_BYTES_MAX) throw refuse('ERANGE')
   if (value !== null && value.length > FSX_XATTR_VALUE_BYTES_MAX) throw refuse('ENOSPC')
   checkAccess(inode, who, W)
-  const ino = ownXattrs(files, inode.ino)
-  if (value !== null) files.tx.put(xattrs, { ino, name, value })
-  else if (!files.tx.remove(xattrs, { ino, name } as Partial<XattrRow>)) throw refuse('ENODATA')
+  if (!putXattr(files, inode, name, value) && value === null) throw refuse('ENODATA')
   setInode(files, { ...inode, ctime: files.nowUs })
   return null
 }

@@ -79,7 +79,7 @@ export function checkRoom(directory: Inode, who: Credential): void {
 
 /** An inode has lost a name: without any, it goes, at once or when nobody has it open. */
 export function loseName(files: Files, inode: Inode): void {
-  const { tx, volume, nowUs } = files
+  const { volume, nowUs } = files
   const isDirectory = (inode.mode & S.IFMT) === S.IFDIR
   const nlink = isDirectory ? 0 : inode.nlink - 1
   if (nlink > 0) {
@@ -91,8 +91,19 @@ export function loseName(files: Files, inode: Inode): void {
     return
   }
   setInode(files, { ...inode, nlink, ctime: nowUs })
-  tx.put(orphans, { ino: volume.base + inode.ino, until: tx.nowMs + FSX_ORPHAN_MS })
-  volume.orphansDueMs = Math.min(volume.orphansDueMs, tx.nowMs + FSX_ORPHAN_MS)
+  addOrphan(files, inode.ino)
+}
+
+/** Note that an inode has no name: it goes when nobody has it open. */
+export function addOrphan({ tx, volume }: Files, ino: number): void {
+  const until = tx.nowMs + FSX_ORPHAN_MS
+  tx.put(orphans, { ino: volume.base + ino, until })
+  volume.orphansDueMs = Math.min(volume.orphansDueMs, until)
+}
+
+/** Note that it has one, or is gone. */
+export function dropOrphanRow({ tx, volume }: Files, ino: number): void {
+  tx.write('delete from fs_orphans where ino = ?', volume.base + ino)
 }
 
 /** Delete an inode and all that is its own. */
@@ -136,7 +147,7 @@ export function releaseInode(files: Files, ino: number): void {
 
 function dropOrphan(files: Files, inode: Inode): void {
   destroy(files, inode)
-  files.tx.write('delete from fs_orphans where ino = ?', files.volume.base + inode.ino)
+  dropOrphanRow(files, inode.ino)
 }
 
 /** Delete files without a name that nobody has had open for long.

@@ -1,0 +1,62 @@
+/** Properties that follow from a file: what PROPFIND tells of each without anybody having set it.
+ *  @source RFC 4918 section 15; RFC 4331, for quotas */
+import { etagOf, type Surveyed, type WebLock } from '@dotdo/fsx/web'
+import { contentTypeOf, httpDate } from './download.ts'
+import { showLock } from './locks.ts'
+import { escapeXml } from './xml.ts'
+
+/** What live properties are made of. */
+export interface Live {
+  readonly database: string
+  readonly path: string
+  readonly found: Surveyed
+  readonly locks: readonly WebLock[]
+  readonly nowMs: number
+  /** What the filesystem holds and may hold, where it was asked for. */
+  readonly usage: { readonly bytes: number; readonly quotaBytes?: number } | undefined
+}
+
+const isDirectory = ({ found }: Live) => (found.inode.mode & 0o170000) === 0o040000
+
+const entry = (scope: string) =>
+  `<D:lockentry><D:lockscope><D:${scope}/></D:lockscope><D:locktype><D:write/></D:locktype></D:lockentry>`
+
+/** Each property with what shows its value; undefined where the file has none. */
+const properties: Readonly<Record<string, (live: Live) => string | undefined>> = {
+  creationdate: ({ found }) => `${new Date(found.inode.btime / 1000).toISOString().slice(0, 19)}Z`,
+  displayname: ({ database, path }) => escapeXml(path === '/' ? database : path.slice(path.lastIndexOf('/') + 1)),
+  getcontentlength: (live) => (isDirectory(live) ? undefined : String(live.found.inode.size)),
+  getcontenttype: (live) => (isDirectory(live) ? undefined : escapeXml(contentTypeOf(live.path))),
+  getetag: (live) => (isDirectory(live) ? undefined : `&quot;${etagOf(live.found.inode)}&quot;`),
+  getlastmodified: ({ found }) => httpDate(found.inode.mtime),
+  resourcetype: (live) => (isDirectory(live) ? '<D:collection/>' : ''),
+  supportedlock: () => `${entry('exclusive')}${entry('shared')}`,
+  lockdiscovery: ({ locks, database, nowMs }) => locks.map((lock) => showLock(database, lock, nowMs)).join(''),
+  'quota-used-bytes': (live) => (live.usage && isDirectory(live) ? String(live.usage.bytes) : undefined),
+  'quota-available-bytes': (live) => {
+    const { bytes = 0, quotaBytes } = live.usage ?? {}
+    return quotaBytes !== undefined && isDirectory(live) ? String(Math.max(0, quotaBytes - bytes)) : undefined
+  },
+}
+
+/** Names of properties that only those get who ask for them, as they cost more. */
+const costly = new Set(['quota-used-bytes', 'quota-available-bytes'])
+
+/** Live properties that are told to whoever asks for all. */
+export const liveNames: readonly string[] = Object.keys(properties).filter((name) => !costly.has(name))
+
+/** Whether a property of WebDAV's namespace is live: it cannot be set. */
+export function isLive(name: string): boolean {
+  return Object.hasOwn(properties, name)
+}
+
+/** Whether a property needs what the filesystem holds. */
+export function isCostly(name: string): boolean {
+  return costly.has(name)
+}
+
+/** Show the value of a live property.
+ *  @returns XML, or undefined when the file has no such property */
+export function showLive(name: string, live: Live): string | undefined {
+  return Object.hasOwn(properties, name) ? properties[name]?.(live) : undefined
+}

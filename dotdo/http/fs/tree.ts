@@ -1,0 +1,191 @@
+/** MKCOL, DELETE, COPY and MOVE.
+ *
+ *  1. MOVE is one rename; what it replaces goes in the same transaction, unless that is a tree of many files.
+ *  2. A copied file, with its properties, is there at once and whole; a copied tree comes file by file.
+ *  @source RFC 4918 sections 9.3, 9.6, 9.8, 9.9 */
+import { Failure } from '@dotdo/core/errors'
+import type { FsxStep } from '@dotdo/fsx/program'
+import { type Check, pathAbove, refuseWeb, type Surveyed } from '@dotdo/fsx/web'
+import type { Context } from 'hono'
+import { bodyBytes } from '../body.ts'
+import { errnoOf } from './errors.ts'
+import { checkOf, depthOf, overwriteOf } from './headers.ts'
+import { namesIn, surveyed } from './list.ts'
+import { hrefOf, type Target, targetOfHeader, under } from './target.ts'
+import type { Way } from './way.ts'
+
+/** Bytes and files that one transaction copies, more or less: a longer one would keep others waiting. */
+const batchBytesMax = 4 * 1024 * 1024
+const batchFilesMax = 100
+
+const isDirectory = ({ inode, link }: Surveyed) => (inode.mode & 0o170000) === 0o040000 && link === undefined
+
+/** Make a directory.
+ *  @param isNew whether the filesystem itself was made by this request */
+export async function answerMkcol(
+  context: Context,
+  { way, target, isNew }: { way: Way; target: Target; isNew: boolean },
+): Promise<Response> {
+  const { database, path } = target
+  if ((await bodyBytes(context)).length > 0) {
+    throw new Failure('unsupported', 'MKCOL takes no body', { web: 'body' })
+  }
+  const check = checkOf(context, target, [{ path, names: true, deep: false }])
+  if (path !== '/') await way.guard(check, [{ name: 'mkdir', args: { path, mode: 0o777 } }])
+  else if (isNew) await way.call('stat', { path, follow: true })
+  else throw new Failure('exists', `the filesystem ${database} is there`, { errno: 'EEXIST' })
+  return context.body(null, 201, { Location: hrefOf(database, path, true) })
+}
+
+/** Find a file.
+ *  @returns undefined when nothing is there */
+async function find(way: Way, path: string): Promise<Surveyed | undefined> {
+  try {
+    return (await way.call('survey', { path, names: null, properties: true }))[0]
+  } catch (error) {
+    const errno = errnoOf(error)
+    if (errno === 'ENOENT' || errno === 'ENOTDIR') return undefined
+    throw error
+  }
+}
+
+/** Remove a tree, a part at a time.
+ *  @param more steps that go with each part */
+async function removeTree(way: Way, check: Check, path: string, more: readonly FsxStep[] = []): Promise<void> {
+  const steps = [{ name: 'removeTree', args: { path } }, ...more]
+  // What held before the first part need not hold between the others.
+  for (let next = check; ; next = { tokens: check.tokens, changes: [] }) {
+    const [isGone] = await way.guard(next, steps)
+    if (isGone) return
+  }
+}
+
+/** Remove a file or a tree. */
+export async function answerDelete(context: Context, way: Way, target: Target): Promise<Response> {
+  const { path } = target
+  if (path === '/') throw new Failure('forbidden', 'the root stays', { errno: 'EPERM' })
+  depthOf(context, ['infinity'], 'infinity')
+  const check = checkOf(context, target, [{ path, names: true, deep: true }])
+  await removeTree(way, check, path, [{ name: 'forgetLocks', args: { path } }])
+  return context.body(null, 204)
+}
+
+/** What is copied or moved, and where to. */
+interface Transfer {
+  readonly from: string
+  readonly to: string
+  readonly source: Surveyed
+  readonly replaced: Surveyed | undefined
+  readonly check: Check
+}
+
+/** The path of a name with no link on the way, so that two that are one can be told. */
+async function realPathOf(way: Way, path: string): Promise<string> {
+  if (path === '/') return path
+  return under(await way.call('realpath', { path: pathAbove(path) }), path.slice(path.lastIndexOf('/') + 1))
+}
+
+/** Read what a COPY or MOVE wants, and refuse what cannot be. */
+async function transferOf(context: Context, way: Way, target: Target): Promise<Transfer> {
+  const { path: from } = target
+  const header = context.req.header('Destination')
+  if (header === undefined) throw new Failure('invalid', `${context.req.method} wants a Destination`)
+  const { path: to } = targetOfHeader(context, header, target)
+  const isMove = context.req.method === 'MOVE'
+  const changes = [{ path: to, names: true, deep: true }]
+  if (isMove) changes.push({ path: from, names: true, deep: true })
+  const check = checkOf(context, target, changes)
+  const source = await find(way, from)
+  if (source === undefined) throw new Failure('not_found', `nothing is at ${from}`)
+  const [real, realTo] = [await realPathOf(way, from), await realPathOf(way, to)]
+  const isWithin = `${realTo}/`.startsWith(real === '/' ? '/' : `${real}/`)
+  // A directory alone can be copied into itself; nothing can be put in place of what it is in.
+  const isShallow = !isMove && depthOf(context, [0, 'infinity'], 'infinity') === 0 && real !== realTo
+  if ((isWithin && !isShallow) || `${real}/`.startsWith(realTo === '/' ? '/' : `${realTo}/`)) {
+    throw new Failure('forbidden', `${from} and ${to}: one is in the other, or they are one`, { errno: 'EPERM' })
+  }
+  const replaced = await find(way, to)
+  if (replaced !== undefined && !overwriteOf(context)) throw refuseWeb('precondition', to, `${to} is there`)
+  return { from, to, source, replaced, check }
+}
+
+async function move(way: Way, { from, to, source, replaced, check }: Transfer): Promise<void> {
+  const isPlain = replaced === undefined || !(isDirectory(source) || isDirectory(replaced))
+  const removal = isPlain ? [] : [{ name: 'removeTree', args: { path: to } }]
+  const steps: FsxStep[] = [
+    ...removal,
+    { name: 'rename', args: { from, to } },
+    { name: 'forgetLocks', args: { path: from } },
+  ]
+  try {
+    await way.guard(check, steps)
+  } catch (error) {
+    const isLarge = ['ENOTEMPTY', 'EISDIR', 'ENOTDIR'].includes(errnoOf(error) ?? '') && removal.length > 0
+    if (!isLarge) throw error
+    await removeTree(way, check, to)
+    await way.guard({ tokens: check.tokens, changes: check.changes }, steps.slice(1))
+  }
+}
+
+/** Move a file or a tree. */
+export async function answerMove(context: Context, way: Way, target: Target): Promise<Response> {
+  depthOf(context, ['infinity'], 'infinity')
+  const transfer = await transferOf(context, way, target)
+  await move(way, transfer)
+  return answerMade(context, target, transfer)
+}
+
+function answerMade(context: Context, { database }: Target, { to, source, replaced }: Transfer): Response {
+  if (replaced !== undefined) return context.body(null, 204)
+  return context.body(null, 201, { Location: hrefOf(database, to, isDirectory(source)) })
+}
+
+/** The steps that copy one entry, but not what is in it. */
+function stepsOf(from: string, to: string, { inode, link, properties = [] }: Surveyed): FsxStep[] {
+  if (link !== undefined) return [{ name: 'symlink', args: { target: link, path: to } }]
+  const mode = inode.mode & 0o777
+  const make = isDirectory({ name: '', inode })
+    ? { name: 'mkdir', args: { path: to, mode } }
+    : { name: 'copyFile', args: { from, to, exclusive: true } }
+  if (properties.length === 0) return [make]
+  return [make, { name: 'patchProperties', args: { path: to, changes: properties } }]
+}
+
+/** Copy what is in a directory. */
+async function copyInside(way: Way, from: string, to: string): Promise<void> {
+  let steps: FsxStep[] = []
+  let bytes = 0
+  const send = async () => {
+    if (steps.length > 0) await way.call('batch', { steps })
+    steps = []
+    bytes = 0
+  }
+  const directories: string[] = []
+  for await (const page of surveyed(way, { path: from, names: await namesIn(way, from), properties: true })) {
+    for (const entry of page) {
+      steps.push(...stepsOf(under(from, entry.name), under(to, entry.name), entry))
+      bytes += entry.inode.size
+      if (isDirectory(entry)) directories.push(entry.name)
+      if (bytes >= batchBytesMax || steps.length >= batchFilesMax) await send()
+    }
+  }
+  await send()
+  for (const name of directories) await copyInside(way, under(from, name), under(to, name))
+}
+
+/** Copy a file or a tree. */
+export async function answerCopy(context: Context, way: Way, target: Target): Promise<Response> {
+  const depth = depthOf(context, [0, 'infinity'], 'infinity')
+  const transfer = await transferOf(context, way, target)
+  const { from, to, source, replaced, check } = transfer
+  // A link is copied as what it leads to, as the client sees it.
+  const { link: _, ...followed } = source
+  const steps = stepsOf(from, to, followed)
+  if (replaced === undefined) await way.guard(check, steps)
+  else if (isDirectory(replaced)) {
+    await removeTree(way, check, to)
+    await way.call('batch', { steps })
+  } else await way.guard(check, [{ name: 'removeTree', args: { path: to } }, ...steps])
+  if (isDirectory(followed) && depth !== 0) await copyInside(way, from, to)
+  return answerMade(context, target, transfer)
+}

@@ -1,0 +1,105 @@
+/** Files that are written before they have a name, so that nobody ever sees half of one.
+ *
+ *  1. Until it is placed such a file is an orphan: should its writer go away, it goes too.
+ *  2. What is replaced lends its permissions, owner, attributes and time of birth. It stays as it is for those who have
+ *     it open, and under other names that it has. */
+import { putXattr, xattrsOf } from '../engine/attributes.ts'
+import { writeContent } from '../engine/content.ts'
+import { handled } from '../engine/files.ts'
+import {
+  addOrphan,
+  changeDirectory,
+  checkRoom,
+  dropOrphanRow,
+  holdInode,
+  loseName,
+  releaseInode,
+} from '../engine/making.ts'
+import { type Credential, checkAccess, checkRemoval, isDirectory, S, S_ISGID, W } from '../engine/mode.ts'
+import { addName } from '../engine/names.ts'
+import { OWN_XATTRS } from '../engine/overlay.ts'
+import { checkInodeQuota } from '../engine/quota.ts'
+import { addInode, type Files, getInode, setInode, takeIno } from '../engine/volume.ts'
+import { directoryOf, walk } from '../engine/walk.ts'
+import { refuse } from '../errors.ts'
+import type { Inode } from '../tables.ts'
+
+/** Make a file without a name, and open it.
+ *  @param mode permissions, the umask not yet applied
+ *  @throws EDQUOT, ENFILE */
+export function makeNameless(files: Files, { mode }: { mode: number }, who: Credential): Inode {
+  const { volume, nowUs } = files
+  checkInodeQuota(files)
+  const times = { atime: nowUs, mtime: nowUs, ctime: nowUs, btime: nowUs, nanos: 0 }
+  const owners = { uid: who.uid, gid: who.gid, mode: S.IFREG | (mode & 0o777 & ~who.umask) }
+  const content = { size: 0, stored: 0, body: null, parent: null, link: null }
+  const inode: Inode = { ino: takeIno(files), nlink: 0, ...owners, ...content, ...times, era: volume.era }
+  addInode(files, inode, null)
+  addOrphan(files, inode.ino)
+  holdInode(files, inode.ino)
+  return inode
+}
+
+/** What became of a file that was placed. */
+export interface Placed {
+  readonly inode: Inode
+  /** Whether nothing had the name. */
+  readonly made: boolean
+}
+
+/** Where a file without a name shall be. */
+export interface PlaceArgs {
+  readonly ino: number
+  readonly path: string
+  /** Its time of last change, in microseconds since 1970, if that is another than its own. */
+  readonly mtime?: number
+}
+
+/** Give a file without a name one, in place of what has it.
+ *  @throws EISDIR; EEXIST when it has a name; as rename(2) otherwise */
+export function placeFile(files: Files, { ino, path, mtime }: PlaceArgs, who: Credential): Placed {
+  const place = walk(files, path, { who, follow: true })
+  if (place.dots !== undefined || place.slash) throw refuse('EISDIR')
+  const replaced = place.ino === undefined ? undefined : getInode(files, place.ino)
+  const directory = directoryOf(files, place)
+  if (replaced === undefined) checkRoom(directory, who)
+  else {
+    if (isDirectory(replaced)) throw refuse('EISDIR')
+    checkRemoval(directory, replaced, who)
+    checkAccess(replaced, who, W)
+  }
+  const nameless = handled(files, ino)
+  if (nameless.nlink !== 0) throw refuse('EEXIST')
+  dropOrphanRow(files, ino)
+  addName(files, directory.ino, place.name, { ino, kind: S.IFREG })
+  changeDirectory(files, directory)
+  const { nowUs } = files
+  const gid = (directory.mode & S_ISGID) !== 0 ? directory.gid : nameless.gid
+  const placed = { ...nameless, gid, nlink: 1, ctime: nowUs, mtime: mtime ?? nowUs }
+  const inode = replaced === undefined ? placed : inherit(files, placed, replaced)
+  setInode(files, inode)
+  if (replaced !== undefined) loseName(files, replaced)
+  return { inode, made: replaced === undefined }
+}
+
+function inherit(files: Files, inode: Inode, { ino, mode, uid, gid, btime, nanos }: Inode): Inode {
+  for (const [name, value] of xattrsOf(files, ino)) {
+    // What overlays note of a file is not true of another.
+    if (!name.startsWith(OWN_XATTRS)) putXattr(files, inode, name, value)
+  }
+  return { ...inode, mode, uid, gid, btime, nanos: (inode.nanos % 1e9) + Math.floor(nanos / 1e9) * 1e9 }
+}
+
+/** Write a file whole, as one that nobody sees before it is.
+ *  @throws as `placeFile`; EFBIG, EDQUOT */
+export function putFile(
+  files: Files,
+  { bytes, mode, ...rest }: Omit<PlaceArgs, 'ino'> & { bytes: Uint8Array; mode: number },
+  who: Credential,
+): Placed {
+  const inode = makeNameless(files, { mode }, who)
+  if (bytes.length > 0) writeContent(files, inode, 0, bytes)
+  const placed = placeFile(files, { ...rest, ino: inode.ino }, who)
+  releaseInode(files, inode.ino)
+  return placed
+}
