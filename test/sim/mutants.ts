@@ -213,7 +213,7 @@ const moving: readonly Omit<Mutant, 'property'>[] = [
     file: shard('system'),
     find: `    tx.state.ownership.admit(
       epoch,
-      rows.map(({ slot }) => Number(slot)),
+      rows.map((row) => slotOf(target, row)),
     )
 `,
     put: '',
