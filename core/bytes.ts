@@ -27,6 +27,18 @@ export function fromBin(bin: Bin): Uint8Array {
   return Buffer.from(bin, 'latin1')
 }
 
+/** Put bytes one after the other.
+ *  @returns fresh bytes */
+export function joinBytes(parts: readonly Uint8Array[]): Uint8Array {
+  const all = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0))
+  let at = 0
+  for (const part of parts) {
+    all.set(part, at)
+    at += part.length
+  }
+  return all
+}
+
 /** Encode text as the binary string of its UTF-8 bytes. */
 export function textToBin(text: string): Bin {
   return toBin(Buffer.from(text, 'utf8'))

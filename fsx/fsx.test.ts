@@ -4,6 +4,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { openTestShard, type TestShard, temporaryFolder } from '../core/host/node/testing.ts'
 import { fsxCases, type Opened } from './fsx.conformance.ts'
 import { createFileSystem, fsx, fsxProgram, type OpenedFileSystem } from './index.ts'
+import { openIn } from './testing.ts'
 
 describe('a filesystem over a file', () => {
   let shard: TestShard | undefined
@@ -28,7 +29,7 @@ describe('a filesystem over a file', () => {
 describe('a filesystem in this process', () => {
   let folder: ReturnType<typeof temporaryFolder>
   let fs: OpenedFileSystem
-  const open = () => fsx({ dotdo: { data: folder.path, durability: 'normal' } })
+  const open = () => openIn(folder.path)
 
   beforeEach(async () => {
     folder = temporaryFolder()

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { temporaryFolder } from '../core/host/node/testing.ts'
 import { type FileSystem, fsx, type Lower, type OpenedFileSystem } from './index.ts'
+import { codeOf } from './testing.ts'
 
 let folder: ReturnType<typeof temporaryFolder>
 let fs: OpenedFileSystem
@@ -28,11 +29,6 @@ afterEach(async () => {
 })
 
 const below = () => readdirSync(base, { recursive: true }).map(String).sort()
-const codeOf = (work: Promise<unknown>) =>
-  work.then(
-    () => 'done',
-    ({ code }: { code: string }) => code,
-  )
 
 it('shows what is below', async () => {
   expect((await fs.promises.readdir('/', { recursive: true })).sort()).toEqual(

@@ -3,11 +3,12 @@ import { createHash } from 'node:crypto'
 import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { temporaryFolder } from '../core/host/node/testing.ts'
-import { type FileSystem, fsx, type OpenedFileSystem } from './index.ts'
+import type { FileSystem, OpenedFileSystem } from './index.ts'
+import { codeOf, openIn } from './testing.ts'
 
 let folder: ReturnType<typeof temporaryFolder>
 let fs: OpenedFileSystem
-const open = () => fsx({ dotdo: { data: folder.path, durability: 'normal' } })
+const open = () => openIn(folder.path)
 beforeEach(async () => {
   folder = temporaryFolder()
   fs = await open()
@@ -18,11 +19,6 @@ afterEach(async () => {
   folder.remove()
 })
 
-const codeOf = (work: Promise<unknown>) =>
-  work.then(
-    () => 'done',
-    ({ code }: { code: string }) => code,
-  )
 const bytes = (length: number, text: string) => Buffer.alloc(length, text)
 
 /** Everything that a filesystem shows, but for times. */

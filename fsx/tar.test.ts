@@ -4,13 +4,14 @@ import { lstatSync, mkdirSync, readFileSync, readlinkSync, symlinkSync, writeFil
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { temporaryFolder } from '../core/host/node/testing.ts'
-import { fsx, type OpenedFileSystem, type TarProgress } from './index.ts'
+import type { OpenedFileSystem, TarProgress } from './index.ts'
+import { openIn } from './testing.ts'
 
 let folder: ReturnType<typeof temporaryFolder>
 let fs: OpenedFileSystem
 beforeEach(async () => {
   folder = temporaryFolder()
-  fs = await fsx({ dotdo: { data: join(folder.path, 'data'), durability: 'normal' } })
+  fs = await openIn(join(folder.path, 'data'))
 })
 afterEach(async () => {
   expect(await fs.fsck()).toEqual([])

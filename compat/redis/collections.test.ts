@@ -1,16 +1,13 @@
 /** Sets and sorted sets over time: random commands against a real Redis, memory that runs short, restarts, failures. */
 import fc from 'fast-check'
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { afterEach, describe, expect, test } from 'vitest'
 import { Lake } from './cold.testing.ts'
-import { installedVersion, RealRedis } from './real-redis.testing.ts'
+import { compareHistories, line, word } from './histories.testing.ts'
 import { openTestServer } from './test-server.ts'
 import { TestRedis } from './testing.ts'
 import { show } from './transcript.testing.ts'
 import type { Value } from './value.ts'
 
-const version = installedVersion()
-
-const word = (...words: string[]) => fc.constantFrom(...words)
 const set = word('{k}s', '{k}t', '{k}u')
 const zset = word('{k}y', '{k}z')
 const member = fc.oneof(word('a', 'b', 'c', '', '10', '9'), fc.nat(300).map(String))
@@ -21,10 +18,6 @@ const bound = fc.oneof(
 )
 const rank = fc.integer({ min: -8, max: 300 }).map(String)
 const many = (part: fc.Arbitrary<string>, maxLength = 3) => fc.array(part, { minLength: 1, maxLength })
-const line = (...parts: (string | fc.Arbitrary<string> | fc.Arbitrary<string[]>)[]) =>
-  fc
-    .tuple(...parts.map((part) => (typeof part === 'string' ? fc.constant(part) : (part as fc.Arbitrary<string>))))
-    .map((words) => words.flat())
 const scored = fc.array(fc.tuple(score, member), { minLength: 1, maxLength: 3 }).map((pairs) => pairs.flat())
 /** Members by the hundred, so that orders have several leaves. */
 const filled = fc
@@ -77,46 +70,13 @@ function normal(reply: Value): string {
   return isSet ? reply.set.map(show).sort().join(' ') : show(reply)
 }
 
-const title = version === undefined ? 'no redis-server is installed: only that no command is a bug' : `Redis ${version}`
-describe.each([
-  ['all in memory', 1, {}],
-  ['next to nothing in memory', 0.0005, { dirtyRows: 30, redoBytes: 3000 }],
-])(`random commands, %s: ${title}`, (_, share, limits) => {
-  let ours: TestRedis
-  let real: RealRedis | undefined
-  beforeAll(async () => {
-    ours = await TestRedis.open(limits, undefined, share)
-    if (version !== undefined) real = await RealRedis.start()
-  })
-  afterAll(async () => {
-    ours.close()
-    await real?.stop()
-  })
-
-  test('have the same replies, restarts and kills between them', async () => {
-    const session = fc.array(fc.oneof({ arbitrary: commands, weight: 30 }, line(word('reopen', 'crash'))), {
-      minLength: 1,
-      maxLength: 60,
-    })
-    const property = fc.asyncProperty(session, async (steps) => {
-      await ours.run('FLUSHALL')
-      await real?.run('FLUSHALL')
-      for (const [at, argv] of steps.entries()) {
-        if (argv[0] === 'reopen' || argv[0] === 'crash') {
-          await ours.reopen(argv[0] === 'crash')
-          continue
-        }
-        const reply = normal(await ours.run(...argv))
-        expect(reply).not.toContain('ERR internal')
-        const wanted = real && normal(await real.run(...argv))
-        if (wanted !== undefined && reply !== wanted) {
-          const history = steps.slice(0, at + 1).map((words) => words.slice(0, 12).join(' '))
-          expect(reply, history.join('\n')).toBe(wanted)
-        }
-      }
-    })
-    await fc.assert(property, { numRuns: Number(process.env.DOTDO_COLLECTION_RUNS ?? 15) })
-  })
+compareHistories({
+  commands,
+  shown: normal,
+  conditions: [
+    { name: 'all in memory' },
+    { name: 'next to nothing in memory', share: 0.0005, limits: { dirtyRows: 30, redoBytes: 3000 } },
+  ],
 })
 
 describe('one shard', () => {

@@ -1,19 +1,14 @@
 /** Lists over time: random commands against a real Redis, blocks that fill and empty, values that leave, restarts. */
 import { openLake } from '@dotdo/core/host/node'
 import fc from 'fast-check'
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { afterEach, describe, expect, test } from 'vitest'
 import { temporaryFolder } from '../../core/host/node/testing.ts'
-import { Lake } from './cold.testing.ts'
 import { type BlockRow, blocks, ITEM_BYTES_MAX } from './engine/list-blocks.ts'
+import { compareHistories, line, word } from './histories.testing.ts'
 import Redis from './index.ts'
 import { redisProgram } from './program.ts'
-import { installedVersion, RealRedis } from './real-redis.testing.ts'
 import { TestRedis } from './testing.ts'
-import { show } from './transcript.testing.ts'
 
-const version = installedVersion()
-
-const word = (...words: string[]) => fc.constantFrom(...words)
 const list = word('{k}a', '{k}b', '{k}c')
 const large = (name: string) => name.repeat(ITEM_BYTES_MAX + 1)
 const item = fc.oneof(
@@ -25,10 +20,6 @@ const index = fc.integer({ min: -300, max: 300 }).map(String)
 const near = fc.integer({ min: -4, max: 4 }).map(String)
 const count = fc.oneof(fc.nat(4), fc.nat(300)).map(String)
 const side = word('LEFT', 'RIGHT')
-const line = (...parts: (string | fc.Arbitrary<string> | fc.Arbitrary<string[]>)[]) =>
-  fc
-    .tuple(...parts.map((part) => (typeof part === 'string' ? fc.constant(part) : (part as fc.Arbitrary<string>))))
-    .map((words) => words.flat())
 const some = fc.array(item, { minLength: 1, maxLength: 4 })
 /** Items by the hundred, so that lists have several blocks. */
 const filled = fc.nat(200).map((from) => Array.from({ length: 200 }, (_, i) => `${(from + i) % 250}`))
@@ -59,49 +50,13 @@ const commands = fc.oneof(
   line('EXPIREAT', list, word('33177117420', '1')),
 )
 
-const title = version === undefined ? 'no redis-server is installed: only that no command is a bug' : `Redis ${version}`
-describe.each([
-  ['all in memory', false, 1, {}],
-  ['next to nothing in memory', false, 0.0005, { dirtyRows: 5, redoBytes: 3000, drainRows: 1 }],
-  ['every value in the lake after each command', true, 1, {}],
-])(`random commands, %s: ${title}`, (_, isCold, share, limits) => {
-  const lake = new Lake()
-  let ours: TestRedis
-  let real: RealRedis | undefined
-  beforeAll(async () => {
-    ours = await TestRedis.open(limits, lake, share)
-    if (version !== undefined) real = await RealRedis.start()
-  })
-  afterAll(async () => {
-    ours.close()
-    await real?.stop()
-  })
-
-  test('have the same replies, restarts and kills between them', async () => {
-    const session = fc.array(fc.oneof({ arbitrary: commands, weight: 30 }, line(word('reopen', 'crash', 'crash'))), {
-      minLength: 1,
-      maxLength: 60,
-    })
-    const property = fc.asyncProperty(session, async (steps) => {
-      await ours.run('FLUSHALL')
-      await real?.run('FLUSHALL')
-      for (const [at, argv] of steps.entries()) {
-        if (argv[0] === 'reopen' || argv[0] === 'crash') {
-          await ours.reopen(argv[0] === 'crash')
-          continue
-        }
-        const reply = show(await ours.run(...argv))
-        if (isCold) await ours.evictAll()
-        expect(reply).not.toContain('ERR internal')
-        const wanted = real && show(await real.run(...argv))
-        if (wanted !== undefined && reply !== wanted) {
-          const history = steps.slice(0, at + 1).map((words) => words.slice(0, 12).join(' '))
-          expect(reply, history.join('\n')).toBe(wanted)
-        }
-      }
-    })
-    await fc.assert(property, { numRuns: Number(process.env.DOTDO_COLLECTION_RUNS ?? 15) })
-  })
+compareHistories({
+  commands,
+  conditions: [
+    { name: 'all in memory' },
+    { name: 'next to nothing in memory', share: 0.0005, limits: { dirtyRows: 5, redoBytes: 3000, drainRows: 1 } },
+    { name: 'every value in the lake after each command', isCold: true },
+  ],
 })
 
 describe('one shard', () => {

@@ -1,5 +1,6 @@
 /** Bodies of requests, read whole and bounded. Hono's own limit would wrap a body that comes in chunks into another
  *  Request, which Node's refuses to make of the adapter's. */
+import { joinBytes } from '@dotdo/core/bytes'
 import { Failure } from '@dotdo/core/errors'
 import { HTTP_BODY_BYTES_MAX } from '@dotdo/core/limits'
 import type { Context } from 'hono'
@@ -36,11 +37,5 @@ export async function bodyText(context: Context, bytesMax: number = HTTP_BODY_BY
 export async function bodyBytes(context: Context, bytesMax: number = HTTP_BODY_BYTES_MAX): Promise<Uint8Array> {
   const chunks: Uint8Array[] = []
   for await (const chunk of chunksOf(context, bytesMax)) chunks.push(chunk)
-  const bytes = new Uint8Array(chunks.reduce((sum, chunk) => sum + chunk.length, 0))
-  let at = 0
-  for (const chunk of chunks) {
-    bytes.set(chunk, at)
-    at += chunk.length
-  }
-  return bytes
+  return joinBytes(chunks)
 }

@@ -3,6 +3,7 @@
  *  1. What this code does not know of is kept as it is.
  *  2. Format v1 is read as v2; formats after v3 are refused.
  *  @source https://iceberg.apache.org/spec/ (v3), "Table Metadata" and appendices C and E */
+import { joinBytes } from '../../bytes.ts'
 import { Failure } from '../../errors.ts'
 import type { Long } from '../avro/binary.ts'
 import { parseJson, stringifyJson } from './json.ts'
@@ -107,11 +108,7 @@ const encoded = new WeakMap<object, Uint8Array>()
  *  @cost what is new since the last time; of the rest, a copy */
 export function encodeMetadata(metadata: TableMetadata): Uint8Array {
   const parts: Uint8Array[] = []
-  let sizeBytes = 0
-  const add = (part: Uint8Array) => {
-    parts.push(part)
-    sizeBytes += part.length
-  }
+  const add = (part: Uint8Array) => void parts.push(part)
   let text = '{'
   for (const [key, value] of Object.entries(metadata)) {
     if (value === undefined) continue
@@ -128,13 +125,7 @@ export function encodeMetadata(metadata: TableMetadata): Uint8Array {
     text = ']'
   }
   add(utf8.encode(`${text}}`))
-  const bytes = new Uint8Array(sizeBytes)
-  let at = 0
-  for (const part of parts) {
-    bytes.set(part, at)
-    at += part.length
-  }
-  return bytes
+  return joinBytes(parts)
 }
 
 const comma = utf8.encode(',')

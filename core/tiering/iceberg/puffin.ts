@@ -2,6 +2,7 @@
  *
  *    PFA1 blob blob ... | PFA1 payload (JSON) payload's size (4) flags (4) PFA1
  *  @source https://iceberg.apache.org/puffin-spec/ */
+import { joinBytes } from '../../bytes.ts'
 import { Failure } from '../../errors.ts'
 import type { Long } from '../avro/binary.ts'
 import { parseJson, stringifyJson } from './json.ts'
@@ -52,13 +53,7 @@ export function writePuffin(blobs: readonly NewBlob[]): {
   new DataView(tail.buffer).setUint32(0, payload.length, true)
   tail.set(magic, 8)
   const parts = [magic, ...blobs.map(({ bytes }) => bytes), magic, payload, tail]
-  const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0))
-  let at = 0
-  for (const part of parts) {
-    bytes.set(part, at)
-    at += part.length
-  }
-  return { bytes, blobs: placed }
+  return { bytes: joinBytes(parts), blobs: placed }
 }
 
 const broken = (why: string) => new Failure('invalid', `no Puffin file: ${why}`)

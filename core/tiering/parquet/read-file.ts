@@ -1,4 +1,5 @@
 /** An opened Parquet file: its footer, and the way to its indexes and pages. */
+import { joinBytes } from '../../bytes.ts'
 import { Failure } from '../../errors.ts'
 import { PARQUET_FOOTER_BYTES_MAX, PARQUET_TAIL_BYTES } from '../../limits.ts'
 import type { LeafPages, PlacedPage } from './read-assemble.ts'
@@ -92,13 +93,7 @@ async function open(source: ParquetSource, counts: ReadCounts): Promise<{ opened
 function joined(parts: readonly Uint8Array[]): Uint8Array {
   const [only] = parts
   if (only !== undefined && parts.length === 1) return only
-  const all = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0))
-  let at = 0
-  for (const part of parts) {
-    all.set(part, at)
-    at += part.length
-  }
-  return all
+  return joinBytes(parts)
 }
 
 function indexStarts({ groups }: Footer): number[] {

@@ -1,6 +1,7 @@
 /** For tests: write to memory, read with hyparquet, every value exactly as it was written. */
 
 import { type FileMetaData, type ParquetParsers, parquetMetadataAsync, parquetRead } from 'hyparquet'
+import { joinBytes } from '../../bytes.ts'
 import type { Compressor, Zstd } from '../zstd.ts'
 import { uncompressed } from '../zstd.ts'
 import type { ColumnInput } from './column.ts'
@@ -28,7 +29,7 @@ export async function writeFile(
   const writer = createParquetWriter({ compressor: uncompressed, ...options, schema, sink })
   await feed(writer)
   const summary = await writer.finish()
-  return { bytes: join(parts), summary }
+  return { bytes: joinBytes(parts), summary }
 }
 
 /** Write rows. */
@@ -44,16 +45,6 @@ export function writeColumns(
   options: Options = {},
 ): Promise<Written> {
   return writeFile(schema, options, (writer) => writer.writeColumns(rows, columns))
-}
-
-function join(parts: readonly Uint8Array[]): Uint8Array {
-  const all = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0))
-  let at = 0
-  for (const part of parts) {
-    all.set(part, at)
-    at += part.length
-  }
-  return all
 }
 
 /** Parsers that keep what is stored: days, microseconds, bytes. */

@@ -3,6 +3,7 @@
  *  1. Nobody sees a part of it: it is written as a file without a name, which gets its name at the end, in the
  *     transaction that checks the conditions. Should the client go away, so does the file.
  *  2. No more than a piece of it is in memory. */
+import { joinBytes } from '@dotdo/core/bytes'
 import { Failure } from '@dotdo/core/errors'
 import { FSX_FILE_BYTES_MAX, FSX_WEB_PIECE_BYTES } from '@dotdo/core/limits'
 import { type Check, etagOf, type Placed } from '@dotdo/fsx/web'
@@ -11,16 +12,6 @@ import { httpDate } from './download.ts'
 import { checkOf } from './headers.ts'
 import type { Target } from './target.ts'
 import type { Way } from './way.ts'
-
-function join(chunks: readonly Uint8Array[], length: number): Uint8Array {
-  const bytes = new Uint8Array(length)
-  let at = 0
-  for (const chunk of chunks) {
-    bytes.set(chunk, at)
-    at += chunk.length
-  }
-  return bytes
-}
 
 /** Read a body in pieces.
  *  @returns pieces of FSX_WEB_PIECE_BYTES or a little more, the last one shorter; none of an empty body
@@ -38,7 +29,7 @@ async function* piecesOf({ req }: Context): AsyncGenerator<Uint8Array> {
       held += value.length
       received += value.length
       if (held < FSX_WEB_PIECE_BYTES) continue
-      yield join(chunks, held)
+      yield joinBytes(chunks)
       chunks = []
       held = 0
     }
@@ -48,7 +39,7 @@ async function* piecesOf({ req }: Context): AsyncGenerator<Uint8Array> {
   if (told !== undefined && Number(told) !== received) {
     throw new Failure('invalid', `the body ended after ${received} of ${told} bytes`)
   }
-  if (held > 0) yield join(chunks, held)
+  if (held > 0) yield joinBytes(chunks)
 }
 
 /** Read the time that a client wants a file to have, in seconds since 1970: a header of ownCloud that rclone sends.
