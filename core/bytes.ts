@@ -27,6 +27,11 @@ export function fromBin(bin: Bin): Uint8Array {
   return Buffer.from(bin, 'latin1')
 }
 
+/** Copy a binary string that is a part of another, so that it does not keep the whole alive. */
+export function copyBin(part: Bin): Bin {
+  return toBin(fromBin(part))
+}
+
 /** Put bytes one after the other.
  *  @returns fresh bytes */
 export function joinBytes(parts: readonly Uint8Array[]): Uint8Array {

@@ -66,6 +66,10 @@ export const FSX_WEB_LOCK_SECONDS_MAX = 3_600
 export const FSX_WEB_XML_BYTES_MAX = 262_144
 /** Files in one answer to a PROPFIND of everything below; past it the client is told to ask directory by directory. */
 export const FSX_WEB_DEEP_FILES_MAX = 10_000
+/** Bytes of such an answer: it is held whole. */
+export const FSX_WEB_DEEP_BYTES_MAX = 32 * 1024 * 1024
+/** Properties that one PROPFIND names: each is answered for each file. */
+export const FSX_WEB_PROPERTIES_MAX = 256
 /** Files of a directory looked at by one call while it is listed: some milliseconds. */
 export const FSX_WEB_PAGE_FILES = 500
 /** Files on one page of a list as JSON. */

@@ -145,6 +145,18 @@ export const fsxCases: readonly FsxCase[] = [
     },
   },
   {
+    name: 'counts what there was before it had a quota',
+    async run({ fs }, expect) {
+      await fs.setQuota({ bytes: 1_000_000 })
+      await fs.write('/a', 'x')
+      expect(await fs.fsck()).toEqual([])
+      await fs.setQuota({ inodes: 3 })
+      await fs.write('/b', 'x')
+      expect(await code(fs.write('/c', 'x'))).toBe('EDQUOT')
+      expect(await code(fs.as({ uid: 1000, gid: 1000 }).setQuota({ inodes: 9 }))).toBe('EPERM')
+    },
+  },
+  {
     name: 'writes many files, or none',
     async run({ fs }, expect) {
       await fs.writeAll([

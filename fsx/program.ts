@@ -8,7 +8,7 @@ import { diff } from './engine/diff.ts'
 import * as regular from './engine/files.ts'
 import { type Finding, fsck } from './engine/fsck.ts'
 import { sweepOrphans } from './engine/making.ts'
-import { type Credential, root } from './engine/mode.ts'
+import { type Credential, checkRoot, root } from './engine/mode.ts'
 import * as namespace from './engine/namespace.ts'
 import { beginOverlay, fillDirectory, fillFile, findUnfilled, OWN_XATTRS } from './engine/overlay.ts'
 import { readUsage, setQuota } from './engine/quota.ts'
@@ -92,7 +92,8 @@ const writes = {
     if (args.name.startsWith(OWN_XATTRS)) throw refuse('EPERM')
     return attributes.writeXattr(files, args, who)
   },
-  quota(files: Files, args: { bytes?: number; inodes?: number }) {
+  quota(files: Files, args: { bytes?: number; inodes?: number }, who: Credential) {
+    checkRoot(who)
     setQuota(files, args)
     return null
   },

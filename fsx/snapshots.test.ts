@@ -132,6 +132,18 @@ describe('a snapshot', () => {
     expect(await fs.diff('one')).toEqual({ added: [], removed: [], changed: ['/a/b'], renamed: [] })
   })
 
+  it('is compared by content, not only by time and size, and by root alone', async () => {
+    await fs.write('/f', 'aaa')
+    await fs.promises.utimes('/f', 1, 1)
+    await fs.snapshot('2')
+    await fs.write('/f', 'bbb')
+    await fs.promises.utimes('/f', 1, 1)
+    expect(await fs.diff('2')).toMatchObject({ changed: ['/f'] })
+    expect(await codeOf(fs.as({ uid: 1000, gid: 1000 }).diff('2'))).toBe('EPERM')
+    // Its number would be the other's name.
+    expect((await fs.snapshot()).name).toBe('3')
+  })
+
   it('is compared with another', async () => {
     await fs.writeAll([
       ['/same', '1'],

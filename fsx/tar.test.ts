@@ -4,8 +4,9 @@ import { lstatSync, mkdirSync, readFileSync, readlinkSync, symlinkSync, writeFil
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { temporaryFolder } from '../core/host/node/testing.ts'
+import { BLOCK_BYTES, encodeHeader, type TarHeader } from './api/tar-format.ts'
 import type { OpenedFileSystem, TarProgress } from './index.ts'
-import { openIn } from './testing.ts'
+import { codeOf, openIn } from './testing.ts'
 
 let folder: ReturnType<typeof temporaryFolder>
 let fs: OpenedFileSystem
@@ -140,4 +141,29 @@ it('lets nothing out of the directory, and says what is damaged', async () => {
   execFileSync('mkfifo', [join(fifo, 'pipe')])
   const piped = execFileSync('tar', ['-cf', '-', '-C', fifo, '.'])
   await expect(fs.importTar([piped], { path: '/in' })).rejects.toThrow('./pipe is of type 6')
+})
+
+it('makes and changes nothing where a link of the archive leads', async () => {
+  const entry = (name: string, more: Partial<TarHeader>): Uint8Array =>
+    encodeHeader({
+      ...{ name, type: 'file', mode: 0o777, uid: 0, gid: 0, size: 0, mtime: 0n, link: '', xattrs: new Map() },
+      ...more,
+    } as TarHeader)
+  const end = new Uint8Array(2 * BLOCK_BYTES)
+  await fs.mkdir('/outside')
+  await fs.promises.chmod('/outside', 0o700)
+  const through = [entry('x', { type: 'symlink', link: '/outside' }), entry('x/new/deep/f', {}), end]
+  expect(await codeOf(fs.importTar(through, { path: '/in' }))).toBe('EACCES')
+  const dangling = [entry('y', { type: 'symlink', link: '/nowhere' }), entry('y/f', {}), end]
+  expect(await codeOf(fs.importTar(dangling, { path: '/in' }))).toBe('EACCES')
+  const attributes = new Map([['user.evil', new Uint8Array(1)]])
+  const replaced = [
+    entry('d/', { type: 'directory', xattrs: attributes }),
+    entry('d', { type: 'symlink', link: '/outside' }),
+    end,
+  ]
+  expect(await codeOf(fs.importTar(replaced, { path: '/in' }))).toBe('done')
+  expect(await fs.list('/outside')).toEqual([])
+  expect(await fs.exists('/nowhere')).toBe(false)
+  expect([(await fs.stat('/outside')).mode & 0o777, await fs.xattrs.list('/outside')]).toEqual([0o700, []])
 })

@@ -93,8 +93,8 @@ function touchedSince(tx: Tx, position: Tx['position']): Touched[] {
     return false
   })
   for (const each of touched.values()) {
-    // The row of a key whose elements changed is logged at the end of the group.
-    if (tx.find(keys, probeKey(each.db, each.key)) !== undefined) each.end = 'put'
+    // The row of a key that was made anew with its elements is logged at the end of the group.
+    if (each.end === 'delete' && tx.find(keys, probeKey(each.db, each.key)) !== undefined) each.end = 'put'
   }
   return [...touched.values()]
 }

@@ -47,6 +47,7 @@ const commands = fc.oneof(
   line('RENAME', list, list),
   line('SORT', list, 'ALPHA'),
   line('DEL', list),
+  line('EXPIRETIME', list),
   line('EXPIREAT', list, word('33177117420', '1')),
 )
 

@@ -189,7 +189,8 @@ export class BufferedTable implements Undoer {
     this.last = entry
     this.journal.note(entry, entry.row, entry.generation, this)
     entry.row = row
-    if (row !== undefined) entry.key = row
+    // What is known to be absent must not keep what it was.
+    entry.key = row ?? this.keyOf(probe)
     this.youngBytes += sizeBytes + entryOverheadBytes - entry.sizeBytes
     entry.sizeBytes = sizeBytes + entryOverheadBytes
     if (entry.generation !== this.generation) this.markDirty(entry)

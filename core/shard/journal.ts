@@ -72,7 +72,7 @@ export class Journal {
   /** Forget how to undo: the group is committed. */
   commit(): void {
     const { steps, length } = this
-    if (length > STEPS_KEPT_MAX) this.steps = []
+    if (steps.length > STEPS_KEPT_MAX) this.steps = []
     else steps.fill(undefined, 0, length)
     this.length = 0
   }

@@ -1,7 +1,7 @@
 /** The log for those who take all of it: changes as columns, and the distinct keys that changed. Pure functions over
  *  segments; what stays bytes in the log is not parsed. */
 import { ByteReader } from '../bytes.ts'
-import { flags, ops, type Payload, readKeys, readPartialKey, type Segment, shapeAt } from './log-entry.ts'
+import { flags, hasPayload, ops, type Payload, readKeys, readPartialKey, type Segment, shapeAt } from './log-entry.ts'
 import type { Op, Position } from './program.ts'
 import { readColumns, type TableShape } from './row-codec.ts'
 import { type Chained, identityOf, RowMap } from './row-map.ts'
@@ -122,7 +122,7 @@ class ColumnReader {
     else readColumns(reader, shape.key, key)
     const isTaken = wanted && at >= 0
     let bits = 0
-    if (head > flags.op) bits = this.payload(reader, bytes, { head, isTaken })
+    if (hasPayload(head)) bits = this.payload(reader, bytes, { head, isTaken })
     if (at < 0) return
     this.op[at] = op
     this.table[at] = place

@@ -141,6 +141,11 @@ function readPayload(reader: ByteReader, head: number): Payload {
   return payload
 }
 
+/** Whether documents follow an entry's key, or it says why there are none. */
+export function hasPayload(head: number): boolean {
+  return (head & ~(flags.op | flags.patched)) !== 0
+}
+
 /** Read the entries of a segment.
  *  @param shapes every table, at the index that is its id */
 export function readEntries({ first, atMs, epoch, bytes }: Segment, shapes: readonly TableShape[]): Entry[] {
@@ -152,7 +157,7 @@ export function readEntries({ first, atMs, epoch, bytes }: Segment, shapes: read
     const op = ops[head & flags.op] as Op
     const key = op === 'truncate' ? readPartialKey(reader, shape) : readColumns(reader, shape.key, {})
     const entry: Entry = { seq, atMs, epoch, shape, op, key }
-    if ((head & ~(flags.op | flags.patched)) !== 0) entry.payload = readPayload(reader, head)
+    if (hasPayload(head)) entry.payload = readPayload(reader, head)
     if ((head & flags.patched) !== 0) entry.isPatch = true
     if ((head & flags.op) === LAST) entry.isLast = true
     entries.push(entry)

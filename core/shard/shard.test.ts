@@ -54,6 +54,19 @@ describe('a program that writes as its group ends', () => {
     expect(open.shard.busy).toBe(false)
   })
 
+  test('draws random numbers of its own', async () => {
+    const drawn: number[] = []
+    const drawing: Program = {
+      ...program,
+      run: (tx) => drawn.push(tx.random()),
+      finish: (tx) => void drawn.push(tx.random()),
+    }
+    open = await openTestShard([drawing])
+    await open.shard.submit([call('a')])
+    // Opening the shard has run groups of its own.
+    expect(new Set(drawn).size).toBe(drawn.length)
+  })
+
   test('is run at once, after what is queued', async () => {
     open = await openTestShard([program])
     const queued = open.shard.submit([call('a')])

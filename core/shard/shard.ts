@@ -184,21 +184,21 @@ export class Shard {
 
   /** Run calls at once, after what is queued, in the group of it: for callers that cannot wait.
    *  @returns replies as `submit`
-   *  @throws as `submit` rejects; unavailable when a call needs rows that are cold: it was not done */
+   *  @throws as `submit` rejects; unavailable when the first call needs rows that are cold: then none was done, and
+   *  that is the reply to such a call and those after it when others were done before */
   runNow(calls: readonly Call[]): unknown[] {
     if (this.closed) throw new Failure('unavailable', 'the shard is closed')
-    let answer: unknown[] | Failure = new Failure(
-      'unavailable',
-      'values that are in the lake cannot be waited for here',
-    )
+    let answer: unknown[] | Failure | undefined
     const take = (given: unknown[] | Failure) => {
       answer = given
     }
     const job: Job = { calls, resolve: take, reject: take }
     this.queue.push(job)
     this.runGroup()
-    this.parked.delete(job)
-    const given = answer as unknown[] | Failure
+    if (this.parked.delete(job)) {
+      fail(job, new Failure('unavailable', 'values that are in the lake cannot be waited for here'))
+    }
+    const given = answer as unknown as unknown[] | Failure
     if (given instanceof Failure) throw given
     return given
   }
@@ -376,6 +376,7 @@ export class Shard {
   private finish(tx: ShardTx): void {
     if (this.hooked.length === 0) return
     // The group is undone as a whole: no savepoint is needed.
+    tx.draw()
     tx.begin(true, tx.state.mark())
     for (const program of this.hooked) program.finish?.(tx)
   }

@@ -121,9 +121,11 @@ async function downloadFile(copying: Copying, from: Remote, to: string): Promise
   copying.copied.files++
 }
 
-/** A name that would leave the folder it is meant for. */
-function checkLocalName(name: string): string {
-  if (!/[/\\]/.test(name) || process.platform !== 'win32') return name
+/** Refuse a name that would leave the folder it is meant for: the server says it.
+ *  @throws invalid */
+export function checkLocalName(name: string): string {
+  const bad = process.platform === 'win32' ? /[/\\:]/ : /[/]/
+  if (!bad.test(name) && !['', '.', '..'].includes(name)) return name
   throw new Failure('invalid', `${name} is no name of a file here`)
 }
 

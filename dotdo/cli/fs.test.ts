@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { temporaryFolder } from '../../core/host/node/testing.ts'
 import { runDotdo, type ServeProcess, startServe } from '../testing.ts'
 import { findRemote } from './fs-client.ts'
+import { checkLocalName } from './fs-copy.ts'
 import { type MountHost, mount, mountCommand, mountHelp } from './fs-mount.ts'
 
 let folder: ReturnType<typeof temporaryFolder>
@@ -29,7 +30,8 @@ const done = (stdout: string) => ({ status: 0, stdout, stderr: '' })
 const local = (...names: string[]) => join(folder.path, ...names)
 
 describe('dotdo fs', () => {
-  it('copies folders there and back, lists, shows, moves and removes', () => {
+  // A dozen processes, one after the other.
+  it('copies folders there and back, lists, shows, moves and removes', { timeout: 90_000 }, () => {
     mkdirSync(local('site', 'css'), { recursive: true })
     writeFileSync(local('site', 'a b#%.html'), '<p>')
     writeFileSync(local('site', 'css', 'large'), Buffer.alloc(3_000_000, 'x'))
@@ -90,6 +92,11 @@ describe('dotdo fs', () => {
   function tmp(): string {
     return import.meta.dirname
   }
+})
+
+it('takes no name from a server that leads out of the folder', () => {
+  for (const name of ['../up', 'a/b', '/abs', '..', '.', '']) expect(() => checkLocalName(name)).toThrow('no name')
+  expect(checkLocalName('..a b#')).toBe('..a b#')
 })
 
 it('tells files of a server from those of this machine', () => {

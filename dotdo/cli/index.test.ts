@@ -30,7 +30,7 @@ describe('dotdo', () => {
     // `true` is gone before the first byte comes.
     const shell = `"$0" "$1" serve --help | true; echo "\${PIPESTATUS[0]}"`
     const { stdout, stderr } = spawnSync('bash', ['-c', shell, process.execPath, mainPath], { encoding: 'utf8' })
-    expect([stdout, stderr]).toEqual(['0\n', ''])
+    expect([stdout, stderr]).toEqual(['141\n', ''])
   })
 
   it('names the variable and the default of every option', () => {

@@ -75,7 +75,8 @@ describe.each([
   ['on the main thread', ['--threads', '0']],
   ['on worker threads', ['--threads', '2']],
 ])('a lake with shards %s', (_, threads) => {
-  it('takes rows in, and gives them back over a kill', async () => {
+  // A dozen processes, one after the other.
+  it('takes rows in, and gives them back over a kill', { timeout: 90_000 }, async () => {
     const first = await serve(['--shards', '3', ...threads])
     await first.redis('MSET a 1 b 2 c 3\r\n')
     tier(first, 'set', 'default', 'keys', '--max-hot-rows', '0')
@@ -136,7 +137,7 @@ describe('dotdo tier', () => {
     expect(dotdo(server, 'tier', 'remove', 'default', 'keys').stdout).toContain('No collection has a policy')
   })
 
-  it('does the rest of what can be asked', async () => {
+  it('does the rest of what can be asked', { timeout: 90_000 }, async () => {
     const server = await serve()
     await server.redis('SET a 1\r\n')
     tier(server, 'set', 'default', 'keys', '--no-mirror')

@@ -298,6 +298,13 @@ const find = (path: string, depth: string, body = '') =>
   ask(path, { method: 'PROPFIND', headers: { Depth: depth }, ...(body && { body }) })
 
 describe('properties', () => {
+  it('may be asked for by so many names', async () => {
+    await fsx({ fabric, database: 'a' })
+    const names = Array.from({ length: 257 }, (_, i) => `<x${i}/>`).join('')
+    const body = `<propfind xmlns="DAV:"><prop xmlns="">${names}</prop></propfind>`
+    expect((await find('a/', '0', body.replace('<prop xmlns="">', '<prop>'))).status).toBe(413)
+  })
+
   it('are told of everything below, if that is not too much', async () => {
     const fs = await fsx({ fabric, database: 'a' })
     await fs.write('/d/e/f', 'text')

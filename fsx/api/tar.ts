@@ -166,11 +166,16 @@ async function placeOf(fs: FileSystem, base: string, name: string): Promise<stri
   const path = parts.reduce(join, base)
   const above = parts.slice(0, -1).reduce(join, base)
   if (parts.length < 2) return path
-  await fs.mkdir(above)
-  const real = await fs.promises.realpath(above)
-  if (real !== above && !`${real}/`.startsWith(base === '/' ? '/' : `${base}/`)) {
-    throw fsError('EACCES', { syscall: 'importTar', path: name })
+  // Before anything is made there: as far as it exists, the way must lead nowhere else.
+  for (let i = 1; i < parts.length; i++) {
+    const step = parts.slice(0, i).reduce(join, base)
+    if ((await fs.promises.lstat(step).catch(() => undefined)) === undefined) break
+    const real = await fs.promises.realpath(step).catch(() => undefined)
+    if (real === undefined || !`${real}/`.startsWith(base === '/' ? '/' : `${base}/`)) {
+      throw fsError('EACCES', { syscall: 'importTar', path: name })
+    }
   }
+  await fs.mkdir(above)
   return path
 }
 
@@ -178,13 +183,13 @@ async function imported(env: Env, fs: FileSystem, reading: Reading, options: Tar
   await fs.mkdir(options.path ?? '/')
   const base = await fs.promises.realpath(options.path ?? '/')
   const count = counter(options)
-  const directories: [path: string, header: TarHeader][] = []
+  const directories: [path: string, ino: number, header: TarHeader][] = []
   for (let header = await readHeader(reading); header !== undefined; header = await readHeader(reading)) {
     const path = await placeOf(fs, base, header.name)
     count.tell(path, 0, 1)
     if (header.type === 'directory') {
       await makeDirectory(fs, path)
-      directories.push([path, header])
+      directories.push([path, (await fs.promises.lstat(path)).ino, header])
       continue
     }
     if (path === base) throw fsError('EISDIR', { syscall: 'importTar', path })
@@ -198,7 +203,11 @@ async function imported(env: Env, fs: FileSystem, reading: Reading, options: Tar
     await describe(env, fs, path, header)
   }
   // What comes into a directory changes its time: theirs are set last, and what is within comes first.
-  for (const [path, header] of directories.reverse()) await describe(env, fs, path, header)
+  for (const [path, ino, header] of directories.reverse()) {
+    // A later entry may have put something else there, a link to elsewhere say.
+    const there = await fs.promises.lstat(path).catch(() => undefined)
+    if (there?.ino === ino) await describe(env, fs, path, header)
+  }
   return count.now
 }
 

@@ -16,7 +16,7 @@ interface CopyOptions {
   dereference?: boolean
   preserveTimestamps?: boolean
   verbatimSymlinks?: boolean
-  filter?(from: string, to: string): boolean | Promise<boolean>
+  filter?(from: string, to: string): boolean
 }
 
 /** Every operation on trees. */
@@ -47,7 +47,11 @@ function copyError(code: string, message: string, paths: { path: string; dest: s
 }
 
 function* copyTree(env: Env, path: string, dest: string, options: CopyOptions): Operation<void> {
-  if (options.filter !== undefined && !options.filter(path, dest)) return
+  const wanted = options.filter?.(path, dest) ?? true
+  if (typeof wanted !== 'boolean') {
+    throw badArgument('ERR_INVALID_RETURN_VALUE', 'cp: the filter must answer true or false, and at once')
+  }
+  if (!wanted) return
   const inode: Inode = yield onPath(env, path, 'stat', { follow: options.dereference === true }, 'lstat')
   const there = yield* find(env, dest)
   if (there?.ino === inode.ino) throw copyError('ERR_FS_CP_EINVAL', 'src and dest cannot be the same', { path, dest })
@@ -74,7 +78,12 @@ interface Copy {
 function* copyDirectory(env: Env, { path, dest, inode, isNew }: Copy, options: CopyOptions): Operation<void> {
   if (!options.recursive)
     throw copyError('ERR_FS_EISDIR', 'Recursive option not enabled, cannot copy a directory', { path, dest })
-  const inside = `${absolute(env, dest)}/`.startsWith(`${absolute(env, path)}/`)
+  const plain = (text: string) =>
+    absolute(env, text)
+      .split('/')
+      .filter((part) => part !== '' && part !== '.')
+  const source = plain(path)
+  const inside = plain(dest).slice(0, source.length).join('/') === source.join('/')
   if (inside) throw copyError('ERR_FS_CP_EINVAL', 'cannot copy a directory to a subdirectory of self', { path, dest })
   const { names }: Listing = yield onPath(env, path, 'readdir', {}, 'opendir')
   if (isNew) yield* operations.mkdir(env, dest, { recursive: true, mode: inode.mode & 0o7777 })

@@ -2,9 +2,9 @@
 import { refuse } from '../errors.ts'
 import { LAYER_INOS, ROOT_INO } from '../tables.ts'
 import { settle } from './layers.ts'
-import { S } from './mode.ts'
+import { type Credential, checkRoot, S } from './mode.ts'
 import { entriesOf, inodesOf } from './seen.ts'
-import { type Files, openFiles, type View, type Volume } from './volume.ts'
+import { type Files, keysOf, openFiles, type View, type Volume } from './volume.ts'
 
 /** What is different, as paths in order. A directory that came, went or moved stands for what is in it. */
 export interface Difference {
@@ -53,12 +53,14 @@ function pathOf(state: State, { parent, name }: Named): string {
 /** Compare two states of this filesystem.
  *  @param from a snapshot by number or name; null for the filesystem as it is
  *  @param to likewise
- *  @throws ENOENT
+ *  @throws EPERM for whoever is not root, as every name is told; ENOENT
  *  @cost a look at every name of both, and at inodes in layers that only one of them has */
 export function diff(
   files: Files,
   { from, to }: { from: number | string | null; to: number | string | null },
+  who: Credential,
 ): Difference {
+  checkRoot(who)
   if (files.volume.isReadOnly) throw refuse('EINVAL')
   settle(files)
   const { head } = files.volume
@@ -122,8 +124,18 @@ function changedInodes({ tx }: Files, a: State, b: State): number[] {
   const [before, after] = [inodesIn(tx, a.volume, candidates), inodesIn(tx, b.volume, candidates)]
   return [...candidates].filter((ino) => {
     const [one, other] = [before.get(ino), after.get(ino)]
-    return one !== undefined && other !== undefined && one !== other
+    if (one === undefined || other === undefined) return false
+    return one !== other || !hasSameData(tx, [a.volume, b.volume], ino)
   })
+}
+
+/** Whether short content, which stands in the inode's row, is the same. */
+function hasSameData(tx: Files['tx'], [a, b]: readonly [Volume, Volume], ino: number): boolean {
+  const statement = `select data from fs_inodes where ino in (select value from json_each(?))
+    order by ino desc limit 1`
+  const [one, other] = [a, b].map((volume) => tx.raw(statement, JSON.stringify(keysOf(volume, ino)))[0]?.[0])
+  if (!(one instanceof Uint8Array) || !(other instanceof Uint8Array)) return (one ?? null) === (other ?? null)
+  return one.length === other.length && one.every((byte, at) => byte === other[at])
 }
 
 function inodesIn(tx: Files['tx'], volume: Volume, wanted: ReadonlySet<number>): Map<number, string> {

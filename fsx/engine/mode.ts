@@ -63,6 +63,12 @@ export function mayAccess({ mode, uid, gid }: Inode, who: Credential, wanted: nu
   return (bits & wanted) === wanted
 }
 
+/** Refuse all but root: only root decides about a filesystem as a whole.
+ *  @throws EPERM */
+export function checkRoot(who: Credential): void {
+  if (who.uid !== 0) throw refuse('EPERM')
+}
+
 /** Refuse who may not.
  *  @throws EACCES */
 export function checkAccess(inode: Inode, who: Credential, wanted: number): void {

@@ -51,7 +51,9 @@ export function checkQuota(files: Files, bytes: number): void {
 /** Count an inode that shall be made, unless that is too many.
  *  @throws EDQUOT */
 export function checkInodeQuota(files: Files): void {
-  const { quotaInodes } = files.volume
+  const { quotaBytes, quotaInodes } = files.volume
+  // What counts bytes later must not begin to count when this one is noted and not there.
+  if (quotaBytes < Number.POSITIVE_INFINITY) readUsage(files)
   if (quotaInodes < Number.POSITIVE_INFINITY && readUsage(files).inodes + 1 > quotaInodes) throw refuse('EDQUOT')
   countInode(files, 1)
 }

@@ -4,7 +4,7 @@ import { refuse } from '../errors.ts'
 import { type HeadRow, heads, LAYER_INOS, type SnapshotRow, snapshots as snapshotTable } from '../tables.ts'
 import { addLayer, checkLabel, declareHead, forgetVolumes, freeze, moveHead, settle, tidyLayer } from './layers.ts'
 import { destroy } from './making.ts'
-import type { Credential } from './mode.ts'
+import { type Credential, checkRoot } from './mode.ts'
 import { type Files, findInode, findSnapshot, MAIN, openFiles, writeMeta } from './volume.ts'
 
 /** A snapshot, as people see it. */
@@ -24,11 +24,6 @@ export interface Fork {
 
 const seen = ({ id, name, taken }: SnapshotRow): Snapshot => ({ id, name, takenMs: taken })
 
-/** Only root decides about a filesystem as a whole. */
-function checkRoot(who: Credential): void {
-  if (who.uid !== 0) throw refuse('EPERM')
-}
-
 /** Keep the filesystem as it is.
  *  @param name by default its number
  *  @throws EEXIST when one has the name
@@ -37,9 +32,12 @@ export function snapshot(files: Files, { name }: { name?: string }, who: Credent
   checkRoot(who)
   const { tx, volume } = files
   if (name !== undefined) checkLabel(name)
-  const taken = tx.raw('select 1 from fs_snapshots where head = ? and name = ?', volume.head, name ?? '')
-  if (taken.length > 0) throw refuse('EEXIST')
-  const id = Number(tx.raw("select value from fs_meta where name = 'next_snapshot'")[0]?.[0] ?? 1)
+  const isTaken = (label: string) =>
+    tx.raw('select 1 from fs_snapshots where head = ? and name = ?', volume.head, label).length > 0
+  if (name !== undefined && isTaken(name)) throw refuse('EEXIST')
+  let id = Number(tx.raw("select value from fs_meta where name = 'next_snapshot'")[0]?.[0] ?? 1)
+  // Somebody may have called another one by a number.
+  while (name === undefined && isTaken(String(id))) id++
   writeMeta(tx, 'next_snapshot', id + 1)
   const row = { id, head: volume.head, name: name ?? String(id), layer: freeze(files), taken: tx.nowMs }
   tx.put(snapshotTable, row)

@@ -16,6 +16,7 @@ import {
   FSX_INODES_CACHED_MAX,
   FSX_INODES_MAX,
   FSX_INODES_RESERVED,
+  FSX_TOUCHED_MAX,
   FSX_TOUCHED_PER_GROUP,
   FSX_VOLUMES_CACHED_MAX,
 } from '@dotdo/core/limits'
@@ -389,7 +390,8 @@ export function setInode({ tx, volume }: Files, inode: Inode, data?: Uint8Array 
 
 /** Note a time of last access, to be written at some time. */
 export function touchInode({ volume }: Files, inode: Inode): void {
-  volume.pinned.set(inode.ino, inode)
+  const { pinned } = volume
+  if (pinned.size < FSX_TOUCHED_MAX || pinned.has(inode.ino)) pinned.set(inode.ino, inode)
 }
 
 const noTimes = { atime: 0, mtime: 0, ctime: 0, btime: 0, nanos: 0 }

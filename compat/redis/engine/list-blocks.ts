@@ -5,7 +5,7 @@
  *  2. Packed, an item has its length before and after it, so that both ends are found without looking at the rest.
  *  3. An item of more than ITEM_BYTES_MAX stands in a row of its own, by its number; in the block a mark stands for it.
  *  4. A change of a block is a splice, and the redo gets no more than that. */
-import { type Bin, binToJson, jsonToBin } from '@dotdo/core/bytes'
+import { type Bin, binToJson, copyBin, jsonToBin } from '@dotdo/core/bytes'
 import { murmur3, type RelationValue, type Tx, table } from '@dotdo/core/shard'
 import type { Stored } from '../tables.ts'
 import { idOf, idPart, keyColumns } from './columns.ts'
@@ -132,9 +132,12 @@ function spliced({ slot, db, key, block, first, count, value }: BlockRow, change
   let next = inserted
   if (at > 0) next = packed.slice(0, at) + next
   if (rest < packed.length) next += packed.slice(rest)
-  if (inserted !== '' && Math.floor(count / ROPE_ITEMS) !== Math.floor((count + change.count) / ROPE_ITEMS))
-    flatten(next)
-  return { slot, db, key, block, first: first + change.first, count: count + change.count, value: next }
+  const left = count + change.count
+  if (inserted === '') {
+    // A slice keeps all that it was cut from: it is copied each time that half is gone.
+    if (Math.clz32(left) !== Math.clz32(count)) next = copyBin(next)
+  } else if (Math.floor(count / ROPE_ITEMS) !== Math.floor(left / ROPE_ITEMS)) flatten(next)
+  return { slot, db, key, block, first: first + change.first, count: left, value: next }
 }
 
 /** V8 joins strings when one looks inside. */

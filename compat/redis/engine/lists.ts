@@ -3,13 +3,16 @@
  *  1. The item at index i has the number `head + i`: its block is found without an order in memory.
  *  2. What goes from the middle, or comes there, moves the items on its shorter side.
  *  3. The key's `meta` is 'large' from the first item on that stands in a row of its own. */
-import type { Bin } from '@dotdo/core/bytes'
+import { type Bin, copyBin } from '@dotdo/core/bytes'
 import { Failure } from '@dotdo/core/errors'
 import type { Tx, View } from '@dotdo/core/shard'
 import { type KeyRow, keys } from '../tables.ts'
 import { items } from './elements.ts'
 import { alive, checkSize, findKey, newKey, probeKey, putCounted, removeElements, wrongType } from './keys.ts'
 import { BLOCK_ITEMS, type BlockRow, blocks, isLarge, lengthAt, offsetOf, pack, splice, unpack } from './list-blocks.ts'
+
+/** V8 copies shorter parts of strings by itself. */
+const SLICED_CHARS_MIN = 13
 
 /** The end of a list. */
 export type End = 'left' | 'right'
@@ -190,6 +193,7 @@ function readLarge(
   const { slot, db, key } = row
   const found = numbers.map((position) => view.find(items, { slot, db, key, position }))
   const rows = found.filter((item) => item !== undefined)
+  if (rows.length < numbers.length) throw new Failure('storage', 'a large item of this list is missing')
   for (const { value, position } of view.wholeAll(items, rows)) onItem(value as Bin, position)
 }
 
@@ -225,10 +229,17 @@ export function setItem(tx: Tx, row: ListRow, index: number, value: Bin): boolea
 export function pop(tx: Tx, row: ListRow, end: End, count: number): Bin[] {
   const taken = Math.min(count, row.size)
   if (taken === 0) return []
-  const values = readItems(tx, row, end === 'left' ? 0 : row.size - taken, taken)
-  if (end === 'right') values.reverse()
+  const values = readEnd(tx, row, end, taken)
   store(tx, cut(tx, row, taken, end))
   return values
+}
+
+/** Read items from an end, to be taken away and perhaps kept elsewhere: they keep no block alive.
+ *  @returns their values, the one at the end first */
+function readEnd(view: View, row: ListRow, end: End, count: number): Bin[] {
+  const values = readItems(view, row, end === 'left' ? 0 : row.size - count, count)
+  if (end === 'right') values.reverse()
+  return values.map((value) => (value.length < SLICED_CHARS_MIN ? value : copyBin(value)))
 }
 
 /** Remove all items but those from one index to another.
@@ -319,6 +330,12 @@ export function insertBeside(tx: Tx, row: ListRow, side: 'before' | 'after', piv
  *  @returns the item
  *  @throws type_mismatch when the target is no list */
 export function moveItem(tx: Tx, row: ListRow, from: End, target: { key: Bin; end: End }): Bin {
+  if (target.key === row.key) {
+    // The key is there all the while, with its time to live.
+    const [value] = readEnd(tx, row, from, 1) as [Bin]
+    store(tx, extend(tx, cut(tx, row, 1, from), [value], target.end))
+    return value
+  }
   findList(tx, row.db, target.key)
   const [value] = pop(tx, row, from, 1) as [Bin]
   push(tx, row.db, target.key, [value], target.end)

@@ -97,7 +97,7 @@ describe("a lake's object", () => {
     await rig.write('a')
     await inside(rig, async (object, { storage }) => {
       const set: (number | 'removed')[] = []
-      const inSeconds = (atMs: number) => Math.round((atMs - Date.now()) / 100_000) * 100
+      const inSeconds = (atMs: number) => 100 * Math.max(0, Math.round((atMs - Date.now()) / 100_000))
       Object.defineProperty(storage, 'setAlarm', { value: async (atMs: number) => void set.push(inSeconds(atMs)) })
       Object.defineProperty(storage, 'deleteAlarm', { value: async () => void set.push('removed') })
       expect(valueIn(await object.control('shop', 'status', []))).toMatchObject({ policies: {}, tables: [] })

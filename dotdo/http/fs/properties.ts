@@ -5,7 +5,13 @@
  *     is told as fits memory, and more is refused with `propfind-finite-depth`.
  *  @source RFC 4918 sections 9.1, 9.2 */
 import { Failure } from '@dotdo/core/errors'
-import { FSX_WEB_DEEP_FILES_MAX, FSX_XATTR_NAME_BYTES_MAX, FSX_XATTR_VALUE_BYTES_MAX } from '@dotdo/core/limits'
+import {
+  FSX_WEB_DEEP_BYTES_MAX,
+  FSX_WEB_DEEP_FILES_MAX,
+  FSX_WEB_PROPERTIES_MAX,
+  FSX_XATTR_NAME_BYTES_MAX,
+  FSX_XATTR_VALUE_BYTES_MAX,
+} from '@dotdo/core/limits'
 import { PROPERTY_PREFIX, type Surveyed } from '@dotdo/fsx/web'
 import type { Element } from '@xmldom/xmldom'
 import type { Context } from 'hono'
@@ -51,6 +57,9 @@ function wantedOf(body: Element | undefined): Wanted {
   if (names !== undefined) return { kind: 'names', properties: [] }
   const listed = prop ?? childOf(body, 'include')
   const properties = listed === undefined ? [] : Array.from(childrenOf(listed), nameOf)
+  if (properties.length > FSX_WEB_PROPERTIES_MAX) {
+    throw new Failure('limit', `a propfind may name ${FSX_WEB_PROPERTIES_MAX} properties, not ${properties.length}`)
+  }
   return { kind: prop === undefined ? 'all' : 'some', properties }
 }
 
@@ -141,12 +150,14 @@ async function* showInside(
 async function showBelow(finding: Finding, path: string): Promise<string | undefined> {
   const pieces: string[] = []
   let count = 0
+  let bytes = 0
   const waiting = [path]
   for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
     for await (const page of showInside(finding, next, (below) => waiting.push(below))) {
       pieces.push(page.text)
       count += page.count
-      if (count > FSX_WEB_DEEP_FILES_MAX) return undefined
+      bytes += page.text.length
+      if (count > FSX_WEB_DEEP_FILES_MAX || bytes > FSX_WEB_DEEP_BYTES_MAX) return undefined
     }
   }
   return pieces.join('')

@@ -45,7 +45,7 @@ async function* piecesOf({ req }: Context): AsyncGenerator<Uint8Array> {
 /** Read the time that a client wants a file to have, in seconds since 1970: a header of ownCloud that rclone sends.
  *  @source https://github.com/owncloud/client, X-OC-Mtime */
 function mtimeOf({ req }: Context): { mtime?: number } {
-  const seconds = Number(req.header('X-OC-Mtime') ?? 'none')
+  const seconds = Number(req.header('X-OC-Mtime') || 'none')
   return Number.isFinite(seconds) && Math.abs(seconds) < 1e10 ? { mtime: Math.round(seconds * 1e6) } : {}
 }
 

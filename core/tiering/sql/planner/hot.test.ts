@@ -94,7 +94,7 @@ describe('hot rows', () => {
     expect((await ask('select distinct _shard from items where id = 2')).rows).toEqual([[map.shardOf(item(2).slot)]])
   })
 
-  it('come in pieces from a shard that has more than a turn may take', async () => {
+  it('come in pieces from a shard that has more than a turn may take', { timeout: 90_000 }, async () => {
     const count = QUERY_PARTIAL_ROWS_MAX + 500
     const rows = Array.from({ length: count }, (_, id) => ({ ...item(id), slot: id % 16 }))
     await put(rows)
