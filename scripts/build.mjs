@@ -24,11 +24,10 @@ const stampPath = join(root, 'node_modules/.cache/dotdo/build.txt')
 const readJson = (path) => JSON.parse(readFileSync(join(root, path), 'utf8'))
 const workspaces = () => readJson('package.json').workspaces
 
-/** What `dotdo` is made of: the bundle's kind and its source. An entry that nobody has written yet is left out. */
+/** What `dotdo` is made of. */
 const programs = [
-  { name: 'main', kind: 'node', source: 'dotdo/main.ts' },
-  { name: 'thread', kind: 'node', source: 'dotdo/thread.ts' },
-  { name: 'worker', kind: 'worker', source: 'dotdo/worker.ts' },
+  { kind: 'programs', entries: { main: 'dotdo/main.ts', thread: 'dotdo/thread.ts' } },
+  { kind: 'worker', entries: { worker: 'dotdo/worker.ts' } },
 ]
 
 /** Libraries that our packages import by a name of their own (`imports` of package.json), as no other copy will do. */
@@ -77,10 +76,7 @@ function plan() {
   for (const { folder, name, source } of libraries) {
     tasks.push({ kind: 'seamed', entries: { [name]: source }, outdir: join(root, folder, 'dist') })
   }
-  for (const { name, kind, source } of programs) {
-    if (!existsSync(join(root, source))) continue
-    tasks.push({ kind, entries: { [name]: source }, outdir: join(root, 'dotdo/dist') })
-  }
+  for (const program of programs) tasks.push({ ...program, outdir: join(root, 'dotdo/dist') })
   return tasks
 }
 

@@ -75,11 +75,14 @@ import { createRequire as createRequireOfBundle } from 'node:module'
 const require = createRequireOfBundle(import.meta.url)`
 
 const node = { platform: 'node', target: 'node20.19', conditions: ['source'] }
+const shared = { splitting: true, chunkNames: 'chunk-[hash]' }
 const kinds = {
   /** One file that Node runs. */
   node: { ...node, plugins: [dependenciesStay] },
-  /** Files of a package, sharing their common parts. */
-  package: { ...node, plugins: [packagesStay], splitting: true, chunkNames: 'chunk-[hash]' },
+  /** Programs in one folder, sharing their common parts; what they import later is read later. */
+  programs: { ...node, plugins: [dependenciesStay], ...shared },
+  /** Files of a package, likewise. */
+  package: { ...node, plugins: [packagesStay], ...shared },
   /** A library of others with a seam. */
   seamed: {
     platform: 'neutral',
@@ -111,7 +114,7 @@ async function dropOldChunks(folder, kept) {
 }
 
 /** Bundle TypeScript to ES modules with source maps.
- *  @param kind node, package, seamed or worker
+ *  @param kind node, programs, package, seamed or worker
  *  @param entries output name without `.js` to source, relative to the root; `seamed:` and a package's name for seamed
  *  @returns paths of the outputs
  *  @throws the first errors of esbuild, as one message */
@@ -128,7 +131,10 @@ export async function bundle(kind, entries, outdir, extension = '.js') {
     write: false,
     logLevel: 'silent',
   })
-  for (const file of result.outputFiles) await writeWhole(file.path, file.contents)
-  if (kind === 'package') await dropOldChunks(outdir, new Set(result.outputFiles.map((file) => basename(file.path))))
+  // What is shared first: whoever starts meanwhile finds all that the entry it reads asks for.
+  const isShared = ({ path }) => basename(path).startsWith('chunk-')
+  const inOrder = result.outputFiles.toSorted((a, b) => isShared(b) - isShared(a))
+  for (const { path, contents } of inOrder) await writeWhole(path, contents)
+  if (kinds[kind].splitting) await dropOldChunks(outdir, new Set(result.outputFiles.map((file) => basename(file.path))))
   return Object.keys(entries).map((name) => join(outdir, `${name}${extension}`))
 }

@@ -2,17 +2,12 @@
  *
  *      0  done            1  it did not work            2  it was asked wrongly
  *
- *  A new command is a file here with a function that adds it, and one line in `commands`. */
+ *  A new command is a file here with a function that adds it, and one line in `commands`. Only the one that is asked
+ *  for is loaded: a question to a server need not wait for all of the server. */
 import { Failure } from '@dotdo/core/errors'
 import { Command, CommanderError } from 'commander'
 import manifest from '../package.json' with { type: 'json' }
-import { addConnect } from './connect.ts'
 import { explain } from './explain.ts'
-import { addFs } from './fs.ts'
-import { addServe } from './serve.ts'
-import { addSql } from './sql.ts'
-import { addStatus } from './status.ts'
-import { addTier } from './tier.ts'
 
 /** What a command is given besides its arguments. */
 export interface CliHost {
@@ -23,14 +18,22 @@ export interface CliHost {
   exit(code: number): void
 }
 
-const commands: readonly ((program: Command, host: CliHost) => void)[] = [
-  addServe,
-  addStatus,
-  addSql,
-  addTier,
-  addFs,
-  addConnect,
-]
+type Add = (program: Command, host: CliHost) => void
+
+const commands: ReadonlyMap<string, () => Promise<Add>> = new Map([
+  ['serve', async () => (await import('./serve.ts')).addServe],
+  ['status', async () => (await import('./status.ts')).addStatus],
+  ['sql', async () => (await import('./sql.ts')).addSql],
+  ['tier', async () => (await import('./tier.ts')).addTier],
+  ['fs', async () => (await import('./fs.ts')).addFs],
+  ['connect', async () => (await import('./connect.ts')).addConnect],
+])
+
+/** Load the command that is named first, or all where help or a mistake may speak of any. */
+function load(name: string | undefined): Promise<Add[]> {
+  const named = commands.get(name ?? '')
+  return Promise.all([...(named === undefined ? commands.values() : [named])].map((one) => one()))
+}
 
 /** Whether the system said no (a folder without rights, a missing file): a sentence is enough. */
 const isSystemError = (error: unknown): error is NodeJS.ErrnoException => {
@@ -75,7 +78,7 @@ export async function runCli(args: readonly string[], { threadEntry }: Pick<CliH
   program.description('One storage fabric that speaks the protocols applications already use.').version(version)
   program.exitOverride().configureOutput({ outputError: (text, write) => write(oneLine(text)) })
   // Commands take over what is set on the program, so they are added last.
-  for (const add of commands) add(program, { version, threadEntry, exit })
+  for (const add of await load(args[0])) add(program, { version, threadEntry, exit })
   try {
     await program.parseAsync([...args], { from: 'user' })
     return exitCode
