@@ -44,6 +44,8 @@ export const FSX_RELATIME_MS = 24 * 60 * 60 * 1_000
 export const FSX_ORPHAN_MS = 60 * 60 * 1_000
 /** Entries removed by one call of a recursive removal: some milliseconds. */
 export const FSX_REMOVED_PER_CALL = 1_000
+/** Shards that one filesystem is spread over: each is asked when the root is listed. */
+export const FSX_SPREAD_MAX = 64
 /** Open handles of one shard. */
 export const FSX_HANDLES_MAX = 100_000
 /** Filesystems and snapshots of one shard kept in memory: past it, those without open files are read again. */

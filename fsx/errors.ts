@@ -47,6 +47,11 @@ export function refuse(errno: Errno, syscall?: string): Failure {
   return new Failure(code, `${errno}: ${message}`, { errno, ...(syscall && { syscall }) } satisfies ErrnoDetail)
 }
 
+/** @returns the code of POSIX that a failure has; undefined for anything else */
+export function errnoOf(error: unknown): Errno | undefined {
+  return error instanceof Failure ? (error.detail as Partial<ErrnoDetail> | undefined)?.errno : undefined
+}
+
 /** What was being done when something failed. */
 export interface Doing {
   readonly syscall: string

@@ -341,6 +341,41 @@ export interface Running {
   before?(): Promise<void>
 }
 
+/** Do the same to a filesystem over several shards and to a whole one, and compare; what the first refuses because it
+ *  would be of two shards is not done to the other.
+ *  @returns how often that was */
+export async function runSpread(
+  [spread, whole]: readonly [FileSystem, FileSystem],
+  { steps, later }: Pick<Running, 'steps' | 'later'>,
+  expectSame: (spread: unknown, whole: unknown, step?: Step) => void,
+): Promise<number> {
+  const [left, right] = [spread, whole].map((fs) => {
+    const all = fs as unknown as Fs
+    return { fs: all, base: '', open: [], as: (_: number, work: (fs: Fs) => unknown) => work(all) } as Side
+  }) as [Side, Side]
+  let refused = 0
+  try {
+    for (const s of steps) {
+      const ours = await outcome(left, s, later)
+      const isRefused = JSON.stringify(ours).includes('EXDEV')
+      if (isRefused) refused++
+      else expectSame(ours, await outcome(right, s, later), s)
+    }
+    expectSame(treeOf(left.fs, '/'), treeOf(right.fs, '/'))
+    return refused
+  } finally {
+    for (const { fs, open } of [left, right]) {
+      for (const one of open) {
+        if (typeof one === 'number') fs.closeSync(one)
+        else await one?.close()
+      }
+      for (const name of fs.readdirSync('/')) fs.rmSync(`/${name}`, { recursive: true, force: true })
+      fs.chownSync('/', 0, 0)
+      fs.chmodSync('/', 0o755)
+    }
+  }
+}
+
 /** Do the same to both, and compare.
  *  @param expectSame compares two values, and throws */
 export async function runBoth(

@@ -3,8 +3,8 @@ import { Failure } from '@dotdo/core/errors'
 import { defaultFolder, type NodeFabricOptions, openFabric } from '@dotdo/core/host/node'
 import type { Fabric } from '@dotdo/core/shard'
 import { createFileSystem, type FileSystem, type FileSystemOptions } from './api/filesystem.ts'
-import { type Lower, overlayCaller } from './api/overlay.ts'
-import { callerOf } from './api/place.ts'
+import type { Lower } from './api/overlay.ts'
+import { wayTo } from './api/way.ts'
 import { fsxProgram } from './program.ts'
 
 export * from './api/filesystem.ts'
@@ -23,6 +23,9 @@ export interface FsxOptions extends FileSystemOptions {
   fabric?: Fabric
   /** Which filesystem: each database has one. Default `default`. */
   database?: string
+  /** Over how many shards a new one is, each a database of its own (`NAME`, `NAME.1`, ...): a name in the root is on one
+   *  of them, with all below it. Default 1; one that is there stays as it is. */
+  shards?: number
   /** What it lies over: shown where it has nothing of its own, and never written to. Its own must be empty at first. */
   over?: Lower
 }
@@ -41,24 +44,24 @@ export async function fsx(options: string | FsxOptions = {}): Promise<OpenedFile
     dotdo,
     fabric,
     database = 'default',
+    shards,
     over,
     ...rest
   } = typeof options === 'string' ? { dotdo: options } : options
   if (dotdo !== undefined && fabric !== undefined) throw new Failure('invalid', 'both dotdo and fabric are given')
   const data = typeof dotdo === 'object' ? dotdo : { data: dotdo ?? defaultFolder() }
   const opened = fabric === undefined ? await openFabric({ ...data, programs: [fsxProgram] }) : undefined
-  const own = callerOf(await (fabric ?? (opened as Fabric)).database(database))
-  // The shard learns what it owns, so that the synchronous functions can be used at once.
-  await own.call('access', { path: '/', wanted: 0 })
   const end = async () => opened?.close()
-  const caller =
-    over === undefined
-      ? own
-      : await overlayCaller(own, over).catch((error) =>
-          end().then(() => {
-            throw error
-          }),
-        )
+  const way = wayTo(fabric ?? (opened as Fabric), {
+    database,
+    ...(shards !== undefined && { shards }),
+    ...(over !== undefined && { over }),
+  })
+  const caller = await way.catch((error) =>
+    end().then(() => {
+      throw error
+    }),
+  )
   const callbacks = createFileSystem(caller, rest)
   const nodeClose = callbacks.close as unknown as (...given: unknown[]) => void
   // fs.close(fd, callback) is of node:fs.

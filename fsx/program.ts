@@ -5,6 +5,7 @@ import { FSX_NAME_BYTES_MAX } from '@dotdo/core/limits'
 import type { Call, Program, Tx } from '@dotdo/core/shard'
 import * as attributes from './engine/attributes.ts'
 import { diff } from './engine/diff.ts'
+import { elsewhere, elsewhereOf } from './engine/elsewhere.ts'
 import * as regular from './engine/files.ts'
 import { type Finding, fsck } from './engine/fsck.ts'
 import { sweepOrphans } from './engine/making.ts'
@@ -14,6 +15,7 @@ import { beginOverlay, fillDirectory, fillFile, findUnfilled, OWN_XATTRS } from 
 import { readUsage, setQuota } from './engine/quota.ts'
 import { realpath } from './engine/realpath.ts'
 import * as shared from './engine/snapshots.ts'
+import { becomePart, locate, readPart } from './engine/spread.ts'
 import { type Files, findVolumes, flush, forgetIdle, openFiles, type View } from './engine/volume.ts'
 import { refuse } from './errors.ts'
 import { fsxTables, type Inode, LAYER_INOS } from './tables.ts'
@@ -64,6 +66,8 @@ const reads = {
   survey,
   peek,
   listLocks,
+  readPart,
+  locate,
 } satisfies { [name: string]: Handler }
 
 /** Calls that may write. */
@@ -115,11 +119,35 @@ const writes = {
   unlock,
   forgetLocks,
   guard,
+  becomePart,
 } satisfies { [name: string]: Handler }
 
 const handlers = { ...reads, ...writes }
 /** Those of the writes that can be done to a snapshot: what they would change is looked at by themselves. */
 const harmless = new Set(['open', 'close', 'readFile', 'fork', 'batch'])
+
+/** What cannot be done to one shard of several: it is about the whole. */
+const wholeOnly: ReadonlySet<string> = new Set<keyof typeof handlers>([
+  'snapshot',
+  'snapshots',
+  'removeSnapshot',
+  'restore',
+  'diff',
+  'fork',
+  'forks',
+  'removeFork',
+  'quota',
+  'beginOverlay',
+  // What only comes over HTTP, where there is one way to a filesystem.
+  'survey',
+  'peek',
+  'guard',
+  'makeNameless',
+  'placeFile',
+  'putFile',
+  'patchProperties',
+  'lock',
+])
 
 /** Calls by name, with what they take and answer. */
 export type FsxCalls = typeof handlers
@@ -169,7 +197,11 @@ function mkdtemp(files: Files, { prefix }: { prefix: string }, who: Credential):
       namespace.mkdir(files, { path, mode: 0o700 }, who)
       return path
     } catch (error) {
-      if ((error as { code?: string }).code !== 'exists' || tries >= 100) throw error
+      const there = elsewhereOf(error)
+      // Of several shards, this one makes those that are its own.
+      if (there === path) tries--
+      else if (there !== undefined) throw elsewhere(there.slice(0, -6))
+      else if ((error as { code?: string }).code !== 'exists' || tries >= 100) throw error
     }
   }
 }
@@ -178,6 +210,7 @@ function run(files: Files, name: string, args: unknown, who: Credential): unknow
   const handler = (handlers as Record<string, Handler>)[name]
   if (handler === undefined || !Object.hasOwn(handlers, name)) throw refuse('ENOTSUP')
   if (files.volume.isReadOnly && Object.hasOwn(writes, name) && !harmless.has(name)) throw refuse('EROFS')
+  if (files.volume.part !== undefined && wholeOnly.has(name)) throw refuse('ENOTSUP')
   return handler(files, args as never, who)
 }
 

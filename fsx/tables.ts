@@ -84,7 +84,16 @@ export type OrphanRow = {
 
 /** A number that belongs to the filesystem as a whole. */
 export type MetaRow = {
-  name: 'version' | 'chunk_bytes' | 'next_ino' | 'next_snapshot' | 'quota_bytes' | 'quota_inodes' | 'era'
+  name:
+    | 'version'
+    | 'chunk_bytes'
+    | 'next_ino'
+    | 'next_snapshot'
+    | 'quota_bytes'
+    | 'quota_inodes'
+    | 'era'
+    | 'shard'
+    | 'shards'
   value: number
 }
 

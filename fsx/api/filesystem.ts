@@ -29,6 +29,7 @@ export type { Caller } from './request.ts'
 export type { Difference, Fork, Shared, Snapshot, SnapshotRef } from './shared.ts'
 export { BigIntStats, Dirent, Stats } from './stats.ts'
 export type { Tar, TarOptions, TarProgress } from './tar.ts'
+export { type WayOptions, wayTo } from './way.ts'
 
 const onPaths = { ...operations, ...treeOperations }
 

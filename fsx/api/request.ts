@@ -54,21 +54,57 @@ function argsOf({ as, on }: Env, { args }: Request): object {
   return { ...args, ...(as && { as }), ...(on && { on }) }
 }
 
-/** Run an operation. */
-export async function runLater<T>(env: Env, operation: Operation<T>): Promise<T> {
-  let step = operation.next()
+// biome-ignore lint/suspicious/noExplicitAny: a generator has one type for all answers that it gets
+type Asking<A, T> = Generator<A, T, any>
+
+/** Run a generator that yields questions: it gets the answers, or what asking threw.
+ *  @param failed makes of that what the generator shall see */
+export async function driveLater<A, T>(
+  asking: Asking<A, T>,
+  ask: (question: A) => Promise<unknown>,
+  failed: (error: unknown, question: A) => unknown = (error) => error,
+): Promise<T> {
+  let step = asking.next()
   while (!step.done) {
-    const request = step.value
+    const question = step.value
     let answer: unknown
     try {
-      answer = await env.caller.call(request.name, argsOf(env, request))
+      answer = await ask(question)
     } catch (error) {
-      step = operation.throw(toFsError(error, request.doing))
+      step = asking.throw(failed(error, question))
       continue
     }
-    step = operation.next(answer)
+    step = asking.next(answer)
   }
   return step.value
+}
+
+/** Run such a generator at once. */
+export function driveNow<A, T>(
+  asking: Asking<A, T>,
+  ask: (question: A) => unknown,
+  failed: (error: unknown, question: A) => unknown = (error) => error,
+): T {
+  let step = asking.next()
+  while (!step.done) {
+    const question = step.value
+    let answer: unknown
+    try {
+      answer = ask(question)
+    } catch (error) {
+      step = asking.throw(failed(error, question))
+      continue
+    }
+    step = asking.next(answer)
+  }
+  return step.value
+}
+
+const failedRequest = (error: unknown, { doing }: Request) => toFsError(error, doing)
+
+/** Run an operation. */
+export function runLater<T>(env: Env, operation: Operation<T>): Promise<T> {
+  return driveLater(operation, (request) => env.caller.call(request.name, argsOf(env, request)), failedRequest)
 }
 
 /** Run an operation at once.
@@ -79,17 +115,6 @@ export function runNow<T>(env: Env, operation: Operation<T>): T {
     const message = 'the synchronous functions need the shard in this thread; use fs.promises'
     throw Object.assign(new TypeError(message), { code: 'ERR_FEATURE_UNAVAILABLE_ON_PLATFORM' })
   }
-  let step = operation.next()
-  while (!step.done) {
-    const request = step.value
-    let answer: unknown
-    try {
-      answer = caller.callNow(request.name, argsOf(env, request))
-    } catch (error) {
-      step = operation.throw(toFsError(error, request.doing))
-      continue
-    }
-    step = operation.next(answer)
-  }
-  return step.value
+  const { callNow } = caller
+  return driveNow(operation, (request) => callNow(request.name, argsOf(env, request)), failedRequest)
 }

@@ -2,6 +2,7 @@
 import { FSX_CHUNK_BYTES, FSX_CHUNKS_MAX, FSX_INLINE_BYTES_MAX } from '@dotdo/core/limits'
 import { LAYER_INOS, ROOT_INO } from '../tables.ts'
 import { chunkLengths } from './bodies.ts'
+import { shardOfName } from './elsewhere.ts'
 import { settle } from './layers.ts'
 import { entriesOf, inodesOf } from './seen.ts'
 import { type Files, findInode, MAIN, openFiles, type View, type Volume } from './volume.ts'
@@ -159,7 +160,7 @@ export function fsck(files: Files): Finding[] {
     for (const [rule, query] of [...rules, [16, reachable] as const]) {
       check(rule, `${tablesOf(seen.volume)}${query.replace(/^with recursive /, ', ')} limit 100`, where)
     }
-    findings.push(...checkContent(seen, where), ...checkMemory(seen))
+    findings.push(...checkContent(seen, where), ...checkMemory(seen), ...checkRoot(seen))
   }
   return findings
 }
@@ -187,6 +188,15 @@ function checkContent(files: Files, where: string): Finding[] {
       findings.push({ rule: 11, message: `${ino} stores ${bytes} bytes, and says ${stored}${where}` })
   }
   return findings
+}
+
+/** Of several shards, each has its names of the root. */
+function checkRoot({ tx, volume }: Files): Finding[] {
+  const { part } = volume
+  if (part === undefined) return []
+  const select = `with ${entriesOf(volume)} select name from entries where parent = ${ROOT_INO}`
+  const strays = tx.raw(select).filter(([name]) => shardOfName(String(name), part.shards) !== part.shard)
+  return strays.map(([name]) => ({ rule: 23, message: `name ${name} of the root is of another shard` }))
 }
 
 /** What memory knows must be what the tables say. */

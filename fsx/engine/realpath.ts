@@ -10,10 +10,13 @@ import { at, walk } from './walk.ts'
 export function realpath(files: Files, { path }: { path: string }, who: Credential): string {
   const place = walk(files, path, { who, follow: true })
   at(files, place)
-  const names = place.name === '' ? [] : [place.name]
-  for (let i = place.chain.length - 1; i > 0; i--) {
-    names.unshift(nameOf(files, place.chain[i - 1] as number, place.chain[i] as number))
-  }
+  return pathOf(files, place.chain, place.name)
+}
+
+/** Make a path of directories from the root to one, and a name in that. */
+export function pathOf(files: Files, chain: readonly number[], name = ''): string {
+  const names = name === '' ? [] : [name]
+  for (let i = chain.length - 1; i > 0; i--) names.unshift(nameOf(files, chain[i - 1] as number, chain[i] as number))
   return `/${names.join('/')}`
 }
 

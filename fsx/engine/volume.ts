@@ -36,6 +36,7 @@ import {
   ROOT_INO,
   type SnapshotRow,
 } from '../tables.ts'
+import type { Part } from './elsewhere.ts'
 import { S } from './mode.ts'
 import { Recent } from './recent.ts'
 
@@ -143,6 +144,8 @@ export class Volume {
   era = 0
   quotaBytes = Number.POSITIVE_INFINITY
   quotaInodes = Number.POSITIVE_INFINITY
+  /** Which of several shards it is; undefined when it is whole. */
+  part: Part | undefined
   /** Known once somebody had to count. */
   usage: Usage | undefined
 
@@ -239,6 +242,9 @@ function loadVolume(tx: Tx, { known, numbers }: Volumes, view: View): Volume {
   const count = fork === MAIN ? metaOf('quota_inodes') : (head?.quota_inodes ?? null)
   volume.quotaBytes = Number(bytes ?? Number.POSITIVE_INFINITY)
   volume.quotaInodes = Number(count ?? Number.POSITIVE_INFINITY)
+  if (fork === MAIN && metaOf('shards') !== null) {
+    volume.part = { shard: Number(metaOf('shard')), shards: Number(metaOf('shards')) }
+  }
   known.set(viewKey(view), volume)
   tx.onUndo(() => known.delete(viewKey(view)))
   return volume

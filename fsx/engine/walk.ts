@@ -8,6 +8,7 @@ import {
 } from '@dotdo/core/limits'
 import { refuse } from '../errors.ts'
 import { type Inode, ROOT_INO } from '../tables.ts'
+import { elsewhere, isRootPath, leading, shardOfName } from './elsewhere.ts'
 import { type Credential, checkAccess, isDirectory, S, X } from './mode.ts'
 import { lookUp } from './names.ts'
 import { type Files, findInode, getInode } from './volume.ts'
@@ -68,7 +69,19 @@ export function checkName(name: string): void {
 export function walk(files: Files, path: string, options: WalkOptions): Place {
   if (path === '') throw refuse('ENOENT')
   checkPathLength(path)
-  return step(files, path, { ...options, links: 0 }, top)
+  const place = step(files, path, { ...options, links: 0 }, top)
+  // Of several shards, each has a root: they are asked together, for the one path that surely means it.
+  if (files.volume.part !== undefined && place.ino === ROOT_INO && !isRootPath(path)) {
+    throw elsewhere(place.dots === 'root' ? '/' : `/${place.dots}${place.slash ? '/' : ''}`)
+  }
+  return place
+}
+
+/** Of several shards, each has its names of the root.
+ *  @throws cross_shard */
+function checkPart({ volume: { part } }: Files, chain: readonly number[], name: string, rest: string): void {
+  if (part === undefined || chain.length > 1) return
+  if (shardOfName(name, part.shards) !== part.shard) throw elsewhere(`/${name}${rest}`)
 }
 
 function step(files: Files, path: string, walking: Walk, base: readonly number[]): Place {
@@ -78,13 +91,15 @@ function step(files: Files, path: string, walking: Walk, base: readonly number[]
   const cut = path.lastIndexOf('/', end - 1)
   const name = path.slice(cut + 1, end)
   const from = path.charCodeAt(0) === 47 ? top : base
-  const chain = cut <= 0 ? from : directoryChain(files, path.slice(0, cut), walking, from)
+  const above = () => directoryChain(files, path.slice(0, cut), walking, from)
+  const chain = cut <= 0 ? from : files.volume.part === undefined ? above() : leading(path.slice(cut), above)
   const parent = enter(files, chain, walking)
   if (name === '') return { chain, name, dots: 'root', ino: parent.ino, slash }
   if (name === '.' || name === '..') {
     const up = name === '.' || chain.length === 1 ? chain : chain.slice(0, -1)
     return { chain: up, name: '', dots: name, ino: up.at(-1), slash }
   }
+  checkPart(files, chain, name, slash ? '/' : '')
   if (!walking.anyName) checkName(name)
   const entry = lookUp(files, parent.ino, name)
   const follow = walking.follow === true || (slash && walking.follow !== 'never')
@@ -115,7 +130,9 @@ function directoryChain(files: Files, path: string, walking: Walk, from: readonl
   const known = keeps ? paths.get(path) : undefined
   if (known !== undefined) return known
   let chain = from
-  for (const name of path.split('/')) {
+  const names = path.split('/')
+  const rest = (at: number) => names.slice(at + 1).reduce((text, name) => `${text}/${name}`, '')
+  for (const [at, name] of names.entries()) {
     if (name === '') continue
     const parent = enter(files, chain, walking)
     if (name === '.') continue
@@ -123,6 +140,7 @@ function directoryChain(files: Files, path: string, walking: Walk, from: readonl
       if (chain.length > 1) chain = chain.slice(0, -1)
       continue
     }
+    if (files.volume.part !== undefined) checkPart(files, chain, name, rest(at))
     checkName(name)
     const entry = lookUp(files, parent.ino, name)
     if (entry === undefined) throw refuse('ENOENT')
@@ -130,7 +148,8 @@ function directoryChain(files: Files, path: string, walking: Walk, from: readonl
     else if (entry.kind !== S.IFLNK) throw refuse('ENOTDIR')
     else {
       const target = followed(files, entry.ino, walking)
-      chain = directoryChain(files, target, walking, target.startsWith('/') ? top : chain)
+      const base = target.startsWith('/') ? top : chain
+      chain = leading(rest(at), () => directoryChain(files, target, walking, base))
     }
   }
   if (keeps && walking.links === 0) {
