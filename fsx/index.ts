@@ -23,8 +23,8 @@ export interface FsxOptions extends FileSystemOptions {
   fabric?: Fabric
   /** Which filesystem: each database has one. Default `default`. */
   database?: string
-  /** Over how many shards a new one is, each a database of its own (`NAME`, `NAME.1`, ...): a name in the root is on one
-   *  of them, with all below it. Default 1; one that is there stays as it is. */
+  /** Over how many shards a new one is, each a database of its own (`NAME`, `NAME.1`, ...): a name in the root is on
+   *  one of them, with all below it. Default 1; one that is there stays as it is. */
   shards?: number
   /** What it lies over: shown where it has nothing of its own, and never written to. Its own must be empty at first. */
   over?: Lower

@@ -1,4 +1,4 @@
-/** The properties of the simulator over seeds: DOTDO_SEEDS of them (1,000; of the lake a twenty-fifth), from
+/** The properties of the simulator over seeds: DOTDO_SEEDS of them (250; of the lake a twenty-fifth), from
  *  DOTDO_FIRST_SEED (0) on. With DOTDO_SEED, and DOTDO_PROPERTY if wanted, one seed is played again and its story
  *  told. */
 import { readFileSync } from 'node:fs'
@@ -9,7 +9,7 @@ import { bundleProperties, runOnThread } from './bundle.ts'
 import { mutants } from './mutants.ts'
 import { describeFinding, type PropertyName, properties, runSeed, runSeeds, shares } from './run.ts'
 
-const { DOTDO_SEED, DOTDO_SEEDS = '1000', DOTDO_FIRST_SEED = '0', DOTDO_PROPERTY } = process.env
+const { DOTDO_SEED, DOTDO_SEEDS = '250', DOTDO_FIRST_SEED = '0', DOTDO_PROPERTY } = process.env
 const all = Object.keys(properties) as PropertyName[]
 const chosen = all.filter((name) => DOTDO_PROPERTY === undefined || DOTDO_PROPERTY === name)
 const [first, count] = [Number(DOTDO_FIRST_SEED), Number(DOTDO_SEEDS)]
