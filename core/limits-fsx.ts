@@ -76,3 +76,7 @@ export const FSX_WEB_PAGE_FILES = 500
 export const FSX_WEB_LIST_FILES_MAX = 10_000
 /** Bytes that one call reads or writes while a file goes over HTTP: a group commit each, and held in memory. */
 export const FSX_WEB_PIECE_BYTES = 1024 * 1024
+/** Bytes of log that one read for a watcher looks at: it stands between the shard's groups. */
+export const FSX_CHANGES_READ_BYTES_MAX = 1024 * 1024
+/** Removed directories whose paths are kept in memory, per generation (two live at once), for those who watch. */
+export const FSX_GONE_DIRECTORIES_MAX = 1_000

@@ -47,10 +47,14 @@ export async function fsx(options: string | FsxOptions = {}): Promise<OpenedFile
   if (dotdo !== undefined && fabric !== undefined) throw new Failure('invalid', 'both dotdo and fabric are given')
   const data = typeof dotdo === 'object' ? dotdo : { data: dotdo ?? defaultFolder() }
   const opened = fabric === undefined ? await openFabric({ ...data, programs: [fsxProgram] }) : undefined
-  const own = callerOf(await (fabric ?? (opened as Fabric)).database(database))
+  const home = fabric ?? (opened as Fabric)
+  const own = callerOf(await home.database(database), home.clock)
   // The shard learns what it owns, so that the synchronous functions can be used at once.
   await own.call('access', { path: '/', wanted: 0 })
-  const end = async () => opened?.close()
+  const end = async () => {
+    own.waiting?.ended.abort()
+    await opened?.close()
+  }
   const caller =
     over === undefined
       ? own

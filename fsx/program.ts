@@ -4,6 +4,7 @@
 import { FSX_NAME_BYTES_MAX } from '@dotdo/core/limits'
 import type { Call, Program, Tx } from '@dotdo/core/shard'
 import * as attributes from './engine/attributes.ts'
+import { changed, look } from './engine/changes.ts'
 import { diff } from './engine/diff.ts'
 import * as regular from './engine/files.ts'
 import { type Finding, fsck } from './engine/fsck.ts'
@@ -60,6 +61,8 @@ const reads = {
   snapshots: shared.snapshots,
   forks: shared.forks,
   diff,
+  look,
+  changed,
   findUnfilled,
   survey,
   peek,

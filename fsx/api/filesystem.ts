@@ -9,6 +9,7 @@ import type * as NodePromises from 'node:fs/promises'
 import type { Finding } from '../engine/fsck.ts'
 import type { Credential } from '../engine/mode.ts'
 import { fsError } from '../errors.ts'
+import { type Changes, type ChangesOptions, changesOf } from './changes.ts'
 import { constants } from './constants.ts'
 import { Dir } from './directory.ts'
 import { FileHandle } from './file-handle.ts'
@@ -22,10 +23,13 @@ import { ReadStream, type StreamOptions, WriteStream } from './streams.ts'
 import { type Tar, tarOf } from './tar.ts'
 import { treeOperations } from './trees.ts'
 import { badArgument, bytesOf, modeOf, openFlags, optionsOf, pathText } from './values.ts'
+import { watch, watchLater } from './watch.ts'
+import { watchFilesOf } from './watch-file.ts'
 
+export type { ChangeKind, Changes, ChangesOptions, PathChange } from './changes.ts'
 export { FileHandle } from './file-handle.ts'
 export { callerOf } from './place.ts'
-export type { Caller } from './request.ts'
+export type { Caller, Waiting } from './request.ts'
 export type { Difference, Fork, Shared, Snapshot, SnapshotRef } from './shared.ts'
 export { BigIntStats, Dirent, Stats } from './stats.ts'
 export type { Tar, TarOptions, TarProgress } from './tar.ts'
@@ -84,14 +88,14 @@ type CallbackName = PathName | FileName | 'open' | 'opendir' | 'exists'
 type SyncName = `${CallbackName}Sync`
 
 /** The functions of node:fs/promises that a filesystem has. */
-export type Promises = Pick<typeof NodePromises, PathName | 'open' | 'opendir'> & {
+export type Promises = Pick<typeof NodePromises, PathName | 'open' | 'opendir' | 'watch'> & {
   readonly constants: typeof NodeFs.constants
   /** As in Node 22. */
   glob(pattern: string | readonly string[], options?: GlobOptions): AsyncIterableIterator<string>
 }
 
 /** The functions of node:fs with callbacks. */
-export type Callbacks = Pick<typeof NodeFs, Exclude<CallbackName, 'exists'>>
+export type Callbacks = Pick<typeof NodeFs, Exclude<CallbackName, 'exists'> | 'watch' | 'watchFile' | 'unwatchFile'>
 /** The functions of node:fs that answer at once; they need the shard in this thread. */
 export type Synchronous = Pick<typeof NodeFs, SyncName>
 
@@ -139,6 +143,9 @@ export interface Own {
   }
   /** Write files whole in one transaction: all of them, or none. */
   writeAll(files: Iterable<readonly [path: string, data: string | Uint8Array]>): Promise<void>
+  /** Tell what changes, whoever changes it, without end: it can be gone on with from the `position` of any change, also
+   *  after a restart and by another client. */
+  changes(options?: ChangesOptions): Promise<Changes>
   /** Bound what it may hold. */
   setQuota(quota: { bytes?: number; inodes?: number }): Promise<void>
   /** Check the rules that its tables keep to.
@@ -222,6 +229,7 @@ function promisesOf(env: Env): Promises {
   promises.open = async (path: unknown, flags: unknown, mode: unknown) =>
     runLater(env, handleOf(env, path, flags, mode))
   promises.opendir = async (path: unknown) => runLater(env, directoryOf(env, path))
+  promises.watch = (path: unknown, options?: unknown) => watchLater(env, path, options)
   promises.glob = async function* (pattern: string, options?: GlobOptions) {
     yield* await runLater(env, globOperation(env, pattern, options))
   }
@@ -338,6 +346,9 @@ function ownOf(env: Env, options: FileSystemOptions): Record<string, Any> {
     Dir,
     ReadStream,
     WriteStream,
+    changes: (given?: ChangesOptions) => changesOf(env, given),
+    watch: (path: unknown, given?: unknown, listener?: Any) => watch(env, path, given, listener),
+    ...watchFilesOf(env),
     createReadStream: (path: unknown, given?: unknown) => new ReadStream(env, path, streamOptions(given)),
     createWriteStream: (path: unknown, given?: unknown) => new WriteStream(env, path, streamOptions(given)),
     as: (credential: NonNullable<FileSystemOptions['as']>) =>

@@ -77,7 +77,7 @@ const rules: readonly (readonly [rule: number, query: string])[] = [
   [
     13,
     `select ino, 'has what its type has not' from inodes where (link is not null) <> ((mode & 61440) = 40960)
-    or (parent is not null) <> (${dir}) or (${dir}) and (size > 0 or inline is not null or body is not null)
+    or (${dir}) and parent is null or (${dir}) and (size > 0 or inline is not null or body is not null)
     or not (${dir} or ${file} or (mode & 61440) = 40960) or size < stored`,
   ],
 ]

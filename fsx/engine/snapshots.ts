@@ -2,6 +2,7 @@
 import type { Tx } from '@dotdo/core/shard'
 import { refuse } from '../errors.ts'
 import { type HeadRow, heads, LAYER_INOS, type SnapshotRow, snapshots as snapshotTable } from '../tables.ts'
+import { noteRestored } from './changes.ts'
 import { addLayer, checkLabel, declareHead, forgetVolumes, freeze, moveHead, settle, tidyLayer } from './layers.ts'
 import { destroy } from './making.ts'
 import { type Credential, checkRoot } from './mode.ts'
@@ -89,6 +90,7 @@ export function restore(files: Files, { which }: { which: number | string }, who
   volume.forget()
   tx.onUndo(() => volume.forget())
   dropOrphans(files, layer)
+  noteRestored(files, next)
   tidyLayer(files, old)
   return null
 }
