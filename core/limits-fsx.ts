@@ -80,3 +80,12 @@ export const FSX_WEB_PIECE_BYTES = 1024 * 1024
 export const FSX_CHANGES_READ_BYTES_MAX = 1024 * 1024
 /** Removed directories whose paths are kept in memory, per generation (two live at once), for those who watch. */
 export const FSX_GONE_DIRECTORIES_MAX = 1_000
+/** Locks of open files in one shard: they are counted when one is taken. */
+export const FSX_LOCKS_MAX = 10_000
+/** Milliseconds that the locks of a client live after it was last heard of: longer than a pause, shorter than
+ *  patience. */
+export const FSX_LOCK_LEASE_MS = 60_000
+/** Milliseconds between two times that a client with locks is heard of: some may fail. */
+export const FSX_LOCK_RENEW_MS = 15_000
+/** Milliseconds that one wait for a lock lasts; then it is asked for again: the shard may have forgotten who waits. */
+export const FSX_LOCK_WAIT_MS = 10_000

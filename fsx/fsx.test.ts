@@ -6,6 +6,7 @@ import { nodeClock } from '../core/host/node/clock.ts'
 import { openTestShard, type TestShard, temporaryFolder } from '../core/host/node/testing.ts'
 import { fsxCases, type Opened } from './fsx.conformance.ts'
 import { createFileSystem, fsx, fsxProgram, type OpenedFileSystem } from './index.ts'
+import { lockCases } from './locks.conformance.ts'
 import { openIn } from './testing.ts'
 import { watchCases } from './watch.conformance.ts'
 
@@ -26,14 +27,18 @@ describe('a filesystem over a file', () => {
     // Whatever was opened before the shard was opened again goes on with the new one, as with a fabric.
     const here = () => shard as TestShard
     const awaitChange = (seq: number, waitMs: number) => here().shard.awaitChange(seq, waitMs)
-    const waiting = { clock: nodeClock, ended, awaitChange }
+    const another = () => {
+      const call = (name: string, args: object) => here().call('fsx', name, args)
+      return createFileSystem({ call, waiting: { clock: nodeClock, ended, awaitChange } })
+    }
     return {
-      fs: createFileSystem({ call: (name, args) => here().call('fsx', name, args), waiting }),
+      fs: another(),
+      another,
       reopen: async (crash = false) => opened(await test.reopen({ crash })),
     }
   }
 
-  it.each([...fsxCases, ...watchCases])('$name', async ({ run }) => {
+  it.each([...fsxCases, ...watchCases, ...lockCases])('$name', async ({ run }) => {
     await run(opened(await openTestShard([fsxProgram])), expect)
   })
 })

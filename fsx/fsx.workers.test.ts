@@ -9,6 +9,7 @@ import { createWorkersSql } from '../core/host/workers/sql.ts'
 import { Shard, SYSTEM } from '../core/shard/index.ts'
 import { createFileSystem } from './api/filesystem.ts'
 import { fsxCases, type Opened } from './fsx.conformance.ts'
+import { lockCases } from './locks.conformance.ts'
 import { fsxProgram } from './program.ts'
 import { watchCases } from './watch.conformance.ts'
 
@@ -33,11 +34,14 @@ async function open(place: Place): Promise<Opened> {
     return reply
   }
   await call(SYSTEM, 'assign', { epoch: 1, slots: [[0, 16_383]] })
-  return {
-    fs: createFileSystem({
+  const another = () =>
+    createFileSystem({
       call: (name, args) => call('fsx', name, args),
       waiting: { clock: workersClock, ended, awaitChange: (seq, waitMs) => here().awaitChange(seq, waitMs) },
-    }),
+    })
+  return {
+    fs: another(),
+    another,
     async reopen(crash = false) {
       if (!crash) shard.close()
       return open(place)
@@ -46,7 +50,7 @@ async function open(place: Place): Promise<Opened> {
 }
 
 describe('a filesystem over the storage of a Durable Object', () => {
-  it.each([...fsxCases, ...watchCases])('$name', async ({ run }) => {
+  it.each([...fsxCases, ...watchCases, ...lockCases])('$name', async ({ run }) => {
     await runInDurableObject(env.SQL.get(env.SQL.newUniqueId()), async (_, { storage }) => {
       const ended = new StopSwitch()
       await run(await open({ storage, ended }), expect)

@@ -52,6 +52,7 @@ export async function fsx(options: string | FsxOptions = {}): Promise<OpenedFile
   // The shard learns what it owns, so that the synchronous functions can be used at once.
   await own.call('access', { path: '/', wanted: 0 })
   const end = async () => {
+    await own.waiting?.session?.end()
     own.waiting?.ended.abort()
     await opened?.close()
   }

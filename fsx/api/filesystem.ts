@@ -7,13 +7,14 @@
 import type * as NodeFs from 'node:fs'
 import type * as NodePromises from 'node:fs/promises'
 import type { Finding } from '../engine/fsck.ts'
-import type { Credential } from '../engine/mode.ts'
+import { type Credential, O } from '../engine/mode.ts'
 import { fsError } from '../errors.ts'
 import { type Changes, type ChangesOptions, changesOf } from './changes.ts'
 import { constants } from './constants.ts'
 import { Dir } from './directory.ts'
 import { FileHandle } from './file-handle.ts'
 import { type GlobOptions, globOperation } from './glob.ts'
+import type { LockOptions, StretchOptions } from './locks.ts'
 import { fileOperations, openFile } from './open-files.ts'
 import { onPath, operations, renameRequest } from './operations.ts'
 import { type Caller, type Env, type Operation, runLater, runNow } from './request.ts'
@@ -28,6 +29,7 @@ import { watchFilesOf } from './watch-file.ts'
 
 export type { ChangeKind, Changes, ChangesOptions, PathChange } from './changes.ts'
 export { FileHandle } from './file-handle.ts'
+export type { LockOptions, StretchOptions } from './locks.ts'
 export { callerOf } from './place.ts'
 export type { Caller, Waiting } from './request.ts'
 export type { Difference, Fork, Shared, Snapshot, SnapshotRef } from './shared.ts'
@@ -87,8 +89,24 @@ type FileName = keyof typeof fileNames
 type CallbackName = PathName | FileName | 'open' | 'opendir' | 'exists'
 type SyncName = `${CallbackName}Sync`
 
+/** What an open file can do that node:fs has no function for. */
+export interface OwnHandle {
+  /** Hear when it is closed, or lost its locks because its client was not heard of in time. */
+  on(event: 'close' | 'lockLost', listener: () => void): this
+  once(event: 'close' | 'lockLost', listener: () => void): this
+  off(event: 'close' | 'lockLost', listener: () => void): this
+  /** Lock it against others who lock. */
+  lock(options?: LockOptions): Promise<void>
+  /** Give back what was locked. */
+  unlock(options?: StretchOptions): Promise<void>
+}
+
+/** An open file. */
+export type OpenHandle = NodePromises.FileHandle & OwnHandle
+
 /** The functions of node:fs/promises that a filesystem has. */
-export type Promises = Pick<typeof NodePromises, PathName | 'open' | 'opendir' | 'watch'> & {
+export type Promises = Pick<typeof NodePromises, PathName | 'opendir' | 'watch'> & {
+  open(...given: Parameters<typeof NodePromises.open>): Promise<OpenHandle>
   readonly constants: typeof NodeFs.constants
   /** As in Node 22. */
   glob(pattern: string | readonly string[], options?: GlobOptions): AsyncIterableIterator<string>
@@ -120,6 +138,9 @@ export interface ShortForm {
   copy(from: string | URL, to: string | URL): Promise<void>
   /** Move a file or directory; `exchange` swaps it with what is there, `noreplace` refuses to replace that. */
   move(from: string | URL, to: string | URL, how?: 'noreplace' | 'exchange'): Promise<void>
+  /** Open a file and lock it; closing it gives the lock back. With an exclusive lock it is made when it is missing, and
+   *  open for reading and writing; with a shared one, for reading. */
+  lock(path: string | URL, options?: LockOptions): Promise<OpenHandle>
   /** Tell all about a file. */
   stat(path: string | URL): Promise<NodeFs.Stats>
 }
@@ -298,6 +319,18 @@ function* moveOperation(env: Env, from: unknown, to: unknown, how?: 'noreplace' 
   yield renameRequest(env, from, to, how)
 }
 
+async function lockOf(env: Env, path: unknown, options: LockOptions = {}): Promise<FileHandle> {
+  const flags = (options.exclusive ?? true) ? O.RDWR | O.CREAT : 'r'
+  const handle = (await runLater(env, handleOf(env, path, flags, undefined))) as FileHandle
+  try {
+    await handle.lock(options)
+    return handle
+  } catch (error) {
+    await handle.close()
+    throw error
+  }
+}
+
 /** The short form; where node:fs has a function of the name, a callback at the end asks for that one. */
 function shortFormOf(env: Env, node: Record<string, Any>): Record<string, Any> {
   const later: Run = (operation) => runLater(env, operation)
@@ -311,6 +344,7 @@ function shortFormOf(env: Env, node: Record<string, Any>): Record<string, Any> {
     remove: (path) => later(treeOperations.rm(env, path, { recursive: true, force: true })),
     copy: (from, to) => later(treeOperations.cp(env, from, to, { recursive: true })),
     move: (from, to, how) => later(moveOperation(env, from, to, how)),
+    lock: (path, options) => lockOf(env, path, options),
     stat: (path) => later(operations.stat(env, path)),
   }
   const withNode = Object.entries(short).map(([name, run]) => {

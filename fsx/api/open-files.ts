@@ -4,6 +4,7 @@ import { FSX_TRANSFER_BYTES_MAX } from '@dotdo/core/limits'
 import { O } from '../engine/mode.ts'
 import { fsError } from '../errors.ts'
 import type { Inode } from '../tables.ts'
+import { leaveLocks } from './locks.ts'
 import type { Env, OpenFile, Operation } from './request.ts'
 import { BigIntStats, Stats } from './stats.ts'
 import { absolute, bufferOf, bytesOf, modeOf, optionsOf, pathText, timeOf, wholeNumber } from './values.ts'
@@ -125,7 +126,7 @@ export const fileOperations = {
     check(file, 'close')
     file.closed = true
     env.files.delete(file.fd)
-    yield { name: 'close', args: { ino: file.ino }, doing: { syscall: 'close' } }
+    yield { name: 'close', args: { ino: file.ino, ...leaveLocks(env, file) }, doing: { syscall: 'close' } }
   },
 
   *read(env: Env, file: OpenFile, ...given: unknown[]): Operation<ReadResult<ArrayBufferView>> {

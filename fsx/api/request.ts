@@ -34,6 +34,8 @@ export interface Caller {
 /** How somebody waits. */
 export interface Waiting {
   readonly clock: Clock
+  /** Its locks, once it had any. */
+  session?: { end(): Promise<void> }
   /** Ends whatever waits, when the filesystem is closed. */
   readonly ended: StopSwitch
   /** Wait until the shard has committed something after a seq, or some time has passed. */
@@ -66,6 +68,15 @@ export interface OpenFile {
   /** Where the next read or write without a position is. */
   position: number
   closed: boolean
+  /** What it needs for locks, once it had any. */
+  locking?: Locking
+}
+
+/** An open file as one that holds locks. */
+export interface Locking {
+  readonly owner: string
+  /** Ends what waits for one, when the file is closed. */
+  readonly closed: StopSwitch
 }
 
 /** What operations know besides their arguments. */

@@ -3,6 +3,7 @@ import type { Tx } from '@dotdo/core/shard'
 import { refuse } from '../errors.ts'
 import { type HeadRow, heads, LAYER_INOS, type SnapshotRow, snapshots as snapshotTable } from '../tables.ts'
 import { noteRestored } from './changes.ts'
+import { forgetHead } from './file-locks.ts'
 import { addLayer, checkLabel, declareHead, forgetVolumes, freeze, moveHead, settle, tidyLayer } from './layers.ts'
 import { destroy } from './making.ts'
 import { type Credential, checkRoot } from './mode.ts'
@@ -142,6 +143,7 @@ export function removeFork(files: Files, { name }: { name: string }, who: Creden
   const taken = tx.all('select * from fs_snapshots where head = ?', name) as SnapshotRow[]
   for (const { id } of taken) tx.remove(snapshotTable, { id })
   tx.remove(heads, { name })
+  forgetHead(files, name)
   tidyLayer(files, row.layer)
   // Layers of others may have been merged: only those that are still there are looked at.
   for (const { layer } of taken) tidyLayer(files, layer)

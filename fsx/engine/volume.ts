@@ -37,6 +37,7 @@ import {
   ROOT_INO,
   type SnapshotRow,
 } from '../tables.ts'
+import type { LockWait } from './file-locks.ts'
 import { S } from './mode.ts'
 import { Recent } from './recent.ts'
 
@@ -141,6 +142,8 @@ export class Volume {
   readonly gone = new Recent<number, { readonly name: string; readonly inode: Inode }>(() => FSX_GONE_DIRECTORIES_MAX)
   /** How many handles each inode has. */
   readonly handles = new Map<number, number>()
+  /** Open files that wait for locks, by owner. */
+  readonly lockWaits = new Map<string, LockWait>()
   /** When some orphan may go, in ms since 1970; 0 while nobody has looked. */
   orphansDueMs = 0
   era = 0
