@@ -89,3 +89,5 @@ export const FSX_LOCK_LEASE_MS = 60_000
 export const FSX_LOCK_RENEW_MS = 15_000
 /** Milliseconds that one wait for a lock lasts; then it is asked for again: the shard may have forgotten who waits. */
 export const FSX_LOCK_WAIT_MS = 10_000
+/** Bytes of space that one call takes before they are written: a group commit each. */
+export const FSX_ALLOCATED_PER_CALL = 16 * 1024 * 1024

@@ -7,6 +7,7 @@ import { openTestShard, type TestShard, temporaryFolder } from '../core/host/nod
 import { fsxCases, type Opened } from './fsx.conformance.ts'
 import { createFileSystem, fsx, fsxProgram, type OpenedFileSystem } from './index.ts'
 import { lockCases } from './locks.conformance.ts'
+import { spaceCases } from './space.conformance.ts'
 import { openIn } from './testing.ts'
 import { watchCases } from './watch.conformance.ts'
 
@@ -38,7 +39,7 @@ describe('a filesystem over a file', () => {
     }
   }
 
-  it.each([...fsxCases, ...watchCases, ...lockCases])('$name', async ({ run }) => {
+  it.each([...fsxCases, ...watchCases, ...lockCases, ...spaceCases])('$name', async ({ run }) => {
     await run(opened(await openTestShard([fsxProgram])), expect)
   })
 })

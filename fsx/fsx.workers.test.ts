@@ -11,6 +11,7 @@ import { createFileSystem } from './api/filesystem.ts'
 import { fsxCases, type Opened } from './fsx.conformance.ts'
 import { lockCases } from './locks.conformance.ts'
 import { fsxProgram } from './program.ts'
+import { spaceCases } from './space.conformance.ts'
 import { watchCases } from './watch.conformance.ts'
 
 const bugs: unknown[] = []
@@ -50,7 +51,7 @@ async function open(place: Place): Promise<Opened> {
 }
 
 describe('a filesystem over the storage of a Durable Object', () => {
-  it.each([...fsxCases, ...watchCases, ...lockCases])('$name', async ({ run }) => {
+  it.each([...fsxCases, ...watchCases, ...lockCases, ...spaceCases])('$name', async ({ run }) => {
     await runInDurableObject(env.SQL.get(env.SQL.newUniqueId()), async (_, { storage }) => {
       const ended = new StopSwitch()
       await run(await open({ storage, ended }), expect)

@@ -16,6 +16,7 @@ import { beginOverlay, fillDirectory, fillFile, findUnfilled, OWN_XATTRS } from 
 import { readUsage, setQuota } from './engine/quota.ts'
 import { realpath } from './engine/realpath.ts'
 import * as shared from './engine/snapshots.ts'
+import { allocate, deallocate } from './engine/space.ts'
 import { type Files, findVolumes, flush, forgetIdle, openFiles, type View } from './engine/volume.ts'
 import { refuse } from './errors.ts'
 import { fsxTables, type Inode, LAYER_INOS } from './tables.ts'
@@ -79,6 +80,8 @@ const writes = {
   },
   write: regular.write,
   truncate: regular.truncate,
+  allocate,
+  deallocate,
   readFile: regular.readFile,
   writeFile: regular.writeFile,
   copyFile: regular.copyFile,

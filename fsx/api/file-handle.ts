@@ -92,6 +92,17 @@ export class FileHandle extends EventEmitter {
     return this.sync()
   }
 
+  /** Take space for a stretch of the file before it is written; all of it, or it is EDQUOT at once.
+   *  @param options `keepSize`: the file ends where it did, though the stretch may reach past that */
+  allocate(offset: number, length: number, options?: { keepSize?: boolean }): Promise<void> {
+    return this.run(() => fileOperations.allocate(this.env, this.file, offset, length, options))
+  }
+
+  /** Let a stretch of the file be a hole, which reads as zeros and takes no space; the file ends where it did. */
+  deallocate(offset: number, length: number): Promise<void> {
+    return this.run(() => fileOperations.deallocate(this.env, this.file, offset, length))
+  }
+
   /** Lock the file, or a stretch of it, against others who lock: what is read and written is not hindered. Closing it
    *  gives the lock back. When it is lost, as the client was not heard of in time, that is the event `lockLost`.
    *  @throws EBADF for a file that is not open for writing (shared: for reading); EAGAIN, ETIMEDOUT; EDEADLK; ENOLCK */

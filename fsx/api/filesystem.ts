@@ -99,6 +99,10 @@ export interface OwnHandle {
   lock(options?: LockOptions): Promise<void>
   /** Give back what was locked. */
   unlock(options?: StretchOptions): Promise<void>
+  /** Take space before it is written. */
+  allocate(offset: number, length: number, options?: { keepSize?: boolean }): Promise<void>
+  /** Let a stretch be a hole. */
+  deallocate(offset: number, length: number): Promise<void>
 }
 
 /** An open file. */

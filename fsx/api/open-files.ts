@@ -176,6 +176,25 @@ export const fileOperations = {
     yield { name: 'truncate', args: { ino: file.ino, size }, doing: { syscall: 'ftruncate' } }
   },
 
+  /** Not in node:fs: take space before it is written. */
+  *allocate(_: Env, file: OpenFile, offset: unknown, length: unknown, options?: unknown): Operation<void> {
+    check(file, 'fallocate', 'write')
+    const { keepSize = false } = optionsOf<{ keepSize?: boolean }>(options)
+    const from = wholeNumber(offset, 'offset')
+    const end = from + wholeNumber(length, 'length', { min: 1 })
+    for (let next: number | null = from; next !== null; ) {
+      const args: object = { ino: file.ino, offset: next, length: end - next, keepSize }
+      next = yield { name: 'allocate', args, doing: { syscall: 'fallocate' } }
+    }
+  },
+
+  /** Not in node:fs: let a stretch be a hole. */
+  *deallocate(_: Env, file: OpenFile, offset: unknown, length: unknown): Operation<void> {
+    check(file, 'fallocate', 'write')
+    const args = { offset: wholeNumber(offset, 'offset'), length: wholeNumber(length, 'length', { min: 1 }) }
+    yield { name: 'deallocate', args: { ino: file.ino, ...args }, doing: { syscall: 'fallocate' } }
+  },
+
   *chmod(_: Env, file: OpenFile, mode: unknown): Operation<void> {
     check(file, 'fchmod')
     yield { name: 'chmod', args: { ino: file.ino, mode: modeOf(mode, 0) }, doing: { syscall: 'fchmod' } }
