@@ -78,3 +78,18 @@ export const FSX_WEB_PAGE_FILES = 500
 export const FSX_WEB_LIST_FILES_MAX = 10_000
 /** Bytes that one call reads or writes while a file goes over HTTP: a group commit each, and held in memory. */
 export const FSX_WEB_PIECE_BYTES = 1024 * 1024
+/** Bytes of log that one read for a watcher looks at: it stands between the shard's groups. */
+export const FSX_CHANGES_READ_BYTES_MAX = 1024 * 1024
+/** Removed directories whose paths are kept in memory, per generation (two live at once), for those who watch. */
+export const FSX_GONE_DIRECTORIES_MAX = 1_000
+/** Locks of open files in one shard: they are counted when one is taken. */
+export const FSX_LOCKS_MAX = 10_000
+/** Milliseconds that the locks of a client live after it was last heard of: longer than a pause, shorter than
+ *  patience. */
+export const FSX_LOCK_LEASE_MS = 60_000
+/** Milliseconds between two times that a client with locks is heard of: some may fail. */
+export const FSX_LOCK_RENEW_MS = 15_000
+/** Milliseconds that one wait for a lock lasts; then it is asked for again: the shard may have forgotten who waits. */
+export const FSX_LOCK_WAIT_MS = 10_000
+/** Bytes of space that one call takes before they are written: a group commit each. */
+export const FSX_ALLOCATED_PER_CALL = 16 * 1024 * 1024

@@ -9,6 +9,7 @@ export const errnos = {
   EIO: [-5, 'i/o error', 'storage'],
   ENXIO: [-6, 'no such device or address', 'unsupported'],
   EBADF: [-9, 'bad file descriptor', 'invalid'],
+  EAGAIN: [-11, 'resource temporarily unavailable', 'conflict'],
   EACCES: [-13, 'permission denied', 'forbidden'],
   EBUSY: [-16, 'resource busy or locked', 'conflict'],
   EEXIST: [-17, 'file already exists', 'exists'],
@@ -22,12 +23,15 @@ export const errnos = {
   EROFS: [-30, 'read-only file system', 'forbidden'],
   EMLINK: [-31, 'too many links', 'limit'],
   ERANGE: [-34, 'result too large', 'invalid'],
+  EDEADLK: [-35, 'resource deadlock avoided', 'invalid'],
   ENAMETOOLONG: [-36, 'name too long', 'limit'],
+  ENOLCK: [-37, 'no locks available', 'limit'],
   ENOTEMPTY: [-39, 'directory not empty', 'conflict'],
   ELOOP: [-40, 'too many symbolic links encountered', 'invalid'],
   ENODATA: [-61, 'no data available', 'not_found'],
   EILSEQ: [-84, 'illegal byte sequence', 'invalid'],
   ENOTSUP: [-95, 'operation not supported on socket', 'unsupported'],
+  ETIMEDOUT: [-110, 'connection timed out', 'conflict'],
   EDQUOT: [-122, 'disk quota exceeded', 'limit'],
 } as const satisfies { readonly [code: string]: readonly [errno: number, message: string, code: Code] }
 

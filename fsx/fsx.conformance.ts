@@ -5,6 +5,8 @@ import type { FileSystem } from './api/filesystem.ts'
 /** A filesystem as a host opened it. */
 export interface Opened {
   readonly fs: FileSystem
+  /** Another client of it. */
+  another(): FileSystem
   /** Open its shard again. @param crash without closing it first, as a kill would */
   reopen(crash?: boolean): Promise<Opened>
 }
@@ -15,11 +17,13 @@ export interface FsxCase {
   run(opened: Opened, expect: ExpectStatic): Promise<unknown>
 }
 
-const code = (work: Promise<unknown>) =>
-  work.then(
+/** Tell how something ended: `done`, or the code of its error. */
+export function codeOf(work: Promise<unknown>): Promise<string> {
+  return work.then(
     () => 'done',
-    (error: { code: string }) => error.code,
+    ({ code }: { code: string }) => code,
   )
+}
 const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes)
 const large = () => Buffer.alloc(300_000, 'large ')
 
@@ -66,11 +70,11 @@ export const fsxCases: readonly FsxCase[] = [
       const error = await fs.promises.rename('/none', '/d').catch((error) => error)
       expect(error).toMatchObject({ code: 'ENOENT', errno: -2, syscall: 'rename', path: '/none', dest: '/d' })
       expect(error.message).toBe("ENOENT: no such file or directory, rename '/none' -> '/d'")
-      expect(await code(fs.promises.rename('/d', '/d/e/f'))).toBe('EINVAL')
-      expect(await code(fs.promises.rmdir('/d'))).toBe('ENOTEMPTY')
-      expect(await code(fs.promises.readFile('/d'))).toBe('EISDIR')
-      expect(await code(fs.promises.stat('/a\0b'))).toBe('ERR_INVALID_ARG_VALUE')
-      expect(await code(fs.promises.open('/x', 'q'))).toBe('ERR_INVALID_ARG_VALUE')
+      expect(await codeOf(fs.promises.rename('/d', '/d/e/f'))).toBe('EINVAL')
+      expect(await codeOf(fs.promises.rmdir('/d'))).toBe('ENOTEMPTY')
+      expect(await codeOf(fs.promises.readFile('/d'))).toBe('EISDIR')
+      expect(await codeOf(fs.promises.stat('/a\0b'))).toBe('ERR_INVALID_ARG_VALUE')
+      expect(await codeOf(fs.promises.open('/x', 'q'))).toBe('ERR_INVALID_ARG_VALUE')
     },
   },
   {
@@ -78,11 +82,11 @@ export const fsxCases: readonly FsxCase[] = [
     async run({ fs }, expect) {
       await fs.write('/a', 'a')
       await fs.write('/d/b', 'b')
-      expect(await code(fs.move('/a', '/d/b', 'noreplace'))).toBe('EEXIST')
+      expect(await codeOf(fs.move('/a', '/d/b', 'noreplace'))).toBe('EEXIST')
       await fs.move('/a', '/d', 'exchange')
       expect(await fs.read('/d', 'utf8')).toBe('a')
       expect(await fs.read('/a/b', 'utf8')).toBe('b')
-      expect(await code(fs.move('/a', '/none', 'exchange'))).toBe('ENOENT')
+      expect(await codeOf(fs.move('/a', '/none', 'exchange'))).toBe('ENOENT')
       expect(await fs.fsck()).toEqual([])
     },
   },
@@ -124,10 +128,10 @@ export const fsxCases: readonly FsxCase[] = [
       const ada = fs.as({ uid: 1000, gid: 1000, umask: 0o077 })
       await ada.write('/shared/mine', 'm')
       expect((await fs.stat('/shared/mine')).mode & 0o777).toBe(0o600)
-      expect(await code(ada.write('/shared/roots', 'x'))).toBe('EACCES')
-      expect(await code(ada.promises.unlink('/shared/roots'))).toBe('EPERM')
-      expect(await code(fs.as({ uid: 1001, gid: 1000 }).read('/shared/mine'))).toBe('EACCES')
-      expect(await code(ada.promises.chown('/shared/mine', 0, 0))).toBe('EPERM')
+      expect(await codeOf(ada.write('/shared/roots', 'x'))).toBe('EACCES')
+      expect(await codeOf(ada.promises.unlink('/shared/roots'))).toBe('EPERM')
+      expect(await codeOf(fs.as({ uid: 1001, gid: 1000 }).read('/shared/mine'))).toBe('EACCES')
+      expect(await codeOf(ada.promises.chown('/shared/mine', 0, 0))).toBe('EPERM')
     },
   },
   {
@@ -135,10 +139,10 @@ export const fsxCases: readonly FsxCase[] = [
     async run({ fs }, expect) {
       await fs.setQuota({ bytes: 1000, inodes: 3 })
       await fs.write('/a', 'x'.repeat(900))
-      expect(await code(fs.write('/b', 'x'.repeat(101)))).toBe('EDQUOT')
-      expect(await code(fs.promises.appendFile('/a', 'x'.repeat(101)))).toBe('EDQUOT')
+      expect(await codeOf(fs.write('/b', 'x'.repeat(101)))).toBe('EDQUOT')
+      expect(await codeOf(fs.promises.appendFile('/a', 'x'.repeat(101)))).toBe('EDQUOT')
       await fs.write('/b', 'x'.repeat(100))
-      expect(await code(fs.write('/c', ''))).toBe('EDQUOT')
+      expect(await codeOf(fs.write('/c', ''))).toBe('EDQUOT')
       await fs.remove('/a')
       await fs.write('/c', large().subarray(0, 900))
       expect(await fs.fsck()).toEqual([])
@@ -152,8 +156,8 @@ export const fsxCases: readonly FsxCase[] = [
       expect(await fs.fsck()).toEqual([])
       await fs.setQuota({ inodes: 3 })
       await fs.write('/b', 'x')
-      expect(await code(fs.write('/c', 'x'))).toBe('EDQUOT')
-      expect(await code(fs.as({ uid: 1000, gid: 1000 }).setQuota({ inodes: 9 }))).toBe('EPERM')
+      expect(await codeOf(fs.write('/c', 'x'))).toBe('EDQUOT')
+      expect(await codeOf(fs.as({ uid: 1000, gid: 1000 }).setQuota({ inodes: 9 }))).toBe('EPERM')
     },
   },
   {
@@ -164,7 +168,7 @@ export const fsxCases: readonly FsxCase[] = [
         ['/b', large()],
       ])
       expect(
-        await code(
+        await codeOf(
           fs.writeAll([
             ['/c', 'c'],
             ['/none/d', 'd'],
@@ -200,7 +204,7 @@ export const fsxCases: readonly FsxCase[] = [
       await fork.promises.appendFile('/a/large', 'more')
       await fork.remove('/a/small')
       await fs.write('/a/small', 'two')
-      expect(await code(fs.at('then').write('/a/small', 'no'))).toBe('EROFS')
+      expect(await codeOf(fs.at('then').write('/a/small', 'no'))).toBe('EROFS')
       expect(await fs.diff('then')).toEqual({ added: [], removed: [], changed: ['/a/small'], renamed: [] })
       const again = (await opened.reopen(true)).fs
       expect(await again.at('then').read('/a/small', 'utf8')).toBe('one')

@@ -1,27 +1,45 @@
 /** The filesystem in Node, over files. */
 import { mkdirSync, readFileSync } from 'node:fs'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { StopSwitch } from '../core/cdc/index.ts'
+import { nodeClock } from '../core/host/node/clock.ts'
 import { openTestShard, type TestShard, temporaryFolder } from '../core/host/node/testing.ts'
 import { fsxCases, type Opened } from './fsx.conformance.ts'
 import { createFileSystem, fsx, fsxProgram, type OpenedFileSystem } from './index.ts'
+import { lockCases } from './locks.conformance.ts'
+import { spaceCases } from './space.conformance.ts'
 import { openIn } from './testing.ts'
+import { watchCases } from './watch.conformance.ts'
 
 describe('a filesystem over a file', () => {
   let shard: TestShard | undefined
+  let ended: StopSwitch
+  beforeEach(() => {
+    ended = new StopSwitch()
+  })
   afterEach(async () => {
+    ended.abort()
     expect(await shard?.call('fsx', 'fsck', {})).toEqual([])
     shard?.close()
   })
 
   function opened(test: TestShard): Opened {
     shard = test
+    // Whatever was opened before the shard was opened again goes on with the new one, as with a fabric.
+    const here = () => shard as TestShard
+    const awaitChange = (seq: number, waitMs: number) => here().shard.awaitChange(seq, waitMs)
+    const another = () => {
+      const call = (name: string, args: object) => here().call('fsx', name, args)
+      return createFileSystem({ call, waiting: { clock: nodeClock, ended, awaitChange } })
+    }
     return {
-      fs: createFileSystem({ call: (name, args) => test.call('fsx', name, args) }),
+      fs: another(),
+      another,
       reopen: async (crash = false) => opened(await test.reopen({ crash })),
     }
   }
 
-  it.each(fsxCases)('$name', async ({ run }) => {
+  it.each([...fsxCases, ...watchCases, ...lockCases, ...spaceCases])('$name', async ({ run }) => {
     await run(opened(await openTestShard([fsxProgram])), expect)
   })
 })

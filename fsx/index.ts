@@ -51,17 +51,20 @@ export async function fsx(options: string | FsxOptions = {}): Promise<OpenedFile
   if (dotdo !== undefined && fabric !== undefined) throw new Failure('invalid', 'both dotdo and fabric are given')
   const data = typeof dotdo === 'object' ? dotdo : { data: dotdo ?? defaultFolder() }
   const opened = fabric === undefined ? await openFabric({ ...data, programs: [fsxProgram] }) : undefined
-  const end = async () => opened?.close()
   const way = wayTo(fabric ?? (opened as Fabric), {
     database,
     ...(shards !== undefined && { shards }),
     ...(over !== undefined && { over }),
   })
-  const caller = await way.catch((error) =>
-    end().then(() => {
-      throw error
-    }),
-  )
+  const caller = await way.catch(async (error) => {
+    await opened?.close()
+    throw error
+  })
+  const end = async () => {
+    await caller.waiting?.session?.end()
+    caller.waiting?.ended.abort()
+    await opened?.close()
+  }
   const callbacks = createFileSystem(caller, rest)
   const nodeClose = callbacks.close as unknown as (...given: unknown[]) => void
   // fs.close(fd, callback) is of node:fs.

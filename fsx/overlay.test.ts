@@ -95,3 +95,12 @@ it('is refused for a filesystem that is in use, or lies over something else', as
   await expect(openOver({ fs: nodeFs, path: base }, 'own')).rejects.toThrow('not empty')
   fs = await openOver({ fs: nodeFs, path: base })
 })
+
+it('tells of changes, and not of what is taken in', async () => {
+  const changes = await fs.changes()
+  await fs.promises.readdir('/', { recursive: true })
+  await fs.read('/large')
+  await fs.promises.appendFile('/src/a.txt', ' more')
+  expect((await changes.next()).value).toMatchObject({ kind: 'changed', path: '/src/a.txt' })
+  await changes.return?.()
+})

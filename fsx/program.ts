@@ -4,8 +4,10 @@
 import { FSX_NAME_BYTES_MAX } from '@dotdo/core/limits'
 import type { Call, Program, Tx } from '@dotdo/core/shard'
 import * as attributes from './engine/attributes.ts'
+import { changed, look } from './engine/changes.ts'
 import { diff } from './engine/diff.ts'
 import { elsewhere, elsewhereOf } from './engine/elsewhere.ts'
+import * as locks from './engine/file-locks.ts'
 import * as regular from './engine/files.ts'
 import { type Finding, fsck } from './engine/fsck.ts'
 import { sweepOrphans } from './engine/making.ts'
@@ -15,6 +17,7 @@ import { beginOverlay, fillDirectory, fillFile, findUnfilled, OWN_XATTRS } from 
 import { readUsage, setQuota } from './engine/quota.ts'
 import { realpath } from './engine/realpath.ts'
 import * as shared from './engine/snapshots.ts'
+import { allocate, deallocate } from './engine/space.ts'
 import { becomePart, locate, readPart } from './engine/spread.ts'
 import { type Files, findVolumes, flush, forgetIdle, openFiles, type View } from './engine/volume.ts'
 import { refuse } from './errors.ts'
@@ -62,6 +65,8 @@ const reads = {
   snapshots: shared.snapshots,
   forks: shared.forks,
   diff,
+  look,
+  changed,
   findUnfilled,
   survey,
   peek,
@@ -73,9 +78,14 @@ const reads = {
 /** Calls that may write. */
 const writes = {
   open: regular.open,
-  close: (files: Files, { ino }: { ino: number }) => regular.close(files, ino),
+  close(files: Files, { ino, owner }: { ino: number; owner?: string }): null {
+    if (owner !== undefined) locks.dropLock(files, { ino, owner, start: 0, stop: Number.MAX_SAFE_INTEGER })
+    return regular.close(files, ino)
+  },
   write: regular.write,
   truncate: regular.truncate,
+  allocate,
+  deallocate,
   readFile: regular.readFile,
   writeFile: regular.writeFile,
   copyFile: regular.copyFile,
@@ -109,6 +119,10 @@ const writes = {
   beginOverlay,
   fillDirectory,
   fillFile,
+  takeLock: locks.takeLock,
+  dropLock: locks.dropLock,
+  renewLocks: locks.renewLocks,
+  endLocks: locks.endLocks,
   batch,
   makeNameless,
   placeFile,
@@ -124,7 +138,7 @@ const writes = {
 
 const handlers = { ...reads, ...writes }
 /** Those of the writes that can be done to a snapshot: what they would change is looked at by themselves. */
-const harmless = new Set(['open', 'close', 'readFile', 'fork', 'batch'])
+const harmless = new Set(['open', 'close', 'readFile', 'fork', 'batch', 'takeLock', 'dropLock'])
 
 /** What cannot be done to one shard of several: it is about the whole. */
 const wholeOnly: ReadonlySet<string> = new Set<keyof typeof handlers>([
@@ -217,7 +231,7 @@ function run(files: Files, name: string, args: unknown, who: Credential): unknow
 /** The program `fsx`. */
 export const fsxProgram: Program = {
   name: FSX,
-  tables: [...fsxTables, webLocks],
+  tables: [...fsxTables, webLocks, locks.fileLocks, locks.lockSessions],
   run(tx: Tx, { name, args }: Call): unknown {
     const { as = root, on } = (args ?? {}) as { as?: Credential; on?: View }
     forgetIdle(tx)
@@ -232,10 +246,11 @@ export const fsxProgram: Program = {
   },
   busy: (memory) => [...(findVolumes(memory)?.known.values() ?? [])].some(({ handles }) => handles.size > 0),
   sweep(tx: Tx): number | undefined {
+    const locksDueMs = locks.sweepLocks(tx)
     // A shard that holds no filesystem gets none by being swept.
     const layers = tx.raw(`select distinct ino / ${LAYER_INOS} from fs_orphans`)
-    if (findVolumes(tx.memory) === undefined && layers.length === 0) return undefined
-    let next = Number.POSITIVE_INFINITY
+    if (findVolumes(tx.memory) === undefined && layers.length === 0) return locksDueMs
+    let next = locksDueMs ?? Number.POSITIVE_INFINITY
     for (const [layer] of layers) {
       const heads = tx.raw('select name from fs_heads where layer = ?', layer as number)
       // What is in a layer that is no filesystem's own is there for its snapshots.

@@ -130,6 +130,8 @@ describe('a filesystem over several shards', () => {
     await handle.chmod(0o755)
     await handle.close()
     for (const name of [zero, two]) expect(await codeOf(other.list(`/${name}`))).toMatch(/done|ENOENT/)
+    expect(await codeOf(fs.lock(`/${two}/f`))).toBe('ERR_FEATURE_UNAVAILABLE_ON_PLATFORM')
+    expect(() => fs.watch('/')).toThrow('several shards')
     const { files, ffree } = await fs.promises.statfs('/')
     expect(files - ffree).toBe(5)
   })

@@ -12,7 +12,7 @@ import { internalTable, table } from '@dotdo/core/shard'
 /** The slot that a filesystem lives in. */
 export const FSX_SLOT = 0
 /** The version of the schema, as SCHEMA.md describes it. */
-export const FSX_SCHEMA_VERSION = 2
+export const FSX_SCHEMA_VERSION = 3
 /** The number of the root directory. */
 export const ROOT_INO = 1
 
@@ -32,7 +32,8 @@ export type Inode = {
   stored: number
   /** Whose chunks the content is in; null when it stands in `data`. */
   body: number | null
-  /** Of a directory, the one it is in (the root's is itself); null for others. */
+  /** Of a directory, the one it is in (the root's is itself). Of others, one that had a name of it last; null when that
+   *  was before version 3. */
   parent: number | null
   atime: number
   mtime: number

@@ -6,10 +6,4 @@ export function openIn(path: string): Promise<OpenedFileSystem> {
   return fsx({ dotdo: { data: path, durability: 'normal' } })
 }
 
-/** Tell how something ended: `done`, or the code of its error. */
-export function codeOf(work: Promise<unknown>): Promise<string> {
-  return work.then(
-    () => 'done',
-    ({ code }: { code: string }) => code,
-  )
-}
+export { codeOf } from './fsx.conformance.ts'

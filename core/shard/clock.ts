@@ -15,4 +15,7 @@ export interface Clock {
   /** Have the shard woken at a time even if the host has put it out of memory by then; it may be woken earlier too.
    *  Called with every group, in the turn that commits it. Left out where shards stay in memory. */
   alarm?(atMs: number): void
+  /** Keep the process from ending by itself. Left out where it does not.
+   *  @returns a function that lets it end */
+  stayAlive?(): () => void
 }

@@ -1,6 +1,7 @@
 /** An open file as an object.
  *  @source https://nodejs.org/docs/latest-v20.x/api/fs.html#class-filehandle */
 import { EventEmitter } from '@dotdo/core/host/streams'
+import { type LockOptions, lockFile, type StretchOptions, unlockFile } from './locks.ts'
 import { fileOperations } from './open-files.ts'
 import { type Env, type OpenFile, type Operation, runLater } from './request.ts'
 import type { BigIntStats, Stats } from './stats.ts'
@@ -89,6 +90,29 @@ export class FileHandle extends EventEmitter {
 
   datasync(): Promise<void> {
     return this.sync()
+  }
+
+  /** Take space for a stretch of the file before it is written; all of it, or it is EDQUOT at once.
+   *  @param options `keepSize`: the file ends where it did, though the stretch may reach past that */
+  allocate(offset: number, length: number, options?: { keepSize?: boolean }): Promise<void> {
+    return this.run(() => fileOperations.allocate(this.env, this.file, offset, length, options))
+  }
+
+  /** Let a stretch of the file be a hole, which reads as zeros and takes no space; the file ends where it did. */
+  deallocate(offset: number, length: number): Promise<void> {
+    return this.run(() => fileOperations.deallocate(this.env, this.file, offset, length))
+  }
+
+  /** Lock the file, or a stretch of it, against others who lock: what is read and written is not hindered. Closing it
+   *  gives the lock back. When it is lost, as the client was not heard of in time, that is the event `lockLost`.
+   *  @throws EBADF for a file that is not open for writing (shared: for reading); EAGAIN, ETIMEDOUT; EDEADLK; ENOLCK */
+  lock(options: LockOptions = {}): Promise<void> {
+    return lockFile(this.env, this.file, options, () => void this.emit('lockLost'))
+  }
+
+  /** Give back what is locked of the file, or of a stretch of it. */
+  unlock(options: StretchOptions = {}): Promise<void> {
+    return unlockFile(this.env, this.file, options)
   }
 
   createReadStream(options: StreamOptions = {}): ReadStream {

@@ -7,12 +7,14 @@
 import type * as NodeFs from 'node:fs'
 import type * as NodePromises from 'node:fs/promises'
 import type { Finding } from '../engine/fsck.ts'
-import type { Credential } from '../engine/mode.ts'
+import { type Credential, O } from '../engine/mode.ts'
 import { fsError } from '../errors.ts'
+import { type Changes, type ChangesOptions, changesOf } from './changes.ts'
 import { constants } from './constants.ts'
 import { Dir } from './directory.ts'
 import { FileHandle } from './file-handle.ts'
 import { type GlobOptions, globOperation } from './glob.ts'
+import type { LockOptions, StretchOptions } from './locks.ts'
 import { fileOperations, openFile } from './open-files.ts'
 import { onPath, operations, renameRequest } from './operations.ts'
 import { type Caller, type Env, type Operation, runLater, runNow } from './request.ts'
@@ -22,10 +24,14 @@ import { ReadStream, type StreamOptions, WriteStream } from './streams.ts'
 import { type Tar, tarOf } from './tar.ts'
 import { treeOperations } from './trees.ts'
 import { badArgument, bytesOf, modeOf, openFlags, optionsOf, pathText } from './values.ts'
+import { watch, watchLater } from './watch.ts'
+import { watchFilesOf } from './watch-file.ts'
 
+export type { ChangeKind, Changes, ChangesOptions, PathChange } from './changes.ts'
 export { FileHandle } from './file-handle.ts'
+export type { LockOptions, StretchOptions } from './locks.ts'
 export { callerOf } from './place.ts'
-export type { Caller } from './request.ts'
+export type { Caller, Waiting } from './request.ts'
 export type { Difference, Fork, Shared, Snapshot, SnapshotRef } from './shared.ts'
 export { BigIntStats, Dirent, Stats } from './stats.ts'
 export type { Tar, TarOptions, TarProgress } from './tar.ts'
@@ -84,15 +90,35 @@ type FileName = keyof typeof fileNames
 type CallbackName = PathName | FileName | 'open' | 'opendir' | 'exists'
 type SyncName = `${CallbackName}Sync`
 
+/** What an open file can do that node:fs has no function for. */
+export interface OwnHandle {
+  /** Hear when it is closed, or lost its locks because its client was not heard of in time. */
+  on(event: 'close' | 'lockLost', listener: () => void): this
+  once(event: 'close' | 'lockLost', listener: () => void): this
+  off(event: 'close' | 'lockLost', listener: () => void): this
+  /** Lock it against others who lock. */
+  lock(options?: LockOptions): Promise<void>
+  /** Give back what was locked. */
+  unlock(options?: StretchOptions): Promise<void>
+  /** Take space before it is written. */
+  allocate(offset: number, length: number, options?: { keepSize?: boolean }): Promise<void>
+  /** Let a stretch be a hole. */
+  deallocate(offset: number, length: number): Promise<void>
+}
+
+/** An open file. */
+export type OpenHandle = NodePromises.FileHandle & OwnHandle
+
 /** The functions of node:fs/promises that a filesystem has. */
-export type Promises = Pick<typeof NodePromises, PathName | 'open' | 'opendir'> & {
+export type Promises = Pick<typeof NodePromises, PathName | 'opendir' | 'watch'> & {
+  open(...given: Parameters<typeof NodePromises.open>): Promise<OpenHandle>
   readonly constants: typeof NodeFs.constants
   /** As in Node 22. */
   glob(pattern: string | readonly string[], options?: GlobOptions): AsyncIterableIterator<string>
 }
 
 /** The functions of node:fs with callbacks. */
-export type Callbacks = Pick<typeof NodeFs, Exclude<CallbackName, 'exists'>>
+export type Callbacks = Pick<typeof NodeFs, Exclude<CallbackName, 'exists'> | 'watch' | 'watchFile' | 'unwatchFile'>
 /** The functions of node:fs that answer at once; they need the shard in this thread. */
 export type Synchronous = Pick<typeof NodeFs, SyncName>
 
@@ -117,6 +143,9 @@ export interface ShortForm {
   copy(from: string | URL, to: string | URL): Promise<void>
   /** Move a file or directory; `exchange` swaps it with what is there, `noreplace` refuses to replace that. */
   move(from: string | URL, to: string | URL, how?: 'noreplace' | 'exchange'): Promise<void>
+  /** Open a file and lock it; closing it gives the lock back. With an exclusive lock it is made when it is missing, and
+   *  open for reading and writing; with a shared one, for reading. */
+  lock(path: string | URL, options?: LockOptions): Promise<OpenHandle>
   /** Tell all about a file. */
   stat(path: string | URL): Promise<NodeFs.Stats>
 }
@@ -140,6 +169,9 @@ export interface Own {
   }
   /** Write files whole in one transaction: all of them, or none. */
   writeAll(files: Iterable<readonly [path: string, data: string | Uint8Array]>): Promise<void>
+  /** Tell what changes, whoever changes it, without end: it can be gone on with from the `position` of any change, also
+   *  after a restart and by another client. */
+  changes(options?: ChangesOptions): Promise<Changes>
   /** Bound what it may hold. */
   setQuota(quota: { bytes?: number; inodes?: number }): Promise<void>
   /** Check the rules that its tables keep to.
@@ -223,6 +255,7 @@ function promisesOf(env: Env): Promises {
   promises.open = async (path: unknown, flags: unknown, mode: unknown) =>
     runLater(env, handleOf(env, path, flags, mode))
   promises.opendir = async (path: unknown) => runLater(env, directoryOf(env, path))
+  promises.watch = (path: unknown, options?: unknown) => watchLater(env, path, options)
   promises.glob = async function* (pattern: string, options?: GlobOptions) {
     yield* await runLater(env, globOperation(env, pattern, options))
   }
@@ -291,6 +324,18 @@ function* moveOperation(env: Env, from: unknown, to: unknown, how?: 'noreplace' 
   yield renameRequest(env, from, to, how)
 }
 
+async function lockOf(env: Env, path: unknown, options: LockOptions = {}): Promise<FileHandle> {
+  const flags = (options.exclusive ?? true) ? O.RDWR | O.CREAT : 'r'
+  const handle = (await runLater(env, handleOf(env, path, flags, undefined))) as FileHandle
+  try {
+    await handle.lock(options)
+    return handle
+  } catch (error) {
+    await handle.close()
+    throw error
+  }
+}
+
 /** The short form; where node:fs has a function of the name, a callback at the end asks for that one. */
 function shortFormOf(env: Env, node: Record<string, Any>): Record<string, Any> {
   const later: Run = (operation) => runLater(env, operation)
@@ -304,6 +349,7 @@ function shortFormOf(env: Env, node: Record<string, Any>): Record<string, Any> {
     remove: (path) => later(treeOperations.rm(env, path, { recursive: true, force: true })),
     copy: (from, to) => later(treeOperations.cp(env, from, to, { recursive: true })),
     move: (from, to, how) => later(moveOperation(env, from, to, how)),
+    lock: (path, options) => lockOf(env, path, options),
     stat: (path) => later(operations.stat(env, path)),
   }
   const withNode = Object.entries(short).map(([name, run]) => {
@@ -339,6 +385,9 @@ function ownOf(env: Env, options: FileSystemOptions): Record<string, Any> {
     Dir,
     ReadStream,
     WriteStream,
+    changes: (given?: ChangesOptions) => changesOf(env, given),
+    watch: (path: unknown, given?: unknown, listener?: Any) => watch(env, path, given, listener),
+    ...watchFilesOf(env),
     createReadStream: (path: unknown, given?: unknown) => new ReadStream(env, path, streamOptions(given)),
     createWriteStream: (path: unknown, given?: unknown) => new WriteStream(env, path, streamOptions(given)),
     as: (credential: NonNullable<FileSystemOptions['as']>) =>

@@ -4,6 +4,7 @@ import { FSX_TRANSFER_BYTES_MAX } from '@dotdo/core/limits'
 import { O } from '../engine/mode.ts'
 import { fsError } from '../errors.ts'
 import type { Inode } from '../tables.ts'
+import { leaveLocks } from './locks.ts'
 import type { Env, OpenFile, Operation } from './request.ts'
 import { BigIntStats, Stats } from './stats.ts'
 import { absolute, bufferOf, bytesOf, modeOf, optionsOf, pathText, timeOf, wholeNumber } from './values.ts'
@@ -125,7 +126,7 @@ export const fileOperations = {
     check(file, 'close')
     file.closed = true
     env.files.delete(file.fd)
-    yield { name: 'close', args: { ino: file.ino }, doing: { syscall: 'close' } }
+    yield { name: 'close', args: { ino: file.ino, ...leaveLocks(env, file) }, doing: { syscall: 'close' } }
   },
 
   *read(env: Env, file: OpenFile, ...given: unknown[]): Operation<ReadResult<ArrayBufferView>> {
@@ -173,6 +174,25 @@ export const fileOperations = {
     if ((file.flags & O.ACCMODE) === 0) throw fsError('EINVAL', { syscall: 'ftruncate' })
     const size = Math.max(0, wholeNumber(length ?? 0, 'len', { min: Number.MIN_SAFE_INTEGER }))
     yield { name: 'truncate', args: { ino: file.ino, size }, doing: { syscall: 'ftruncate' } }
+  },
+
+  /** Not in node:fs: take space before it is written. */
+  *allocate(_: Env, file: OpenFile, offset: unknown, length: unknown, options?: unknown): Operation<void> {
+    check(file, 'fallocate', 'write')
+    const { keepSize = false } = optionsOf<{ keepSize?: boolean }>(options)
+    const from = wholeNumber(offset, 'offset')
+    const end = from + wholeNumber(length, 'length', { min: 1 })
+    for (let next: number | null = from; next !== null; ) {
+      const args: object = { ino: file.ino, offset: next, length: end - next, keepSize }
+      next = yield { name: 'allocate', args, doing: { syscall: 'fallocate' } }
+    }
+  },
+
+  /** Not in node:fs: let a stretch be a hole. */
+  *deallocate(_: Env, file: OpenFile, offset: unknown, length: unknown): Operation<void> {
+    check(file, 'fallocate', 'write')
+    const args = { offset: wholeNumber(offset, 'offset'), length: wholeNumber(length, 'length', { min: 1 }) }
+    yield { name: 'deallocate', args: { ino: file.ino, ...args }, doing: { syscall: 'fallocate' } }
   },
 
   *chmod(_: Env, file: OpenFile, mode: unknown): Operation<void> {

@@ -63,6 +63,7 @@ export async function overlayCaller(caller: Caller, lower: Lower): Promise<Calle
       const answer = await caller.call(name, args)
       return name === 'listXattrs' ? (answer as string[]).filter((one) => !one.startsWith(LOWER_MARK)) : answer
     },
+    ...(caller.waiting && { waiting: caller.waiting }),
   }
 }
 

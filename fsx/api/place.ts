@@ -1,12 +1,15 @@
 /** The way to the filesystem of a database: the shard that owns its slot. */
+
+import { StopSwitch } from '@dotdo/core/cdc'
 import { Failure, fromWire } from '@dotdo/core/errors'
-import type { Call, Database } from '@dotdo/core/shard'
+import type { Call, Clock, Database, ShardClient } from '@dotdo/core/shard'
 import { FSX } from '../program.ts'
 import { FSX_SLOT } from '../tables.ts'
-import type { Caller } from './request.ts'
+import type { Caller, Waiting } from './request.ts'
 
-/** Make the way to the filesystem of a database. */
-export function callerOf(database: Database): Caller {
+/** Make the way to the filesystem of a database.
+ *  @param clock what to wait by; without it, nothing can be watched */
+export function callerOf(database: Database, clock?: Clock): Caller {
   const { map, router } = database
   let index = map.shardOf(FSX_SLOT)
   let client = database.client(index)
@@ -36,5 +39,11 @@ export function callerOf(database: Database): Caller {
       return router.call({ program: FSX, name, args }, { slot: FSX_SLOT })
     },
     ...(client.runNow && { callNow }),
+    ...(clock && { waiting: waitingBy(clock, here) }),
   }
+}
+
+function waitingBy(clock: Clock, here: () => ShardClient): Waiting {
+  const awaitChange = (afterSeq: number, waitMs: number) => here().awaitChange(afterSeq, waitMs)
+  return { clock, ended: new StopSwitch(), awaitChange }
 }

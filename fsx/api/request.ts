@@ -1,6 +1,9 @@
 /** What the interface asks of a filesystem, written once for promises, callbacks and the synchronous functions.
  *
  *  An operation is a generator: it yields requests, gets their answers, and returns its result. */
+
+import { StopSwitch } from '@dotdo/core/cdc'
+import type { Clock } from '@dotdo/core/shard'
 import type { Credential } from '../engine/mode.ts'
 import type { View } from '../engine/volume.ts'
 import { type Doing, toFsError } from '../errors.ts'
@@ -24,6 +27,37 @@ export interface Caller {
   /** Run a call at once; only where the shard lives in this thread.
    *  @throws Failure */
   callNow?(name: string, args: object): unknown
+  /** What it takes to wait for something; left out, nothing can be watched, and no lock waited for. */
+  readonly waiting?: Waiting
+}
+
+/** How somebody waits. */
+export interface Waiting {
+  readonly clock: Clock
+  /** Its locks, once it had any. */
+  session?: { end(): Promise<void> }
+  /** Ends whatever waits, when the filesystem is closed. */
+  readonly ended: StopSwitch
+  /** Wait until the shard has committed something after a seq, or some time has passed. */
+  awaitChange(afterSeq: number, waitMs: number): Promise<void>
+}
+
+/** Find out how to wait.
+ *  @throws ERR_FEATURE_UNAVAILABLE_ON_PLATFORM where there is no way */
+export function waitingOf({ caller: { waiting } }: Env): Waiting {
+  if (waiting !== undefined) return waiting
+  const message = 'this way to the filesystem has no clock to wait by, or leads to several shards'
+  throw Object.assign(new TypeError(message), { code: 'ERR_FEATURE_UNAVAILABLE_ON_PLATFORM' })
+}
+
+/** Begin something that ends with the filesystem, at the latest.
+ *  @returns its end; `done` must be called when it has come */
+export function stopWith({ ended }: Waiting): { stop: StopSwitch; done(): void } {
+  const stop = new StopSwitch()
+  const end = () => stop.abort()
+  ended.addEventListener('abort', end)
+  if (ended.aborted) end()
+  return { stop, done: () => ended.removeEventListener('abort', end) }
 }
 
 /** A file that somebody has opened. */
@@ -34,6 +68,15 @@ export interface OpenFile {
   /** Where the next read or write without a position is. */
   position: number
   closed: boolean
+  /** What it needs for locks, once it had any. */
+  locking?: Locking
+}
+
+/** An open file as one that holds locks. */
+export interface Locking {
+  readonly owner: string
+  /** Ends what waits for one, when the file is closed. */
+  readonly closed: StopSwitch
 }
 
 /** What operations know besides their arguments. */

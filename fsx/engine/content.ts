@@ -1,7 +1,7 @@
 /** Content of files: inline in the inode's row, or in chunks; what is not stored reads as zeros.
  *
  *  1. A chunk's row ends with the last byte that was written to it; a chunk without a row is a hole.
- *  2. Nothing is stored past `size`: what grows again reads as zeros.
+ *  2. Past `size`, nothing but zeros is stored: what grows again reads as zeros.
  *  3. Content that has once outgrown its row stays in chunks until it is cut to nothing. */
 import { FSX_CHUNK_BYTES, FSX_FILE_BYTES_MAX, FSX_INLINE_BYTES_MAX, FSX_RELATIME_MS } from '@dotdo/core/limits'
 import { refuse } from '../errors.ts'
@@ -44,42 +44,46 @@ export function writeContent(files: Files, inode: Inode, from: number, bytes: Ui
   const end = from + bytes.length
   if (end > FSX_FILE_BYTES_MAX) throw refuse('EFBIG')
   const size = Math.max(inode.size, end)
-  const times = { mtime: files.nowUs, ctime: files.nowUs, nanos: keepNanos(inode), era: files.volume.era }
+  const times = timesOf(files, inode)
   if (inode.body === null && size <= FSX_INLINE_BYTES_MAX) {
     const data = inlineWith(files, inode, from, bytes)
     checkQuota(files, data.length - inode.stored)
     return changed(files, { ...inode, ...times, size, stored: data.length }, data)
   }
   let stored = inode.stored
-  let body = inode.body
-  let data: null | undefined
-  if (body === null) {
-    body = takeBody(files, inode.ino)
-    data = null
-    const before = readData(files, inode.ino)
-    if (before !== null) files.tx.put(chunks, { id: chunkId(body, 0), data: before })
-  } else if (!ownsBody(files.volume, body)) body = coverBody(files, body, inode.size)
+  const { body, data } = ownBody(files, inode)
   for (let at = from; at < end; ) {
     const index = Math.floor(at / FSX_CHUNK_BYTES)
     const offset = at - index * FSX_CHUNK_BYTES
     const piece = bytes.subarray(at - from, at - from + FSX_CHUNK_BYTES - offset)
-    stored += writeChunk(files, { body, index, mayExist: index * FSX_CHUNK_BYTES < inode.size }, offset, piece)
+    stored += writeChunk(files, { body, index }, offset, piece)
     at += piece.length
   }
   checkQuota(files, stored - inode.stored)
   return changed(files, { ...inode, ...times, size, stored, body }, data)
 }
 
+/** Let a file have its content in chunks that may be changed.
+ *  @returns whose they are, and what becomes of its inline content */
+export function ownBody(files: Files, { ino, body }: Inode): { body: number; data: null | undefined } {
+  if (body !== null) {
+    return { body: ownsBody(files.volume, body) ? body : coverBody(files, body, FSX_FILE_BYTES_MAX), data: undefined }
+  }
+  const own = takeBody(files, ino)
+  const before = readData(files, ino)
+  if (before !== null) files.tx.put(chunks, { id: chunkId(own, 0), data: before })
+  return { body: own, data: null }
+}
+
 interface Piece {
   readonly body: number
   readonly index: number
-  readonly mayExist: boolean
 }
 
 /** @returns how many bytes more are stored */
-function writeChunk(files: Files, { body, index, mayExist }: Piece, offset: number, piece: Uint8Array): number {
+function writeChunk(files: Files, { body, index }: Piece, offset: number, piece: Uint8Array): number {
   const isWhole = offset === 0 && piece.length === FSX_CHUNK_BYTES
-  const before = mayExist ? findChunk(files, body, index) : undefined
+  const before = findChunk(files, body, index)
   const length = Math.max(before?.length ?? 0, offset + piece.length)
   let data = piece
   if (!isWhole && (offset > 0 || length > piece.length)) {
@@ -106,6 +110,11 @@ function changed(files: Files, inode: Inode, data?: Uint8Array | null): Inode {
   return inode
 }
 
+/** The times of a file whose content changes now. */
+export function timesOf({ nowUs, volume }: Files, inode: Inode) {
+  return { mtime: nowUs, ctime: nowUs, nanos: keepNanos(inode), era: volume.era }
+}
+
 /** What is left of the nanoseconds when the times of change and content are set anew. */
 function keepNanos({ nanos }: Inode): number {
   return nanos === 0 ? 0 : (nanos % 1000) + Math.floor(nanos / 1e9) * 1e9
@@ -115,20 +124,19 @@ function keepNanos({ nanos }: Inode): number {
  *  @throws EFBIG, EDQUOT */
 export function resizeContent(files: Files, inode: Inode, size: number): Inode {
   if (size > FSX_FILE_BYTES_MAX) throw refuse('EFBIG')
-  const times = { mtime: files.nowUs, ctime: files.nowUs, nanos: keepNanos(inode), era: files.volume.era }
-  const next = { ...inode, ...times, size }
+  const next = { ...inode, ...timesOf(files, inode), size }
   if (inode.body === null) {
     if (size >= inode.stored) return changed(files, next)
     countBytes(files, size - inode.stored)
     const data = size === 0 ? null : new Uint8Array((readData(files, inode.ino) as Uint8Array).subarray(0, size))
     return changed(files, { ...next, stored: size }, data)
   }
-  if (size >= inode.size) return changed(files, next)
   if (size === 0) {
     countBytes(files, -inode.stored)
     dropBody(files, inode.body)
     return changed(files, { ...next, stored: 0, body: null }, null)
   }
+  if (size >= inode.size) return changed(files, next)
   const { body, freed } = cutBody(files, inode.body, size)
   countBytes(files, -freed)
   return changed(files, { ...next, stored: inode.stored - freed, body })

@@ -67,7 +67,7 @@ function rewritten(files: Files, inode: Inode, who: Credential): Inode {
 }
 
 /** Writing takes set-user-ID and set-group-ID away, unless it is root who writes. */
-function withoutSetId(inode: Inode, who: Credential): Inode {
+export function withoutSetId(inode: Inode, who: Credential): Inode {
   if (who.uid === 0 || (inode.mode & (S_ISUID | S_ISGID)) === 0) return inode
   const groupRuns = (inode.mode & 0o010) !== 0
   return { ...inode, mode: inode.mode & ~S_ISUID & ~(groupRuns ? S_ISGID : 0) }

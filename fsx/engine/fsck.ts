@@ -1,7 +1,7 @@
 /** Checks the rules that SCHEMA.md names; says what is wrong, and changes nothing. */
 import { FSX_CHUNK_BYTES, FSX_CHUNKS_MAX, FSX_INLINE_BYTES_MAX } from '@dotdo/core/limits'
 import { LAYER_INOS, ROOT_INO } from '../tables.ts'
-import { chunkLengths } from './bodies.ts'
+import { chunkLengths, findChunk } from './bodies.ts'
 import { shardOfName } from './elsewhere.ts'
 import { settle } from './layers.ts'
 import { entriesOf, inodesOf } from './seen.ts'
@@ -78,8 +78,8 @@ const rules: readonly (readonly [rule: number, query: string])[] = [
   [
     13,
     `select ino, 'has what its type has not' from inodes where (link is not null) <> ((mode & 61440) = 40960)
-    or (parent is not null) <> (${dir}) or (${dir}) and (size > 0 or inline is not null or body is not null)
-    or not (${dir} or ${file} or (mode & 61440) = 40960) or size < stored`,
+    or (${dir}) and parent is null or (${dir}) and (size > 0 or inline is not null or body is not null)
+    or not (${dir} or ${file} or (mode & 61440) = 40960) or body is null and size < stored`,
   ],
 ]
 
@@ -176,13 +176,19 @@ function tablesOf(volume: Volume): string {
 function checkContent(files: Files, where: string): Finding[] {
   const { tx, volume } = files
   const findings: Finding[] = []
+  const isZero = (body: number, index: number, from: number) =>
+    findChunk(files, body, index)
+      ?.subarray(Math.max(0, from))
+      .every((byte) => byte === 0)
   const select = `with ${inodesOf(volume)} select ino, body, size, stored from inodes where body is not null`
   for (const [ino, body, size, stored] of tx.raw(select) as number[][] as [number, number, number, number][]) {
     let bytes = 0
     for (const [index, length] of chunkLengths(files, body)) {
       bytes += length
-      if (index * FSX_CHUNK_BYTES + length > size)
+      const start = index * FSX_CHUNK_BYTES
+      if (start + length > size && !isZero(body, index, size - start)) {
         findings.push({ rule: 12, message: `${ino} ends before chunk ${index}${where}` })
+      }
     }
     if (bytes !== stored)
       findings.push({ rule: 11, message: `${ino} stores ${bytes} bytes, and says ${stored}${where}` })

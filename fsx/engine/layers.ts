@@ -20,6 +20,7 @@ import {
   type XattrRow,
   xattrs,
 } from '../tables.ts'
+import { quietly } from './changes.ts'
 import { dropChunks, mergeLayers } from './merge.ts'
 import { type Files, findVolumes, flush, MAIN, readChain, type Volume, writeInode } from './volume.ts'
 
@@ -86,6 +87,11 @@ function setChain(tx: Tx, volume: Volume, chain: Volume['chain']): void {
 
 /** A layer may be shown no more: let go of it, if so, and of those below it. */
 export function tidyLayer(files: Files, layer: number): void {
+  settle(files)
+  quietly(files, () => tidy(files, layer))
+}
+
+function tidy(files: Files, layer: number): void {
   const { tx } = files
   const row = tx.find(layers, { layer })
   if (row === undefined) return
@@ -96,7 +102,7 @@ export function tidyLayer(files: Files, layer: number): void {
   if (above.length === 1) merge(files, row, Number(above[0]?.[0]))
   else {
     dropLayer(files, row)
-    if (row.parent !== null) tidyLayer(files, row.parent)
+    if (row.parent !== null) tidy(files, row.parent)
   }
 }
 
@@ -119,7 +125,6 @@ function dropLayer({ tx }: Files, { layer, first }: LayerRow): void {
 
 function merge(files: Files, below: LayerRow, above: number): void {
   const { tx } = files
-  settle(files)
   mergeLayers(tx, below, above)
   for (const volume of findVolumes(tx.memory)?.known.values() ?? []) {
     // Numbers of layers and bodies are others now.

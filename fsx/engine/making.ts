@@ -53,7 +53,7 @@ export function makeInode(files: Files, place: Place, { mode, link, data }: NewI
     size: stored,
     stored,
     body: null,
-    parent: isDirectory ? directory.ino : null,
+    parent: directory.ino,
     atime: nowUs,
     mtime: nowUs,
     ctime: nowUs,
@@ -63,8 +63,9 @@ export function makeInode(files: Files, place: Place, { mode, link, data }: NewI
     link: link ?? null,
   }
   if (stored > 0) checkQuota(files, stored)
-  addInode(files, inode, data ?? null)
+  // In this order whoever follows the log hears of the name first.
   addName(files, directory.ino, place.name, { ino: inode.ino, kind })
+  addInode(files, inode, data ?? null)
   if (isDirectory) knowDirectory(files, inode.ino, true)
   changeDirectory(files, directory, isDirectory ? 1 : 0)
   return inode

@@ -80,6 +80,7 @@ export function rmdir(files: Files, { path }: { path: string }, who: Credential)
 function takeAway(files: Files, place: Place, inode: Inode): void {
   const directory = directoryOf(files, place)
   removeName(files, directory.ino, place.name)
+  if (isDirectory(inode)) files.volume.gone.set(inode.ino, { name: place.name, inode })
   if ((inode.mode & S.IFMT) !== S.IFREG) forgetPaths(files)
   changeDirectory(files, directory, isDirectory(inode) ? -1 : 0)
   loseName(files, inode)
@@ -112,7 +113,7 @@ export function link(files: Files, { from, to }: { from: string; to: string }, w
   if (isDirectory(inode)) throw refuse('EPERM')
   if (inode.nlink >= FSX_LINKS_MAX) throw refuse('EMLINK')
   addName(files, directory.ino, place.name, { ino: inode.ino, kind: inode.mode & S.IFMT })
-  setInode(files, { ...inode, nlink: inode.nlink + 1, ctime: files.nowUs })
+  setInode(files, { ...inode, nlink: inode.nlink + 1, ctime: files.nowUs, parent: directory.ino })
   changeDirectory(files, directory)
   return null
 }
@@ -237,7 +238,7 @@ function replace(files: Files, { source, target, moved, replaced }: Omit<Moving,
   changeDirectory(files, getInode(files, left), isDir ? -1 : 0)
   const less = replaced !== undefined && isDirectory(replaced) ? 1 : 0
   changeDirectory(files, getInode(files, entered), (isDir ? 1 : 0) - less)
-  setInode(files, { ...moved, ctime: files.nowUs, parent: isDir ? entered : null })
+  setInode(files, { ...moved, ctime: files.nowUs, parent: entered })
   if (replaced !== undefined) loseName(files, replaced)
 }
 
@@ -251,8 +252,8 @@ function exchange(files: Files, { source, target, moved, replaced }: Moving & { 
   addName(files, entered, target.name, { ino: moved.ino, kind: moved.mode & S.IFMT })
   changeDirectory(files, getInode(files, left), left === entered ? 0 : -shift)
   changeDirectory(files, getInode(files, entered), left === entered ? 0 : shift)
-  setInode(files, { ...moved, ctime: files.nowUs, parent: isDir ? entered : null })
-  setInode(files, { ...replaced, ctime: files.nowUs, parent: isOtherDir ? left : null })
+  setInode(files, { ...moved, ctime: files.nowUs, parent: entered })
+  setInode(files, { ...replaced, ctime: files.nowUs, parent: left })
 }
 
 /** Remove a file, or a directory with all that is in it, a part at a time.

@@ -8,6 +8,7 @@
 import { FSX_LINKS_FOLLOWED_MAX } from '@dotdo/core/limits'
 import { type Inode, ROOT_INO, type XattrRow, xattrs } from '../tables.ts'
 import { readXattr, writeXattr } from './attributes.ts'
+import { quietly } from './changes.ts'
 import { writeContent } from './content.ts'
 import { makeInode } from './making.ts'
 import { isDirectory, root, S } from './mode.ts'
@@ -110,8 +111,16 @@ export function fillDirectory(files: Files, { ino, entries }: { ino: number; ent
   // Somebody else was faster.
   if (directory === undefined || !here) return null
   unmark(files, ino)
+  quietly(files, () => takeIn(files, here, entries))
+  // It has not changed: it was looked at.
+  const { mtime, ctime, nanos } = directory
+  setInode(files, { ...getInode(files, ino), mtime, ctime, nanos })
+  return null
+}
+
+function takeIn(files: Files, here: Unfilled, entries: readonly LowerEntry[]): void {
   for (const { name, mode, uid, gid, size, mtime, link } of entries) {
-    const place = { chain: [ino], name, ino: undefined, slash: false }
+    const place = { chain: [here.ino], name, ino: undefined, slash: false }
     const made = makeInode(files, place, { mode, ...(link !== undefined && { link }) }, { ...root, umask: 0 })
     const isFile = (mode & S.IFMT) === S.IFREG
     const times = { mtime, ctime: mtime, atime: mtime, btime: mtime, nanos: 0 }
@@ -120,10 +129,6 @@ export function fillDirectory(files: Files, { ino, entries }: { ino: number; ent
     const value = new TextEncoder().encode(`${here.lower}/${name}`)
     files.tx.put(xattrs, { ino: files.volume.base + made.ino, name: LOWER_MARK, value })
   }
-  // It has not changed: it was looked at.
-  const { mtime, ctime, nanos } = directory
-  setInode(files, { ...getInode(files, ino), mtime, ctime, nanos })
-  return null
 }
 
 /** Take in a piece of a file's content.

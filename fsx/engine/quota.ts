@@ -39,12 +39,18 @@ export function countInode({ tx, volume }: Files, count: 1 | -1): void {
   })
 }
 
-/** Count bytes that a file shall store, unless that is too much.
+/** Refuse to store more than is allowed.
  *  @throws EDQUOT */
-export function checkQuota(files: Files, bytes: number): void {
+export function checkRoomFor(files: Files, bytes: number): void {
   const { quotaBytes } = files.volume
   const isBounded = quotaBytes < Number.POSITIVE_INFINITY
   if (bytes > 0 && isBounded && readUsage(files).bytes + bytes > quotaBytes) throw refuse('EDQUOT')
+}
+
+/** Count bytes that a file shall store, unless that is too much.
+ *  @throws EDQUOT */
+export function checkQuota(files: Files, bytes: number): void {
+  checkRoomFor(files, bytes)
   countBytes(files, bytes)
 }
 

@@ -1,6 +1,6 @@
 /** What a volume sees of its layers, as tables for queries: the topmost row of each key, but for what is gone. */
 import { entries, inodes, LAYER_INOS } from '../tables.ts'
-import type { Volume } from './volume.ts'
+import type { Files, Volume } from './volume.ts'
 
 const columnsOf = (table: { readonly columns: object }, without: readonly string[]) =>
   Object.keys(table.columns)
@@ -38,4 +38,11 @@ export function entriesOf(volume: Volume): string {
   return `entries as materialized (select number as parent, name, ${entryColumns} from (select
     parent % ${LAYER_INOS} as number, name, max(parent) as top, ${entryColumns} from fs_entries
     where ${rowsOf(volume, 'parent')} group by 1, 2) where ino <> 0)`
+}
+
+/** Find all names of an inode.
+ *  @cost a look at every name */
+export function inodeNames({ tx, volume }: Files, ino: number): { parent: number; name: string }[] {
+  const rows = tx.raw(`with ${entriesOf(volume)} select parent, name from entries where ino = ?`, ino)
+  return rows.map(([parent, name]) => ({ parent: Number(parent), name: String(name) }))
 }

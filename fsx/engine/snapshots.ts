@@ -2,6 +2,8 @@
 import type { Tx } from '@dotdo/core/shard'
 import { refuse } from '../errors.ts'
 import { type HeadRow, heads, LAYER_INOS, type SnapshotRow, snapshots as snapshotTable } from '../tables.ts'
+import { noteRestored } from './changes.ts'
+import { forgetHead } from './file-locks.ts'
 import { addLayer, checkLabel, declareHead, forgetVolumes, freeze, moveHead, settle, tidyLayer } from './layers.ts'
 import { destroy } from './making.ts'
 import { type Credential, checkRoot } from './mode.ts'
@@ -89,6 +91,7 @@ export function restore(files: Files, { which }: { which: number | string }, who
   volume.forget()
   tx.onUndo(() => volume.forget())
   dropOrphans(files, layer)
+  noteRestored(files, next)
   tidyLayer(files, old)
   return null
 }
@@ -140,6 +143,7 @@ export function removeFork(files: Files, { name }: { name: string }, who: Creden
   const taken = tx.all('select * from fs_snapshots where head = ?', name) as SnapshotRow[]
   for (const { id } of taken) tx.remove(snapshotTable, { id })
   tx.remove(heads, { name })
+  forgetHead(files, name)
   tidyLayer(files, row.layer)
   // Layers of others may have been merged: only those that are still there are looked at.
   for (const { layer } of taken) tidyLayer(files, layer)

@@ -13,6 +13,7 @@ import { Failure } from '@dotdo/core/errors'
 import {
   FSX_CHUNK_BYTES,
   FSX_ENTRIES_CACHED_MAX,
+  FSX_GONE_DIRECTORIES_MAX,
   FSX_INODES_CACHED_MAX,
   FSX_INODES_MAX,
   FSX_INODES_RESERVED,
@@ -37,6 +38,7 @@ import {
   type SnapshotRow,
 } from '../tables.ts'
 import type { Part } from './elsewhere.ts'
+import type { LockWait } from './file-locks.ts'
 import { S } from './mode.ts'
 import { Recent } from './recent.ts'
 
@@ -137,8 +139,12 @@ export class Volume {
   entryCount = 0
   /** Directories from the root to the one of a path, itself included. */
   readonly paths = new Map<string, readonly number[]>()
+  /** Directories that were removed lately: what was in them is told of after they are gone. */
+  readonly gone = new Recent<number, { readonly name: string; readonly inode: Inode }>(() => FSX_GONE_DIRECTORIES_MAX)
   /** How many handles each inode has. */
   readonly handles = new Map<number, number>()
+  /** Open files that wait for locks, by owner. */
+  readonly lockWaits = new Map<string, LockWait>()
   /** When some orphan may go, in ms since 1970; 0 while nobody has looked. */
   orphansDueMs = 0
   era = 0
@@ -213,7 +219,7 @@ function loadVolumes(tx: Tx): Volumes {
   if (version !== undefined && version > FSX_SCHEMA_VERSION) {
     throw new Failure('unsupported', `the filesystem is of version ${version}, this program of ${FSX_SCHEMA_VERSION}`)
   }
-  // Version 2 added tables, and means nothing else by the rows of version 1.
+  // Version 2 added tables, version 3 a hint; both mean nothing else by the rows that were there.
   if (version !== FSX_SCHEMA_VERSION) writeMeta(tx, 'version', FSX_SCHEMA_VERSION)
   if (version === undefined) {
     writeMeta(tx, 'chunk_bytes', FSX_CHUNK_BYTES)

@@ -16,4 +16,8 @@ export const nodeClock: Clock = {
     timer.unref()
     return () => clearTimeout(timer)
   },
+  stayAlive() {
+    const timer = setInterval(() => undefined, delayMaxMs)
+    return () => clearInterval(timer)
+  },
 }

@@ -14,6 +14,7 @@ const statuses: Record<Errno, ContentfulStatusCode> = {
   ENXIO: 501,
   // The file that is written has been given up meanwhile.
   EBADF: 503,
+  EAGAIN: 503,
   EACCES: 403,
   EBUSY: 403,
   EEXIST: 405,
@@ -26,12 +27,15 @@ const statuses: Record<Errno, ContentfulStatusCode> = {
   ENOSPC: 507,
   EMLINK: 507,
   ERANGE: 507,
+  EDEADLK: 409,
   ENAMETOOLONG: 414,
+  ENOLCK: 503,
   ENOTEMPTY: 409,
   ELOOP: 409,
   ENODATA: 404,
   EILSEQ: 400,
   ENOTSUP: 501,
+  ETIMEDOUT: 503,
   EDQUOT: 507,
   EROFS: 403,
 }
