@@ -116,6 +116,44 @@ export const fsxCases: readonly FsxCase[] = [
     },
   },
   {
+    name: 'keeps a directory that is open and removed within the rules, in snapshots too',
+    async run({ fs }, expect) {
+      await fs.mkdir('/d')
+      const handle = await fs.promises.open('/d')
+      await fs.promises.rmdir('/d')
+      await fs.snapshot('s')
+      expect((await handle.stat()).nlink).toBe(0)
+      expect(await fs.fsck()).toEqual([])
+      await handle.close()
+      expect(await fs.fsck()).toEqual([])
+    },
+  },
+  {
+    name: 'reads a handle by lines and as a stream of the web, and a file as a Blob',
+    async run({ fs }, expect) {
+      await fs.write('/lines', 'one\ntwo\r\nthree')
+      const lines: string[] = []
+      for await (const line of (await fs.promises.open('/lines')).readLines()) lines.push(line)
+      expect(lines).toEqual(['one', 'two', 'three'])
+      // Pieces that end where lines do, and within \r\n.
+      const read = (await fs.promises.open('/lines')).readLines({ highWaterMark: 4 })
+      const heard: string[] = []
+      read.on('line', (line) => heard.push(line))
+      await new Promise<void>((done) => void read.on('close', done))
+      expect(heard).toEqual(lines)
+      await fs.write('/large', large())
+      const handle = await fs.promises.open('/large', 'r')
+      const bytes = await new Response(handle.readableWebStream() as ReadableStream<Uint8Array>).arrayBuffer()
+      expect(large().equals(new Uint8Array(bytes))).toBe(true)
+      // Nothing is not written, also where nothing may be.
+      expect(await handle.write(Buffer.alloc(0))).toMatchObject({ bytesWritten: 0 })
+      await handle.close()
+      expect(await code(handle.write(Buffer.alloc(0)))).toBe('EBADF')
+      const blob = await fs.openAsBlob('/lines', { type: 'text/plain' })
+      expect([blob.type, await blob.text()]).toEqual(['text/plain', 'one\ntwo\r\nthree'])
+    },
+  },
+  {
     name: 'refuses what a credential does not allow',
     async run({ fs }, expect) {
       await fs.mkdir('/shared')
@@ -186,6 +224,19 @@ export const fsxCases: readonly FsxCase[] = [
       let read = ''
       for await (const piece of fs.createReadStream('/s', { start: 2, end: 12, encoding: 'utf8' })) read += piece
       expect(read).toBe('e large lar')
+      const handle = await fs.promises.open('/s')
+      // The path is not looked at where there is a handle, which the stream closes.
+      const all = fs.createReadStream('/none', { fd: handle as never, signal: new AbortController().signal })
+      expect(all.pending).toBe(true)
+      const sizes = []
+      for await (const piece of all) sizes.push(piece.length)
+      expect([sizes.reduce((sum, size) => sum + size), handle.fd]).toEqual([300_004, -1])
+      const aborting = new AbortController()
+      const endless = fs.createWriteStream('/t', { signal: aborting.signal })
+      const failed = new Promise((resolve) => endless.once('error', ({ name }) => resolve(name)))
+      endless.write('x')
+      aborting.abort()
+      expect(await failed).toBe('AbortError')
     },
   },
   {
