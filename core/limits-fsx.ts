@@ -52,6 +52,8 @@ export const FSX_VOLUMES_CACHED_MAX = 64
 export const FSX_LAYERS_MAX = 2 ** 22 - 1
 /** Layers on top of each other: each is looked into for what memory does not know. */
 export const FSX_LAYERS_DEEP_MAX = 1_000
+/** Bytes copied by one call: the rest of a longer file comes with others, so that nobody waits for all of it. */
+export const FSX_COPY_BYTES = 4 * 1024 * 1024
 /** Bytes of content read or written at once for a tar archive: a row group of chunks, and little memory. */
 export const FSX_TAR_PIECE_BYTES = 1024 * 1024
 /** Bytes of names and attributes before one file of a tar archive: some attributes of 64 KiB; all are in memory. */

@@ -154,6 +154,58 @@ export const fsxCases: readonly FsxCase[] = [
     },
   },
   {
+    name: 'copies a long file in pieces, which show when all are there',
+    async run(opened, expect) {
+      const { fs } = opened
+      const handle = await fs.promises.open('/long', 'w')
+      const part = Buffer.alloc(1024 * 1024, 'part ')
+      for (const at of [0, 1, 9]) await handle.write(part, 0, part.length, at * part.length + 7)
+      await handle.close()
+      await fs.promises.chmod('/long', 0o640)
+      await fs.write('/there', 'before')
+      await fs.promises.link('/there', '/other')
+      const seen: string[] = []
+      const copying = fs.promises.copyFile('/long', '/there').then(() => seen.push('copied'))
+      // Others are served meanwhile, and see what was there.
+      seen.push(await fs.read('/other', 'utf8'))
+      seen.push(await fs.read('/there', 'utf8'))
+      await copying
+      expect(seen).toEqual(['before', 'before', 'copied'])
+      const again = (await opened.reopen(true)).fs
+      expect((await again.read('/there')).equals(await again.read('/long'))).toBe(true)
+      const [long, there, other] = await Promise.all(['/long', '/there', '/other'].map((path) => again.stat(path)))
+      expect(there).toMatchObject({ size: long?.size, blocks: long?.blocks, mode: long?.mode, nlink: 2 })
+      expect(other?.ino).toBe(there?.ino)
+      // The copy is of its own.
+      await again.promises.truncate('/long', 10)
+      expect((await again.stat('/there')).size).toBe(10 * part.length + 7)
+      await again.promises.writeFile('/there', 'short')
+      expect(await again.fsck()).toEqual([])
+    },
+  },
+  {
+    name: 'refuses a long copy whole',
+    async run({ fs }, expect) {
+      await fs.write('/long', Buffer.alloc(9 * 1024 * 1024, 'x'))
+      await fs.write('/there', 'before')
+      await fs.mkdir('/d')
+      const { COPYFILE_EXCL } = fs.constants
+      expect(await code(fs.promises.copyFile('/long', '/there', COPYFILE_EXCL))).toBe('EEXIST')
+      expect(await code(fs.promises.copyFile('/long', '/d'))).toBe('EISDIR')
+      expect(await code(fs.promises.copyFile('/long', '/none/x'))).toBe('ENOENT')
+      expect(await code(fs.as({ uid: 5, gid: 5 }).promises.copyFile('/long', '/there'))).toBe('EACCES')
+      await fs.promises.copyFile('/long', '/long')
+      await fs.setQuota({ bytes: 14 * 1024 * 1024 })
+      expect(await code(fs.promises.copyFile('/long', '/there'))).toBe('EDQUOT')
+      expect(await code(fs.promises.copyFile('/long', '/new'))).toBe('EDQUOT')
+      expect((await fs.list('/')).sort()).toEqual(['d', 'long', 'there'])
+      expect(await fs.read('/there', 'utf8')).toBe('before')
+      // What was copied until then has been given back.
+      await fs.write('/room', Buffer.alloc(4 * 1024 * 1024))
+      expect(await fs.fsck()).toEqual([])
+    },
+  },
+  {
     name: 'refuses what a credential does not allow',
     async run({ fs }, expect) {
       await fs.mkdir('/shared')

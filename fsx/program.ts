@@ -4,10 +4,11 @@
 import { FSX_NAME_BYTES_MAX } from '@dotdo/core/limits'
 import type { Call, Program, Tx } from '@dotdo/core/shard'
 import * as attributes from './engine/attributes.ts'
+import * as copying from './engine/copying.ts'
 import { diff } from './engine/diff.ts'
 import * as regular from './engine/files.ts'
 import { type Finding, fsck } from './engine/fsck.ts'
-import { sweepOrphans } from './engine/making.ts'
+import { makeNameless, sweepOrphans } from './engine/making.ts'
 import { type Credential, checkRoot, root } from './engine/mode.ts'
 import * as namespace from './engine/namespace.ts'
 import { beginOverlay, fillDirectory, fillFile, findUnfilled, OWN_XATTRS } from './engine/overlay.ts'
@@ -20,7 +21,7 @@ import { fsxTables, type Inode, LAYER_INOS } from './tables.ts'
 import { type Check, checkGuard } from './web/guard.ts'
 import { forgetLocks, listLocks, lock, refreshLock, unlock } from './web/locking.ts'
 import { webLocks } from './web/locks.ts'
-import { makeNameless, placeFile, putFile } from './web/place.ts'
+import { placeFile, putFile } from './web/place.ts'
 import { patchProperties, peek, survey } from './web/survey.ts'
 
 /** The name of the program in calls. */
@@ -74,7 +75,10 @@ const writes = {
   truncate: regular.truncate,
   readFile: regular.readFile,
   writeFile: regular.writeFile,
-  copyFile: regular.copyFile,
+  copyFile: copying.copyFile,
+  beginCopy: copying.beginCopy,
+  copyPiece: copying.copyPiece,
+  endCopy: copying.endCopy,
   mkdir: namespace.mkdir,
   mkdirs: namespace.mkdirs,
   rmdir: namespace.rmdir,

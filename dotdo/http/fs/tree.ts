@@ -4,6 +4,7 @@
  *  2. A copied file, with its properties, is there at once and whole; a copied tree comes file by file.
  *  @source RFC 4918 sections 9.3, 9.6, 9.8, 9.9 */
 import { Failure } from '@dotdo/core/errors'
+import { FSX_COPY_BYTES } from '@dotdo/core/limits'
 import type { FsxStep } from '@dotdo/fsx/program'
 import { type Check, pathAbove, refuseWeb, type Surveyed } from '@dotdo/fsx/web'
 import type { Context } from 'hono'
@@ -14,8 +15,7 @@ import { namesIn, surveyed } from './list.ts'
 import { hrefOf, type Target, targetOfHeader, under } from './target.ts'
 import type { Way } from './way.ts'
 
-/** Bytes and files that one transaction copies, more or less: a longer one would keep others waiting. */
-const batchBytesMax = 4 * 1024 * 1024
+/** Files that one transaction copies, if they have no more than FSX_COPY_BYTES: a longer one would keep others waiting. */
 const batchFilesMax = 100
 
 const isDirectory = ({ inode, link }: Surveyed) => (inode.mode & 0o170000) === 0o040000 && link === undefined
@@ -151,6 +151,30 @@ function stepsOf(from: string, to: string, { inode, link, properties = [] }: Sur
   return [make, { name: 'patchProperties', args: { path: to, changes: properties } }]
 }
 
+/** Copy one entry, a long file a piece at a time.
+ *  @param finish runs the steps that make the copy, or give it its name */
+async function copyOne(
+  way: Way,
+  { from, to, entry }: { from: string; to: string; entry: Surveyed },
+  finish: (steps: readonly FsxStep[]) => Promise<unknown>,
+): Promise<void> {
+  const [make, ...more] = stepsOf(from, to, entry)
+  if (make?.name !== 'copyFile' || entry.inode.size <= FSX_COPY_BYTES) {
+    await finish(stepsOf(from, to, entry))
+    return
+  }
+  // What is there already is removed with the last step.
+  const copying = await way.call('beginCopy', { from, to, exclusive: false })
+  try {
+    for (let position = 0; position < copying.size; ) {
+      position = await way.call('copyPiece', { ...copying, position })
+    }
+    await finish([{ name: 'endCopy', args: { ...copying, to, exclusive: true } }, ...more])
+  } finally {
+    for (const ino of [copying.target, copying.source]) await way.call('close', { ino })
+  }
+}
+
 /** Copy what is in a directory. */
 async function copyInside(way: Way, from: string, to: string): Promise<void> {
   let steps: FsxStep[] = []
@@ -163,10 +187,15 @@ async function copyInside(way: Way, from: string, to: string): Promise<void> {
   const directories: string[] = []
   for await (const page of surveyed(way, { path: from, names: await namesIn(way, from), properties: true })) {
     for (const entry of page) {
+      if (entry.link === undefined && entry.inode.size > FSX_COPY_BYTES) {
+        const paths = { from: under(from, entry.name), to: under(to, entry.name) }
+        await copyOne(way, { ...paths, entry }, (steps) => way.call('batch', { steps }))
+        continue
+      }
       steps.push(...stepsOf(under(from, entry.name), under(to, entry.name), entry))
       bytes += entry.inode.size
       if (isDirectory(entry)) directories.push(entry.name)
-      if (bytes >= batchBytesMax || steps.length >= batchFilesMax) await send()
+      if (bytes >= FSX_COPY_BYTES || steps.length >= batchFilesMax) await send()
     }
   }
   await send()
@@ -180,12 +209,14 @@ export async function answerCopy(context: Context, way: Way, target: Target): Pr
   const { from, to, source, replaced, check } = transfer
   // A link is copied as what it leads to, as the client sees it.
   const { link: _, ...followed } = source
-  const steps = stepsOf(from, to, followed)
-  if (replaced === undefined) await way.guard(check, steps)
-  else if (isDirectory(replaced)) {
-    await removeTree(way, check, to)
-    await way.call('batch', { steps })
-  } else await way.guard(check, [{ name: 'removeTree', args: { path: to } }, ...steps])
+  // Before a long file is copied, what would be refused at its end is refused now.
+  if (followed.inode.size > FSX_COPY_BYTES) await way.guard(check, [])
+  const isTree = replaced !== undefined && isDirectory(replaced)
+  if (isTree) await removeTree(way, check, to)
+  const removal = replaced === undefined || isTree ? [] : [{ name: 'removeTree', args: { path: to } }]
+  await copyOne(way, { from, to, entry: followed }, (steps) => {
+    return isTree ? way.call('batch', { steps }) : way.guard(check, [...removal, ...steps])
+  })
   if (isDirectory(followed) && depth !== 0) await copyInside(way, from, to)
   return answerMade(context, target, transfer)
 }
