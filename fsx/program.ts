@@ -27,6 +27,9 @@ import { patchProperties, peek, survey } from './web/survey.ts'
 /** The name of the program in calls. */
 export const FSX = 'fsx'
 
+/** The call that tells whether a shard has a filesystem; every other one makes it. */
+export const FSX_IS_THERE = 'isThere'
+
 /** What a filesystem holds and may hold; numbers without bound are absent. */
 export interface Statistics {
   readonly bytes: number
@@ -190,12 +193,13 @@ export const fsxProgram: Program = {
   name: FSX,
   tables: [...fsxTables, webLocks],
   run(tx: Tx, { name, args }: Call): unknown {
+    if (name === FSX_IS_THERE) return tx.raw("select 1 from fs_meta where name = 'version'").length > 0
     const { as = root, on } = (args ?? {}) as { as?: Credential; on?: View }
     forgetIdle(tx)
     return run(openFiles(tx, on), name, args, as)
   },
   // Reading a file may cut it first, if its flags say so; as a rule it does not, and is run again if it does.
-  writesSql: ({ name }) => !Object.hasOwn(reads, name) && name !== 'readFile',
+  writesSql: ({ name }) => !Object.hasOwn(reads, name) && name !== 'readFile' && name !== FSX_IS_THERE,
   finish(tx: Tx): void {
     for (const volume of findVolumes(tx.memory)?.known.values() ?? []) {
       if (volume.dirty.size > 0) flush({ tx, volume, nowUs: tx.nowMs * 1000 })

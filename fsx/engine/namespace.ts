@@ -1,8 +1,7 @@
 /** Names of files: directories, links, renaming, removing.
  *  @source POSIX.1-2017 mkdir, rmdir, unlink, link, symlink, rename; Linux renameat2(2) */
-import { Failure } from '@dotdo/core/errors'
 import { FSX_LINKS_MAX, FSX_REMOVED_PER_CALL } from '@dotdo/core/limits'
-import { type Errno, type ErrnoDetail, refuse } from '../errors.ts'
+import { type Errno, errnoOf, refuse } from '../errors.ts'
 import { type Inode, ROOT_INO } from '../tables.ts'
 import { changeDirectory, checkRoom, loseName, makeInode } from './making.ts'
 import {
@@ -44,7 +43,7 @@ export function mkdirs(files: Files, { path, mode }: { path: string; mode: numbe
   let first: string | null = null
   for (const wanted = [path]; wanted.length > 0; ) {
     const next = wanted.pop() as string
-    const errno = errnoOf(() => mkdir(files, { path: next, mode }, who))
+    const errno = refusalOf(() => mkdir(files, { path: next, mode }, who))
     if (errno === undefined) first ??= next
     else if (errno === 'ENOENT') {
       const above = next.slice(0, Math.max(0, next.lastIndexOf('/')))
@@ -59,12 +58,12 @@ export function mkdirs(files: Files, { path, mode }: { path: string; mode: numbe
 }
 
 /** @returns the code that work was refused with */
-function errnoOf(work: () => void): Errno | undefined {
+function refusalOf(work: () => void): Errno | undefined {
   try {
     work()
     return undefined
   } catch (error) {
-    const errno = error instanceof Failure ? (error.detail as Partial<ErrnoDetail> | undefined)?.errno : undefined
+    const errno = errnoOf(error)
     if (errno === undefined) throw error
     return errno
   }

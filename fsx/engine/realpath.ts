@@ -2,7 +2,7 @@
 import type { Credential } from './mode.ts'
 import { listNames } from './names.ts'
 import { type Files, keysOf } from './volume.ts'
-import { at, walk } from './walk.ts'
+import { at, type Place, walk } from './walk.ts'
 
 /** Find the canonical path.
  *  @throws as `find`
@@ -10,6 +10,12 @@ import { at, walk } from './walk.ts'
 export function realpath(files: Files, { path }: { path: string }, who: Credential): string {
   const place = walk(files, path, { who, follow: true })
   at(files, place)
+  return pathOf(files, place)
+}
+
+/** Tell the path of a place.
+ *  @cost as `realpath` */
+export function pathOf(files: Files, place: Place): string {
   const names = place.name === '' ? [] : [place.name]
   for (let i = place.chain.length - 1; i > 0; i--) {
     names.unshift(nameOf(files, place.chain[i - 1] as number, place.chain[i] as number))
