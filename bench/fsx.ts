@@ -21,7 +21,7 @@ type NodeSql = ReturnType<typeof openSqlite>
 const content = Buffer.alloc(1024, 'x')
 
 /** CPU milliseconds of this process: what waiting for the disk takes is not in it. */
-async function cpuOf(work: () => unknown): Promise<number> {
+export async function cpuOf(work: () => unknown): Promise<number> {
   const before = process.cpuUsage()
   await work()
   const { user, system } = process.cpuUsage(before)

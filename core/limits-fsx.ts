@@ -27,6 +27,11 @@ export const FSX_TRANSFER_BYTES_MAX = 64 * 1024 * 1024
 export const FSX_XATTR_NAME_BYTES_MAX = 255
 /** Bytes of the value of an extended attribute: XATTR_SIZE_MAX of Linux. */
 export const FSX_XATTR_VALUE_BYTES_MAX = 65_536
+/** Bytes of all extended attributes of a file, each with FSX_XATTR_COST_BYTES more: an archive has them in front of the
+ *  file, and whoever reads that holds them in memory. */
+export const FSX_XATTRS_BYTES_MAX = 1024 * 1024
+/** Bytes that an extended attribute counts besides its name and value: what it costs in a row and in an archive. */
+export const FSX_XATTR_COST_BYTES = 64
 /** Inodes kept in memory, per generation (two live at once); some 300 bytes each. */
 export const FSX_INODES_CACHED_MAX = 50_000
 /** Names of directories kept in memory; some 100 bytes each. Past it they are forgotten and read again. */
@@ -54,10 +59,12 @@ export const FSX_VOLUMES_CACHED_MAX = 64
 export const FSX_LAYERS_MAX = 2 ** 22 - 1
 /** Layers on top of each other: each is looked into for what memory does not know. */
 export const FSX_LAYERS_DEEP_MAX = 1_000
+/** Bytes copied by one call: the rest of a longer file comes with others, so that nobody waits for all of it. */
+export const FSX_COPY_BYTES = 4 * 1024 * 1024
 /** Bytes of content read or written at once for a tar archive: a row group of chunks, and little memory. */
 export const FSX_TAR_PIECE_BYTES = 1024 * 1024
-/** Bytes of names and attributes before one file of a tar archive: some attributes of 64 KiB; all are in memory. */
-export const FSX_TAR_RECORDS_BYTES_MAX = 1024 * 1024
+/** Bytes of names and attributes before one file of a tar archive: as many attributes as a file may have, and paths. */
+export const FSX_TAR_RECORDS_BYTES_MAX = FSX_XATTRS_BYTES_MAX + 64 * 1024
 /** Locks of WebDAV in one filesystem: each is looked at by those who list them; clients take one a file at most. */
 export const FSX_WEB_LOCKS_MAX = 10_000
 /** Of those, covering one path: shared locks are all shown with it. */

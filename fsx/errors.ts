@@ -51,9 +51,11 @@ export function refuse(errno: Errno, syscall?: string): Failure {
   return new Failure(code, `${errno}: ${message}`, { errno, ...(syscall && { syscall }) } satisfies ErrnoDetail)
 }
 
-/** @returns the code of POSIX that a failure has; undefined for anything else */
+/** Tell the code of POSIX that something was refused with.
+ *  @returns undefined for what the filesystem did not refuse */
 export function errnoOf(error: unknown): Errno | undefined {
-  return error instanceof Failure ? (error.detail as Partial<ErrnoDetail> | undefined)?.errno : undefined
+  const { errno } = ((error instanceof Failure ? error.detail : undefined) ?? {}) as Partial<ErrnoDetail>
+  return errno !== undefined && Object.hasOwn(errnos, errno) ? errno : undefined
 }
 
 /** What was being done when something failed. */
@@ -109,8 +111,9 @@ const foreign: { readonly [C in Code]: Errno } = {
 /** Turn what was thrown into an error of node:fs; what is no Failure passes through. */
 export function toFsError(error: unknown, doing: Doing): unknown {
   if (!(error instanceof Failure)) return error
-  const { errno, syscall } = (error.detail ?? {}) as Partial<ErrnoDetail>
-  if (errno === undefined || !(errno in errnos)) return fsError(foreign[error.code], doing, error)
+  const errno = errnoOf(error)
+  if (errno === undefined) return fsError(foreign[error.code], doing, error)
+  const { syscall } = error.detail as ErrnoDetail
   // What fails past the opening knows no path, as in Node.
   return fsError(errno, syscall === undefined ? doing : { syscall })
 }

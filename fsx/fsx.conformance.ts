@@ -120,6 +120,96 @@ export const fsxCases: readonly FsxCase[] = [
     },
   },
   {
+    name: 'keeps a directory that is open and removed within the rules, in snapshots too',
+    async run({ fs }, expect) {
+      await fs.mkdir('/d')
+      const handle = await fs.promises.open('/d')
+      await fs.promises.rmdir('/d')
+      await fs.snapshot('s')
+      expect((await handle.stat()).nlink).toBe(0)
+      expect(await fs.fsck()).toEqual([])
+      await handle.close()
+      expect(await fs.fsck()).toEqual([])
+    },
+  },
+  {
+    name: 'reads a handle by lines and as a stream of the web, and a file as a Blob',
+    async run({ fs }, expect) {
+      await fs.write('/lines', 'one\ntwo\r\nthree')
+      const lines: string[] = []
+      for await (const line of (await fs.promises.open('/lines')).readLines()) lines.push(line)
+      expect(lines).toEqual(['one', 'two', 'three'])
+      // Pieces that end where lines do, and within \r\n.
+      const read = (await fs.promises.open('/lines')).readLines({ highWaterMark: 4 })
+      const heard: string[] = []
+      read.on('line', (line) => heard.push(line))
+      await new Promise<void>((done) => void read.on('close', done))
+      expect(heard).toEqual(lines)
+      await fs.write('/large', large())
+      const handle = await fs.promises.open('/large', 'r')
+      const bytes = await new Response(handle.readableWebStream() as ReadableStream<Uint8Array>).arrayBuffer()
+      expect(large().equals(new Uint8Array(bytes))).toBe(true)
+      // Nothing is not written, also where nothing may be.
+      expect(await handle.write(Buffer.alloc(0))).toMatchObject({ bytesWritten: 0 })
+      await handle.close()
+      expect(await codeOf(handle.write(Buffer.alloc(0)))).toBe('EBADF')
+      const blob = await fs.openAsBlob('/lines', { type: 'text/plain' })
+      expect([blob.type, await blob.text()]).toEqual(['text/plain', 'one\ntwo\r\nthree'])
+    },
+  },
+  {
+    name: 'copies a long file in pieces, which show when all are there',
+    async run(opened, expect) {
+      const { fs } = opened
+      const handle = await fs.promises.open('/long', 'w')
+      const part = Buffer.alloc(1024 * 1024, 'part ')
+      for (const at of [0, 1, 9]) await handle.write(part, 0, part.length, at * part.length + 7)
+      await handle.close()
+      await fs.promises.chmod('/long', 0o640)
+      await fs.write('/there', 'before')
+      await fs.promises.link('/there', '/other')
+      const seen: string[] = []
+      const copying = fs.promises.copyFile('/long', '/there').then(() => seen.push('copied'))
+      // Others are served meanwhile, and see what was there.
+      seen.push(await fs.read('/other', 'utf8'))
+      seen.push(await fs.read('/there', 'utf8'))
+      await copying
+      expect(seen).toEqual(['before', 'before', 'copied'])
+      const again = (await opened.reopen(true)).fs
+      expect((await again.read('/there')).equals(await again.read('/long'))).toBe(true)
+      const [long, there, other] = await Promise.all(['/long', '/there', '/other'].map((path) => again.stat(path)))
+      expect(there).toMatchObject({ size: long?.size, blocks: long?.blocks, mode: long?.mode, nlink: 2 })
+      expect(other?.ino).toBe(there?.ino)
+      // The copy is of its own.
+      await again.promises.truncate('/long', 10)
+      expect((await again.stat('/there')).size).toBe(10 * part.length + 7)
+      await again.promises.writeFile('/there', 'short')
+      expect(await again.fsck()).toEqual([])
+    },
+  },
+  {
+    name: 'refuses a long copy whole',
+    async run({ fs }, expect) {
+      await fs.write('/long', Buffer.alloc(9 * 1024 * 1024, 'x'))
+      await fs.write('/there', 'before')
+      await fs.mkdir('/d')
+      const { COPYFILE_EXCL } = fs.constants
+      expect(await codeOf(fs.promises.copyFile('/long', '/there', COPYFILE_EXCL))).toBe('EEXIST')
+      expect(await codeOf(fs.promises.copyFile('/long', '/d'))).toBe('EISDIR')
+      expect(await codeOf(fs.promises.copyFile('/long', '/none/x'))).toBe('ENOENT')
+      expect(await codeOf(fs.as({ uid: 5, gid: 5 }).promises.copyFile('/long', '/there'))).toBe('EACCES')
+      await fs.promises.copyFile('/long', '/long')
+      await fs.setQuota({ bytes: 14 * 1024 * 1024 })
+      expect(await codeOf(fs.promises.copyFile('/long', '/there'))).toBe('EDQUOT')
+      expect(await codeOf(fs.promises.copyFile('/long', '/new'))).toBe('EDQUOT')
+      expect((await fs.list('/')).sort()).toEqual(['d', 'long', 'there'])
+      expect(await fs.read('/there', 'utf8')).toBe('before')
+      // What was copied until then has been given back.
+      await fs.write('/room', Buffer.alloc(4 * 1024 * 1024))
+      expect(await fs.fsck()).toEqual([])
+    },
+  },
+  {
     name: 'refuses what a credential does not allow',
     async run({ fs }, expect) {
       await fs.mkdir('/shared')
@@ -190,6 +280,19 @@ export const fsxCases: readonly FsxCase[] = [
       let read = ''
       for await (const piece of fs.createReadStream('/s', { start: 2, end: 12, encoding: 'utf8' })) read += piece
       expect(read).toBe('e large lar')
+      const handle = await fs.promises.open('/s')
+      // The path is not looked at where there is a handle, which the stream closes.
+      const all = fs.createReadStream('/none', { fd: handle as never, signal: new AbortController().signal })
+      expect(all.pending).toBe(true)
+      const sizes = []
+      for await (const piece of all) sizes.push(piece.length)
+      expect([sizes.reduce((sum, size) => sum + size), handle.fd]).toEqual([300_004, -1])
+      const aborting = new AbortController()
+      const endless = fs.createWriteStream('/t', { signal: aborting.signal })
+      const failed = new Promise((resolve) => endless.once('error', ({ name }) => resolve(name)))
+      endless.write('x')
+      aborting.abort()
+      expect(await failed).toBe('AbortError')
     },
   },
   {

@@ -17,11 +17,18 @@ afterAll(async () => {
   data.remove()
 })
 
+/** Sequences of up to 60 operations; `npm run fuzz` runs so many that they are a million operations. */
 const RUNS = Number(process.env.DOTDO_FUZZ_RUNS ?? 150)
+const timeout = 600_000 + RUNS * 300
+let operations = 0
+afterAll(() => {
+  if (process.env.DOTDO_FUZZ_RUNS !== undefined) console.log(`${operations} operations compared with node:fs`)
+})
 
 async function compare(steps: readonly Step[], later: boolean, before?: () => Promise<void>): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'dotdo-fuzz-'))
   const same = (ours: unknown, node: unknown, step?: Step) => expect({ step, ours }).toEqual({ step, ours: node })
+  operations += steps.length
   await runBoth(fs, { folder, steps, later, ...(before && { before }) }, same)
   expect(await fs.fsck()).toEqual([])
   expect(await fs.list('/')).toEqual(['tmp'])
@@ -30,14 +37,14 @@ async function compare(steps: readonly Step[], later: boolean, before?: () => Pr
 const sequence = (one: fc.Arbitrary<Step>) => fc.array(one, { minLength: 1, maxLength: 60, size: 'max' })
 
 describe('random operations do what they do to node:fs', () => {
-  it.each([false, true])('(by promises: %s)', { timeout: 600_000 }, async (later) => {
+  it.each([false, true])('(by promises: %s)', { timeout }, async (later) => {
     await fc.assert(
       fc.asyncProperty(sequence(step), (steps) => compare(steps, later)),
       { numRuns: RUNS },
     )
   })
 
-  it('while snapshots and forks are taken and removed', { timeout: 600_000 }, async () => {
+  it('while snapshots and forks are taken and removed', { timeout }, async () => {
     let count = 0
     const before = async () => {
       count++
@@ -54,7 +61,7 @@ describe('random operations do what they do to node:fs', () => {
     )
   })
 
-  it('by root and by others', { timeout: 600_000 }, async ({ skip }) => {
+  it('by root and by others', { timeout }, async ({ skip }) => {
     if (process.getuid?.() !== 0) return skip('only root can be somebody else')
     await fc.assert(
       fc.asyncProperty(sequence(stepOfSomebody), (steps) => compare(steps, false)),

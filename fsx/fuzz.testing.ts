@@ -105,6 +105,11 @@ function statOf(stats: nodeFs.Stats) {
 
 const timesOf = ({ atimeMs, mtimeMs }: nodeFs.Stats) => ({ atimeMs, mtimeMs })
 
+/** Asked for names alone, Node follows links to directories, round and round; asked for types it does not. */
+function deepNames(entries: nodeFs.Dirent[]): string[] {
+  return entries.map(({ parentPath, name }) => join(parentPath, name)).sort()
+}
+
 /** What a step does, by the functions that answer at once. */
 function doNow({ fs, base, open }: Fd, s: Step): unknown {
   const at = (name: string) => base + (s[name] as string)
@@ -143,7 +148,7 @@ function doNow({ fs, base, open }: Fd, s: Step): unknown {
     case 'readdir':
       return fs.readdirSync(at('path')).sort()
     case 'readdirDeep':
-      return fs.readdirSync(at('path'), { recursive: true }).sort()
+      return deepNames(fs.readdirSync(at('path'), { recursive: true, withFileTypes: true }))
     case 'chmod':
       return fs.chmodSync(at('path'), s.mode as number)
     case 'chown':
@@ -220,7 +225,7 @@ async function doLater(side: Side, s: Step): Promise<unknown> {
     case 'readdir':
       return (await promises.readdir(at('path'))).sort()
     case 'readdirDeep':
-      return (await promises.readdir(at('path'), { recursive: true })).sort()
+      return deepNames(await promises.readdir(at('path'), { recursive: true, withFileTypes: true }))
     case 'mkdir':
     case 'rmdir':
     case 'unlink':

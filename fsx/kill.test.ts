@@ -28,7 +28,7 @@ async function workAndKill(folder: string, round: number, lines: number): Promis
   return told
 }
 
-it('survives kill -9 with what was acknowledged', { timeout: 120_000 }, async () => {
+it('survives kill -9 with what was acknowledged', { timeout: 60_000 * ROUNDS }, async () => {
   const { path: folder, remove } = temporaryFolder()
   const expected = new Map<string, boolean>()
   for (let round = 0; round < ROUNDS; round++) {

@@ -5,12 +5,13 @@ import { FSX_NAME_BYTES_MAX } from '@dotdo/core/limits'
 import type { Call, Program, Tx } from '@dotdo/core/shard'
 import * as attributes from './engine/attributes.ts'
 import { changed, look } from './engine/changes.ts'
+import * as copying from './engine/copying.ts'
 import { diff } from './engine/diff.ts'
 import { elsewhere, elsewhereOf } from './engine/elsewhere.ts'
 import * as locks from './engine/file-locks.ts'
 import * as regular from './engine/files.ts'
 import { type Finding, fsck } from './engine/fsck.ts'
-import { sweepOrphans } from './engine/making.ts'
+import { makeNameless, sweepOrphans } from './engine/making.ts'
 import { type Credential, checkRoot, root } from './engine/mode.ts'
 import * as namespace from './engine/namespace.ts'
 import { beginOverlay, fillDirectory, fillFile, findUnfilled, OWN_XATTRS } from './engine/overlay.ts'
@@ -25,11 +26,14 @@ import { fsxTables, type Inode, LAYER_INOS } from './tables.ts'
 import { type Check, checkGuard } from './web/guard.ts'
 import { forgetLocks, listLocks, lock, refreshLock, unlock } from './web/locking.ts'
 import { webLocks } from './web/locks.ts'
-import { makeNameless, placeFile, putFile } from './web/place.ts'
+import { placeFile, putFile } from './web/place.ts'
 import { patchProperties, peek, survey } from './web/survey.ts'
 
 /** The name of the program in calls. */
 export const FSX = 'fsx'
+
+/** The call that tells whether a shard has a filesystem; every other one makes it. */
+export const FSX_IS_THERE = 'isThere'
 
 /** What a filesystem holds and may hold; numbers without bound are absent. */
 export interface Statistics {
@@ -88,7 +92,10 @@ const writes = {
   deallocate,
   readFile: regular.readFile,
   writeFile: regular.writeFile,
-  copyFile: regular.copyFile,
+  copyFile: copying.copyFile,
+  beginCopy: copying.beginCopy,
+  copyPiece: copying.copyPiece,
+  endCopy: copying.endCopy,
   mkdir: namespace.mkdir,
   mkdirs: namespace.mkdirs,
   rmdir: namespace.rmdir,
@@ -233,12 +240,13 @@ export const fsxProgram: Program = {
   name: FSX,
   tables: [...fsxTables, webLocks, locks.fileLocks, locks.lockSessions],
   run(tx: Tx, { name, args }: Call): unknown {
+    if (name === FSX_IS_THERE) return tx.raw("select 1 from fs_meta where name = 'version'").length > 0
     const { as = root, on } = (args ?? {}) as { as?: Credential; on?: View }
     forgetIdle(tx)
     return run(openFiles(tx, on), name, args, as)
   },
   // Reading a file may cut it first, if its flags say so; as a rule it does not, and is run again if it does.
-  writesSql: ({ name }) => !Object.hasOwn(reads, name) && name !== 'readFile',
+  writesSql: ({ name }) => !Object.hasOwn(reads, name) && name !== 'readFile' && name !== FSX_IS_THERE,
   finish(tx: Tx): void {
     for (const volume of findVolumes(tx.memory)?.known.values() ?? []) {
       if (volume.dirty.size > 0) flush({ tx, volume, nowUs: tx.nowMs * 1000 })

@@ -167,3 +167,23 @@ it('makes and changes nothing where a link of the archive leads', async () => {
   expect(await fs.exists('/nowhere')).toBe(false)
   expect([(await fs.stat('/outside')).mode & 0o777, await fs.xattrs.list('/outside')]).toEqual([0o700, []])
 })
+
+it('takes in all the attributes that a file may have, however many they are', async () => {
+  const set = async (path: string, value: Buffer) => {
+    for (let count = 0; ; count++) {
+      const code = await codeOf(fs.xattrs.set(path, `user.${count}`, value))
+      if (code !== 'done') return [count, code]
+    }
+  }
+  await fs.write('/from/large', '')
+  await fs.write('/from/many', '')
+  expect(await set('/from/large', Buffer.alloc(65_536, 'x'))).toEqual([15, 'ENOSPC'])
+  expect(await set('/from/many', Buffer.alloc(256))).toEqual([3190, 'ENOSPC'])
+  // In place of one of its own, it is room for as much.
+  await fs.xattrs.set('/from/large', 'user.3', Buffer.alloc(65_536, 'y'))
+  await fs.importTar(fs.exportTar({ path: '/from' }), { path: '/to' })
+  for (const name of ['large', 'many']) {
+    expect(await fs.xattrs.list(`/to/${name}`)).toEqual(await fs.xattrs.list(`/from/${name}`))
+  }
+  expect((await fs.xattrs.get('/to/large', 'user.3')).equals(Buffer.alloc(65_536, 'y'))).toBe(true)
+})

@@ -1,5 +1,6 @@
 /** A running server's filesystems, as `dotdo fs` uses them. */
 import { Failure } from '@dotdo/core/errors'
+import { pathAbove } from '@dotdo/fsx/web'
 import type { DirectoryPage, FileDetail, FileSummary } from '../http/fs/list.ts'
 import { hrefOf } from '../http/fs/target.ts'
 import { baseOf, failureOf, type ServerOptions, type ServerRequest, send } from './server.ts'
@@ -43,17 +44,17 @@ export function urlOf(server: ServerOptions, { database, path }: Remote, isDirec
 }
 
 /** Send a request about a file.
- *  @param also a status that is as good as success
+ *  @param also statuses that are as good as success
  *  @throws what the server says */
 export async function askFile(
   server: ServerOptions,
   remote: Remote,
-  request: ServerRequest & { readonly also?: number; readonly query?: string } = {},
+  request: ServerRequest & { readonly also?: readonly number[]; readonly query?: string } = {},
 ): Promise<Response> {
-  const { query = '', also, ...rest } = request
+  const { query = '', also = [], ...rest } = request
   const href = hrefOf(remote.database, remote.path, false).slice(1)
   const response = await send(server, `${href}${query}`, rest)
-  if (response.ok || response.status === also) return response
+  if (response.ok || also.includes(response.status)) return response
   const text = await response.text()
   if (response.status === 423) throw new Failure('conflict', `${showRemote(remote)} is locked by another client`)
   let said: unknown
@@ -69,7 +70,7 @@ export async function askFile(
 /** Tell all about a file.
  *  @returns undefined when nothing is there */
 export async function findFile(server: ServerOptions, remote: Remote): Promise<FileDetail | undefined> {
-  const response = await askFile(server, remote, { query: '?stat', also: 404 })
+  const response = await askFile(server, remote, { query: '?stat', also: [404] })
   if (response.status !== 404) return (await response.json()) as FileDetail
   await response.body?.cancel()
   return undefined
@@ -102,15 +103,12 @@ export function inside({ database, path }: Remote, name: string): Remote {
  *  @param parents make those above it too, and do not mind that it is there */
 export async function makeDirectory(server: ServerOptions, remote: Remote, parents: boolean): Promise<void> {
   if (!parents) return void (await askFile(server, remote, { method: 'MKCOL' }))
-  let at: Remote = { database: remote.database, path: '/' }
-  await askFile(server, at, { method: 'MKCOL', also: 405 })
-  for (const name of remote.path.split('/').filter((part) => part !== '')) {
-    at = inside(at, name)
-    const response = await askFile(server, at, { method: 'MKCOL', also: 405 })
-    // Something is there; that it is a directory is for the next name, or for the look at the end, to find out.
-    await response.body?.cancel()
-  }
-  if ((await statFile(server, remote)).type !== 'directory') {
+  const response = await askFile(server, remote, { method: 'MKCOL', also: [405, 409] })
+  await response.body?.cancel()
+  if (response.status === 409 && remote.path !== '/') {
+    await makeDirectory(server, { ...remote, path: pathAbove(remote.path) }, true)
+    await askFile(server, remote, { method: 'MKCOL', also: [405] })
+  } else if (response.status === 405 && (await statFile(server, remote)).type !== 'directory') {
     throw new Failure('exists', `${showRemote(remote)} is there, and no directory`)
   }
 }

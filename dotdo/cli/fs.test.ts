@@ -58,6 +58,9 @@ describe('dotdo fs', () => {
     expect(fs('mkdir', 'made:/a/b')).toMatchObject({ status: 1, stdout: '' })
     expect(fs('mkdir', '-p', 'made:/a/b')).toEqual(done(''))
     expect(fs('mkdir', '-p', 'made:/a/b')).toEqual(done(''))
+    writeFileSync(local('one'), 'x')
+    expect(fs('cp', local('one'), 'made:/a/b')).toEqual(done('1 file, 0 directories, 1 byte\n'))
+    expect(fs('mkdir', '-p', 'made:/a/b/one/c').stderr).toContain('made:/a/b/one is there, and no directory')
     expect(fs('mkdir', 'made:/a/b').status).toBe(1)
     expect(JSON.parse(fs('stat', '--json', 'made:/a').stdout)).toMatchObject({
       path: '/a',

@@ -96,6 +96,8 @@ function progress(): { onProgress?(copied: Copied): void; end(): void } {
   }
 }
 
+const counted = (count: number, one: string, many: string) => `${count} ${count === 1 ? one : many}`
+
 async function copy(from: string, to: string, options: FsOptions, host: CliHost): Promise<void> {
   const { json, recursive: isRecursive = false, ...server } = options
   const { end, ...shown } = progress()
@@ -106,7 +108,13 @@ async function copy(from: string, to: string, options: FsOptions, host: CliHost)
     end()
   }
   const { files, directories, bytes, skipped, onServer } = copied
-  const count = onServer ? 'copied on the server' : `${files} files, ${directories} directories, ${bytes} bytes`
+  const count = onServer
+    ? 'copied on the server'
+    : [
+        counted(files, 'file', 'files'),
+        counted(directories, 'directory', 'directories'),
+        counted(bytes, 'byte', 'bytes'),
+      ].join(', ')
   print(json ? JSON.stringify(copied) : count)
   if (skipped.length === 0) return
   const more = skipped.length > 10 ? ', ...' : ''

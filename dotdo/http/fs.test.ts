@@ -1,53 +1,9 @@
 /** Filesystems over HTTP: files, conditions, trees, properties, locks. What WebDAV clients make of it: test/webdav. */
-import { type NodeFabric, nodeClock, openFabric } from '@dotdo/core/host/node'
 import { fsx } from '@dotdo/fsx'
-import type { Hono } from 'hono'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { temporaryFolder } from '../../core/host/node/testing.ts'
-import { programs } from '../programs.ts'
-import { createApp } from './app.ts'
+import { describe, expect, it } from 'vitest'
+import { appForEach, ask, bugs, etagOf, fabric, find, lock, names, open, put, status, text } from './fs.testing.ts'
 
-let folder: ReturnType<typeof temporaryFolder>
-let fabric: NodeFabric
-let app: Hono
-let bugs: unknown[]
-
-async function open(): Promise<void> {
-  fabric = await openFabric({ data: folder.path, programs, durability: 'normal' })
-  bugs = []
-  const defaults = { partitioner: 'crc16', count: 2 } as const
-  const onBug = (error: unknown) => void bugs.push(error)
-  app = createApp({ fabric, clock: nodeClock, version: '1.2.3', startedMs: 0, defaults, onBug })
-}
-
-beforeEach(async () => {
-  folder = temporaryFolder()
-  await open()
-})
-
-afterEach(async () => {
-  const fs = await fsx({ fabric, database: 'a' })
-  expect(await fs.fsck()).toEqual([])
-  expect(bugs).toEqual([])
-  await fabric.close()
-  folder.remove()
-})
-
-type Init = { method?: string; body?: string | Uint8Array | ReadableStream; headers?: Record<string, string> }
-
-async function ask(path: string, { body, ...init }: Init = {}): Promise<Response> {
-  const more = body instanceof ReadableStream ? { duplex: 'half' } : {}
-  return app.request(`/fs/${path}`, { ...init, ...more, ...(body !== undefined && { body }) } as RequestInit)
-}
-
-const status = async (path: string, init?: Init) => (await ask(path, init)).status
-const text = async (path: string, headers = {}) => (await ask(path, { headers })).text()
-const put = (path: string, body: Init['body'] = '', headers = {}) => ask(path, { method: 'PUT', body, headers })
-const etagOf = async (path: string) => (await ask(path, { method: 'HEAD' })).headers.get('ETag') as string
-const names = async (path: string) => {
-  const { entries } = (await (await ask(path)).json()) as { entries: { name: string }[] }
-  return entries.map(({ name }) => name)
-}
+appForEach()
 
 async function inodesOf(fs: { promises: { statfs(path: string): Promise<{ files: number; ffree: number }> } }) {
   const { files, ffree } = await fs.promises.statfs('/')
@@ -137,7 +93,7 @@ describe('files over HTTP', () => {
     expect(await status('a/large', { method: 'PUT', body: pieces(5, 'error') })).toBeGreaterThanOrEqual(400)
     expect(await status('a/other', { method: 'PUT', body: pieces(5, 'error') })).toBeGreaterThanOrEqual(400)
     expect(await status('a/other', { method: 'PUT', body: 'abc', headers: { 'Content-Length': '9' } })).toBe(400)
-    bugs = []
+    bugs.length = 0
     expect(await text('a/large')).toBe('before')
     expect(await names('a/')).toEqual(['large'])
     const fs = await fsx({ fabric, database: 'a' })
@@ -294,9 +250,6 @@ describe('directories over HTTP', () => {
   })
 })
 
-const find = (path: string, depth: string, body = '') =>
-  ask(path, { method: 'PROPFIND', headers: { Depth: depth }, ...(body && { body }) })
-
 describe('properties', () => {
   it('may be asked for by so many names', async () => {
     await fsx({ fabric, database: 'a' })
@@ -359,15 +312,6 @@ describe('properties', () => {
     expect((await find('a/x', '2')).status).toBe(400)
   })
 })
-
-const lockinfo = (scope: string) =>
-  `<lockinfo xmlns="DAV:"><lockscope><${scope}/></lockscope><locktype><write/></locktype>` +
-  '<owner>me &amp; you</owner></lockinfo>'
-
-async function lock(path: string, headers = {}, scope = 'exclusive'): Promise<[number, string]> {
-  const response = await ask(path, { method: 'LOCK', body: lockinfo(scope), headers })
-  return [response.status, response.headers.get('Lock-Token') ?? '']
-}
 
 describe('locks', () => {
   it('keep others out: of the file, of its name, of all below', async () => {

@@ -12,6 +12,7 @@
 import { Failure } from '@dotdo/core/errors'
 import { FSX_WEB_PIECE_BYTES } from '@dotdo/core/limits'
 import type { Clock, Fabric } from '@dotdo/core/shard'
+import { isDirectory } from '@dotdo/fsx/web'
 import { type Context, Hono } from 'hono'
 import { answerFailure } from './errors.ts'
 import { answerFile } from './fs/download.ts'
@@ -42,8 +43,7 @@ async function answerGet({ context, ways, target }: Asked): Promise<Response> {
   const way = await wayOf(ways, database)
   if (new URL(context.req.url).searchParams.has('stat')) return answerStat(context, way, target)
   const peeked = await way.call('peek', { path, length: context.req.method === 'HEAD' ? 0 : FSX_WEB_PIECE_BYTES })
-  const isDirectory = (peeked.inode.mode & 0o170000) === 0o040000
-  if (isDirectory) return answerList(context, way, target)
+  if (isDirectory(peeked.inode)) return answerList(context, way, target)
   if (slash) throw new Failure('type_mismatch', `${path} is no directory`, { errno: 'ENOTDIR' })
   return answerFile(context, { way, target, peeked })
 }
@@ -56,29 +56,20 @@ const there =
   async ({ context, ways, target }) =>
     handle(context, await wayOf(ways, target.database), target)
 
-/** On a filesystem that is made when it is not there. */
-const opened =
-  (handle: (context: Context, way: Way, target: Target) => Promise<Response>): Handler =>
-  async ({ context, ways, target }) =>
-    handle(context, await ways.open(target.database), target)
-
 const methods: Readonly<Record<string, Handler>> = {
   GET: answerGet,
   HEAD: answerGet,
-  PUT: opened(answerPut),
+  PUT: ({ context, ways, target }) => answerPut(context, ways, target),
   DELETE: there(answerDelete),
   OPTIONS: async ({ context }) => context.body(null, 200, { 'Accept-Ranges': 'bytes' }),
-  MKCOL: async ({ context, ways, target }) => {
-    const isNew = (await ways.find(target.database)) === undefined
-    return answerMkcol(context, { way: await ways.open(target.database), target, isNew })
-  },
+  MKCOL: ({ context, ways, target }) => answerMkcol(context, ways, target),
   COPY: there(answerCopy),
   MOVE: there(answerMove),
   PROPFIND: async ({ context, ways, target, clock }) => {
     return answerPropfind(context, { way: await wayOf(ways, target.database), target, nowMs: clock.nowMs() })
   },
   PROPPATCH: there(answerProppatch),
-  LOCK: opened((context, way, target) => answerLock(context, { way, target })),
+  LOCK: ({ context, ways, target }) => answerLock(context, ways, target),
   UNLOCK: there(answerUnlock),
 }
 

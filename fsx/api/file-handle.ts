@@ -1,11 +1,12 @@
 /** An open file as an object.
  *  @source https://nodejs.org/docs/latest-v20.x/api/fs.html#class-filehandle */
 import { EventEmitter } from '@dotdo/core/host/streams'
+import { Lines } from './lines.ts'
 import { type LockOptions, lockFile, type StretchOptions, unlockFile } from './locks.ts'
 import { fileOperations } from './open-files.ts'
 import { type Env, type OpenFile, type Operation, runLater } from './request.ts'
 import type { BigIntStats, Stats } from './stats.ts'
-import { ReadStream, type StreamOptions, WriteStream } from './streams.ts'
+import { READ_BYTES, ReadStream, type StreamOptions, WriteStream } from './streams.ts'
 
 /** An open file. What is asked of one handle is done in order. */
 export class FileHandle extends EventEmitter {
@@ -45,6 +46,10 @@ export class FileHandle extends EventEmitter {
   }
 
   write(...given: unknown[]) {
+    const [buffer] = given
+    // As Node: nothing is not written, whatever the file was opened for.
+    if (ArrayBuffer.isView(buffer) && buffer.byteLength === 0 && this.fd !== -1)
+      return Promise.resolve({ bytesWritten: 0, buffer })
     return this.run(() => fileOperations.write(this.env, this.file, ...given))
   }
 
@@ -121,6 +126,24 @@ export class FileHandle extends EventEmitter {
 
   createWriteStream(options: StreamOptions = {}): WriteStream {
     return new WriteStream(this.env, undefined, { ...options, file: this.file })
+  }
+
+  /** Read it line by line, from its place on; it is closed at the end. */
+  readLines(options: StreamOptions = {}): Lines {
+    return new Lines(this.createReadStream(options))
+  }
+
+  /** Read it as a stream of the web, from its place on; it stays open. */
+  readableWebStream(): ReadableStream<Uint8Array> {
+    return new ReadableStream({
+      type: 'bytes',
+      pull: async (controller) => {
+        const { bytesRead, buffer } = await this.read(Buffer.alloc(READ_BYTES))
+        if (bytesRead > 0) return controller.enqueue(new Uint8Array(buffer.buffer, buffer.byteOffset, bytesRead))
+        controller.close()
+        controller.byobRequest?.respond(0)
+      },
+    })
   }
 
   [Symbol.asyncDispose](): Promise<void> {

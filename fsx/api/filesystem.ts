@@ -118,7 +118,10 @@ export type Promises = Pick<typeof NodePromises, PathName | 'opendir' | 'watch'>
 }
 
 /** The functions of node:fs with callbacks. */
-export type Callbacks = Pick<typeof NodeFs, Exclude<CallbackName, 'exists'> | 'watch' | 'watchFile' | 'unwatchFile'>
+export type Callbacks = Pick<
+  typeof NodeFs,
+  CallbackName | 'openAsBlob' | 'createReadStream' | 'createWriteStream' | 'watch' | 'watchFile' | 'unwatchFile'
+>
 /** The functions of node:fs that answer at once; they need the shard in this thread. */
 export type Synchronous = Pick<typeof NodeFs, SyncName>
 
@@ -154,8 +157,6 @@ export interface ShortForm {
 export interface Own {
   readonly promises: Promises
   readonly constants: typeof NodeFs.constants
-  createReadStream(path: NodeFs.PathLike, options?: BufferEncoding | StreamOptions): NodeFs.ReadStream
-  createWriteStream(path: NodeFs.PathLike, options?: BufferEncoding | StreamOptions): NodeFs.WriteStream
   globSync(pattern: string | readonly string[], options?: GlobOptions): string[]
   /** The same filesystem, for somebody: what they may not do is refused, what they make is theirs. */
   as(credential: Partial<Credential> & Pick<Credential, 'uid' | 'gid'>): FileSystem
@@ -272,19 +273,28 @@ function spread(name: string, result: Any): unknown[] {
   return name === 'writev' ? [result.bytesWritten, result.buffers] : [result]
 }
 
+const promisifyCustom = Symbol.for('nodejs.util.promisify.custom')
+
+/** Tell util.promisify what to make of a function whose callback does not get an error and one result. */
+function promisified(callback: Any, promised: (...given: Any[]) => Promise<unknown>): Any {
+  return Object.assign(callback, { [promisifyCustom]: promised })
+}
+
 function callbacksOf(env: Env): Record<string, Any> {
   const callbacks: Record<string, Any> = {}
   for (const name of callbackNames) {
-    callbacks[name] = (...given: unknown[]) => {
+    const promised = (...given: unknown[]) => runLater(env, operationOf(env, name, given))
+    const callback = (...given: unknown[]) => {
       const done = given.pop()
       if (typeof done !== 'function') {
         throw badArgument('ERR_INVALID_ARG_TYPE', 'The "cb" argument must be of type function. Received undefined')
       }
-      runLater(env, operationOf(env, name, given)).then(
+      promised(...given).then(
         (result) => (result === undefined ? done(null) : done(null, ...spread(name, result))),
         (error) => done(error),
       )
     }
+    callbacks[name] = /^(read|write)v?$/.test(name) ? promisified(callback, promised) : callback
   }
   return callbacks
 }
@@ -356,14 +366,15 @@ function shortFormOf(env: Env, node: Record<string, Any>): Record<string, Any> {
     const nodes = name === 'exists' ? existsWith(run) : node[name]
     if (nodes === undefined) return [name, run]
     const either = (...given: unknown[]) => (typeof given.at(-1) === 'function' ? nodes(...given) : run(...given))
-    return [name, either]
+    return [name, nodes[promisifyCustom] ? promisified(either, nodes[promisifyCustom]) : either]
   })
   return Object.fromEntries(withNode)
 }
 
 /** fs.exists of Node: its callback gets no error. */
 function existsWith(exists: (path: unknown) => Promise<boolean>) {
-  return (path: unknown, done: (there: boolean) => void) => void exists(path).then(done, () => done(false))
+  const callback = (path: unknown, done: (there: boolean) => void) => void exists(path).then(done, () => done(false))
+  return promisified(callback, exists)
 }
 
 function ownOf(env: Env, options: FileSystemOptions): Record<string, Any> {
@@ -379,6 +390,7 @@ function ownOf(env: Env, options: FileSystemOptions): Record<string, Any> {
     ask(onPath(env, path, name, { follow: true, ...args }, syscall))
   return {
     constants,
+    ...{ F_OK: 0, R_OK: 4, W_OK: 2, X_OK: 1 },
     Stats,
     BigIntStats,
     Dirent,
@@ -390,6 +402,9 @@ function ownOf(env: Env, options: FileSystemOptions): Record<string, Any> {
     ...watchFilesOf(env),
     createReadStream: (path: unknown, given?: unknown) => new ReadStream(env, path, streamOptions(given)),
     createWriteStream: (path: unknown, given?: unknown) => new WriteStream(env, path, streamOptions(given)),
+    async openAsBlob(path: unknown, { type = '' }: { type?: string } = {}): Promise<Blob> {
+      return new Blob([await runLater(env, operations.readFile(env, path))], { type })
+    },
     as: (credential: NonNullable<FileSystemOptions['as']>) =>
       build({ ...env, as: credentialOf(credential) }, { ...options, as: credential }),
     xattrs: {

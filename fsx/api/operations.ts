@@ -1,6 +1,8 @@
 /** Operations of node:fs on paths, one function each.
  *  @source https://nodejs.org/docs/latest-v20.x/api/fs.html */
 
+import { FSX_COPY_BYTES } from '@dotdo/core/limits'
+import type { Copying } from '../engine/copying.ts'
 import type { WholeFile } from '../engine/files.ts'
 import { O } from '../engine/mode.ts'
 import type { Listing } from '../engine/namespace.ts'
@@ -184,8 +186,21 @@ export const operations = {
   *copyFile(env: Env, from: unknown, to: unknown, mode: unknown = 0): Operation<void> {
     const [path, dest] = [pathText(from, 'src'), pathText(to, 'dest')]
     const exclusive = (wholeNumber(mode ?? 0, 'mode', { max: 7 }) & 1) !== 0
-    const args = { from: absolute(env, path), to: absolute(env, dest), exclusive }
-    yield { name: 'copyFile', args, doing: { syscall: 'copyfile', path, dest } }
+    const [args, doing] = [
+      { from: absolute(env, path), to: absolute(env, dest), exclusive },
+      { syscall: 'copyfile', path, dest },
+    ]
+    const isDone: boolean = yield { name: 'copyFile', args: { ...args, atMost: FSX_COPY_BYTES }, doing }
+    if (isDone) return
+    const copying: Copying = yield { name: 'beginCopy', args, doing }
+    try {
+      for (let position = 0; position < copying.size; ) {
+        position = yield { name: 'copyPiece', args: { ...copying, position }, doing }
+      }
+      yield { name: 'endCopy', args: { ...copying, to: args.to, exclusive }, doing }
+    } finally {
+      for (const ino of [copying.target, copying.source]) yield { name: 'close', args: { ino }, doing }
+    }
   },
 
   *chmod(env: Env, path: unknown, mode: unknown): Operation<void> {

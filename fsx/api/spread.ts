@@ -171,7 +171,9 @@ function* routeTwo(shards: number, name: string, { from, to, ...rest }: Args): R
   const near = guess(from, shards)
   if (near === guess(to, shards)) {
     try {
-      return yield { shard: near, name, args: { ...rest, from, to } }
+      const answer = yield { shard: near, name, args: { ...rest, from, to } }
+      // Too long to be copied at once.
+      return name === 'copyFile' && answer === false ? yield* copyAcross(shards, { from, to, ...rest }) : answer
     } catch (error) {
       if (elsewhereOf(error) === undefined) throw error
     }
@@ -186,7 +188,7 @@ function* routeTwo(shards: number, name: string, { from, to, ...rest }: Args): R
   return yield { shard: source.shard, name, args: { ...rest, from: source.path, to: target.path } }
 }
 
-/** Copy a file from one shard to another, in pieces: as between two disks, others see it grow. */
+/** Copy a file in pieces, from whichever shard to whichever: as between two disks, others see it grow. */
 function* copyAcross(shards: number, { from, to, exclusive, ...rest }: Args): Route {
   const source = (yield* route(shards, 'open', { ...rest, path: from, flags: 0, mode: 0 })) as Inode
   try {
@@ -194,7 +196,7 @@ function* copyAcross(shards: number, { from, to, exclusive, ...rest }: Args): Ro
     const flags = O.WRONLY | O.CREAT | (exclusive ? O.EXCL : 0)
     const target = (yield* route(shards, 'open', { ...rest, path: to, flags, mode: source.mode & 0o777 })) as Inode
     try {
-      if (target.ino === source.ino) return null
+      if (target.ino === source.ino) return true
       yield* route(shards, 'truncate', { ...rest, ino: target.ino, size: 0 })
       for (let position = 0; position < source.size; position += FSX_TRANSFER_BYTES_MAX) {
         const asked = { ...rest, ino: source.ino, position, length: FSX_TRANSFER_BYTES_MAX }
@@ -208,7 +210,7 @@ function* copyAcross(shards: number, { from, to, exclusive, ...rest }: Args): Ro
   } finally {
     yield* route(shards, 'close', { ino: source.ino })
   }
-  return null
+  return true
 }
 
 /** Several calls at once, each on one path, all or none: they must be of one shard. */

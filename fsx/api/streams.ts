@@ -9,7 +9,8 @@ import { modeOf, openFlags, wholeNumber } from './values.ts'
 export interface StreamOptions {
   flags?: string | number
   encoding?: BufferEncoding | null
-  fd?: unknown
+  /** A file that is open already: its number, or a FileHandle. */
+  fd?: number | { readonly fd: number }
   mode?: unknown
   autoClose?: boolean
   emitClose?: boolean
@@ -17,6 +18,8 @@ export interface StreamOptions {
   /** The last byte to be read. */
   end?: number
   highWaterMark?: number
+  /** Ends the stream. */
+  signal?: AbortSignal
   /** A file that is open already. */
   file?: OpenFile
 }
@@ -24,7 +27,7 @@ export interface StreamOptions {
 type Done = (error?: Error | null) => void
 
 /** Bytes that are read at once unless the options say otherwise: what Node takes for files. */
-const READ_BYTES = 64 * 1024
+export const READ_BYTES = 64 * 1024
 
 /** A file that is read. */
 export class ReadStream extends Readable {
@@ -37,8 +40,9 @@ export class ReadStream extends Readable {
   private readonly end: number
 
   constructor(env: Env, path: unknown, options: StreamOptions) {
-    const { highWaterMark = READ_BYTES, emitClose = true, encoding, start, end } = options
-    super({ highWaterMark, emitClose, autoDestroy: options.autoClose ?? true, ...(encoding && { encoding }) })
+    const { highWaterMark = READ_BYTES, emitClose = true, encoding, start, end, signal } = options
+    const more = { ...(encoding && { encoding }), ...(signal && { signal }) }
+    super({ highWaterMark, emitClose, autoDestroy: options.autoClose ?? true, ...more })
     this.env = env
     this.path = path
     this.options = options
@@ -57,6 +61,16 @@ export class ReadStream extends Readable {
       done()
       announce(this, file)
     }, done)
+  }
+
+  /** Its number; null while it is not open yet. */
+  get fd(): number | null {
+    return this.file?.fd ?? null
+  }
+
+  /** Whether the file is still to be opened. */
+  get pending(): boolean {
+    return this.file === undefined
   }
 
   override _read(size: number): void {
@@ -94,12 +108,13 @@ export class WriteStream extends Writable {
   private at: number | undefined
 
   constructor(env: Env, path: unknown, options: StreamOptions) {
-    const { highWaterMark, emitClose = true, encoding } = options
+    const { highWaterMark, emitClose = true, encoding, signal } = options
     super({
       emitClose,
       autoDestroy: options.autoClose ?? true,
       ...(highWaterMark !== undefined && { highWaterMark }),
       ...(encoding && { defaultEncoding: encoding }),
+      ...(signal && { signal }),
     })
     this.env = env
     this.path = path
@@ -114,6 +129,16 @@ export class WriteStream extends Writable {
       done()
       announce(this, file)
     }, done)
+  }
+
+  /** Its number; null while it is not open yet. */
+  get fd(): number | null {
+    return this.file?.fd ?? null
+  }
+
+  /** Whether the file is still to be opened. */
+  get pending(): boolean {
+    return this.file === undefined
   }
 
   override _write(chunk: Uint8Array, _: string, done: Done): void {
@@ -146,7 +171,8 @@ async function open(
   { file, flags, mode, fd }: StreamOptions,
 ): Promise<OpenFile> {
   if (file !== undefined) return file
-  if (typeof fd === 'number') return env.files.get(fd) ?? { fd, ino: 0, flags: 0, position: 0, closed: true }
+  const number = typeof fd === 'object' && fd !== null ? fd.fd : fd
+  if (number !== undefined) return env.files.get(number) ?? { fd: number, ino: 0, flags: 0, position: 0, closed: true }
   return runLater(env, openFile(env, path, { flags: openFlags(flags, 'r'), mode: modeOf(mode, 0o666) }))
 }
 

@@ -1,6 +1,11 @@
 /** What is known of files besides names and content: permissions, owners, times, extended attributes.
  *  @source POSIX.1-2017 stat, chmod, chown, utimensat, access; Linux xattr(7), for `user.` */
-import { FSX_XATTR_NAME_BYTES_MAX, FSX_XATTR_VALUE_BYTES_MAX } from '@dotdo/core/limits'
+import {
+  FSX_XATTR_COST_BYTES,
+  FSX_XATTR_NAME_BYTES_MAX,
+  FSX_XATTR_VALUE_BYTES_MAX,
+  FSX_XATTRS_BYTES_MAX,
+} from '@dotdo/core/limits'
 import { refuse } from '../errors.ts'
 import { type Inode, type XattrRow, xattrs } from '../tables.ts'
 import { handled } from './files.ts'
@@ -118,10 +123,17 @@ export function xattrsOf(files: Files, ino: number): [name: string, value: Uint8
   return rows.map(([name, value]) => [String(name), value as Uint8Array])
 }
 
+const sumXattrs = `select sum(length(cast(name as blob)) + length(value) + ${FSX_XATTR_COST_BYTES}) from fs_xattrs
+  where ino = ? and name <> ?`
+
 /** Set an extended attribute of an inode, or remove it.
- *  @returns whether there was one to remove */
+ *  @returns whether there was one to remove
+ *  @throws ENOSPC when all of them would be too much */
 export function putXattr(files: Files, { ino }: Inode, name: string, value: Uint8Array | null): boolean {
   const key = ownXattrs(files, ino)
+  const others = value === null ? 0 : Number(files.tx.raw(sumXattrs, key, name)[0]?.[0] ?? 0)
+  const own = utf8Length(name) + (value?.length ?? 0) + FSX_XATTR_COST_BYTES
+  if (value !== null && others + own > FSX_XATTRS_BYTES_MAX) throw refuse('ENOSPC')
   if (value === null) return files.tx.remove(xattrs, { ino: key, name } as Partial<XattrRow>)
   files.tx.put(xattrs, { ino: key, name, value })
   return true
@@ -146,7 +158,8 @@ export function readXattr(files: Files, { name, ...target }: Target & { name: st
 }
 
 /** Set an extended attribute, or remove it.
- *  @throws ERANGE, EINVAL for a name, ENOSPC for a value that is too long; ENODATA when there is none to remove */
+ *  @throws ERANGE, EINVAL for a name, ENOSPC for a value that is too long, or too much with the others;
+ *  ENODATA when there is none to remove */
 export function writeXattr(
   files: Files,
   { name, value, ...target }: Target & { name: string; value: Uint8Array | null },

@@ -141,3 +141,33 @@ export function resizeContent(files: Files, inode: Inode, size: number): Inode {
   countBytes(files, -freed)
   return changed(files, { ...next, stored: inode.stored - freed, body })
 }
+
+/** Copy chunks of a file into one that has none there; holes stay holes.
+ *  @returns the other as it is then, its size that of what was copied so far
+ *  @throws EDQUOT */
+export function copyChunks(files: Files, source: Inode, target: Inode, first: number, end: number): Inode {
+  touch(files, source)
+  const { tx, nowUs, volume } = files
+  const body = target.body ?? takeBody(files, target.ino)
+  let { stored } = target
+  for (let index = first; index < end; index++) {
+    const data = findChunk(files, source.body as number, index)
+    if (data === undefined) continue
+    tx.put(chunks, { id: chunkId(body, index), data })
+    stored += data.length
+  }
+  checkQuota(files, stored - target.stored)
+  const size = Math.max(target.size, Math.min(source.size, end * FSX_CHUNK_BYTES))
+  return changed(files, { ...target, body, stored, size, mtime: nowUs, ctime: nowUs, era: volume.era })
+}
+
+/** Copy the whole content of a file into one that has none.
+ *  @throws EDQUOT */
+export function copyContent(files: Files, source: Inode, target: Inode): Inode {
+  if (source.body !== null) return copyChunks(files, source, target, 0, Math.ceil(source.size / FSX_CHUNK_BYTES))
+  touch(files, source)
+  const { size, stored } = source
+  checkQuota(files, stored)
+  const data = readData(files, source.ino)
+  return changed(files, { ...target, size, stored }, data === null ? undefined : new Uint8Array(data))
+}

@@ -7,7 +7,7 @@ import { readContent, resizeContent, writeContent } from './content.ts'
 import { holdInode, makeInode, releaseInode } from './making.ts'
 import { type Credential, checkAccess, isDirectory, O, R, S, S_ISGID, S_ISUID, W } from './mode.ts'
 import { type Files, findInode, getInode } from './volume.ts'
-import { at, type Place, walk } from './walk.ts'
+import { type Place, walk } from './walk.ts'
 
 /** How a file is opened. */
 export interface OpenArgs {
@@ -29,8 +29,9 @@ export function open(files: Files, args: OpenArgs, who: Credential): Inode {
   return inode
 }
 
-/** Find or make the file that an open leads to, and cut it to nothing when the flags say so. */
-function reach(files: Files, { path, flags, mode }: OpenArgs, who: Credential, data?: Uint8Array): Inode {
+/** Find or make the file that an open leads to, and cut it to nothing when the flags say so.
+ *  @throws as open(2) */
+export function reach(files: Files, { path, flags, mode }: OpenArgs, who: Credential, data?: Uint8Array): Inode {
   const creates = (flags & O.CREAT) !== 0
   const excludes = creates && (flags & O.EXCL) !== 0
   const follow = !excludes && (flags & O.NOFOLLOW) === 0
@@ -52,7 +53,9 @@ function reach(files: Files, { path, flags, mode }: OpenArgs, who: Credential, d
   return (flags & O.TRUNC) !== 0 && !isDirectory(inode) ? rewritten(files, inode, who) : inode
 }
 
-function checkOpen(inode: Inode, { place, flags, who }: { place: Place; flags: number; who: Credential }): void {
+/** Refuse who may not open a file so.
+ *  @throws as open(2) */
+export function checkOpen(inode: Inode, { place, flags, who }: { place: Place; flags: number; who: Credential }): void {
   const accessMode = flags & O.ACCMODE
   if ((inode.mode & S.IFMT) === S.IFLNK) throw refuse((flags & O.DIRECTORY) !== 0 ? 'ENOTDIR' : 'ELOOP')
   if (!isDirectory(inode)) {
@@ -151,29 +154,5 @@ export function truncate(files: Files, { ino, size }: { ino: number; size: numbe
   const inode = handled(files, ino)
   if ((inode.mode & S.IFMT) !== S.IFREG) throw refuse('EINVAL')
   resizeContent(files, withoutSetId(inode, who), size)
-  return null
-}
-
-/** Copy a file's content to another path.
- *  @param exclusive refuse when there is one (COPYFILE_EXCL)
- *  @throws as open(2) */
-export function copyFile(
-  files: Files,
-  { from, to, exclusive }: { from: string; to: string; exclusive: boolean },
-  who: Credential,
-): null {
-  const source = at(files, walk(files, from, { who, follow: true }))
-  checkAccess(source, who, R)
-  const flags = O.WRONLY | O.CREAT | (exclusive ? O.EXCL : 0)
-  const target = reach(files, { path: to, flags, mode: source.mode & 0o777 }, who)
-  if (target.ino === source.ino) return null
-  if (isDirectory(source)) throw refuse('EISDIR')
-  // As libuv: the copy has the permissions of its source, also where there was a file.
-  const mode = (target.mode & S.IFMT) | (source.mode & 0o7777)
-  if (who.uid !== 0 && who.uid !== target.uid) throw refuse('EPERM')
-  let written = resizeContent(files, { ...target, mode }, 0)
-  for (let from = 0; from < source.size; from += FSX_TRANSFER_BYTES_MAX) {
-    written = writeContent(files, written, from, readContent(files, source, from, FSX_TRANSFER_BYTES_MAX))
-  }
   return null
 }

@@ -50,13 +50,13 @@ const rules: readonly (readonly [rule: number, query: string])[] = [
     6,
     `select i.ino, 'has nlink ' || nlink || ' and ' || coalesce(n, 0) || ' directories in it' from inodes i left join
     (select parent, count(*) as n from entries where kind = 16384 group by parent) c on c.parent = i.ino
-    where ${dir} and nlink <> coalesce(n, 0) + 2`,
+    where ${dir} and (nlink > 0 or n > 0) and nlink <> coalesce(n, 0) + 2`,
   ],
   [
     7,
     `select i.ino, 'is a directory that ' || coalesce(n, 0) || ' names lead to' from inodes i left join
     (select ino, count(*) as n, min(parent) as above from entries where kind = 16384 group by ino) c on c.ino = i.ino
-    where ${dir} and i.ino <> ${ROOT_INO} and (n is not 1 or above is not i.parent)`,
+    where ${dir} and i.ino <> ${ROOT_INO} and (nlink > 0 or n > 0) and (n is not 1 or above is not i.parent)`,
   ],
   [
     8,
@@ -85,7 +85,8 @@ const rules: readonly (readonly [rule: number, query: string])[] = [
 
 const reachable = `with recursive tree (ino) as (select ${ROOT_INO} union
   select e.ino from tree t join entries e on e.parent = t.ino where e.kind = 16384)
-  select ino, 'is a directory that no path leads to' from inodes where ${dir} and ino not in (select ino from tree)`
+  select ino, 'is a directory that no path leads to' from inodes
+  where ${dir} and nlink > 0 and ino not in (select ino from tree)`
 
 const inoOf = (column: string) => `${column} % ${LAYER_INOS}`
 const layerOf = (column: string) => `${column} / ${LAYER_INOS}`

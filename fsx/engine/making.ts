@@ -71,6 +71,22 @@ export function makeInode(files: Files, place: Place, { mode, link, data }: NewI
   return inode
 }
 
+/** Make a file without a name, and open it.
+ *  @param mode permissions, the umask not yet applied
+ *  @throws EDQUOT, ENFILE */
+export function makeNameless(files: Files, { mode }: { mode: number }, who: Credential): Inode {
+  const { volume, nowUs } = files
+  checkInodeQuota(files)
+  const times = { atime: nowUs, mtime: nowUs, ctime: nowUs, btime: nowUs, nanos: 0 }
+  const owners = { uid: who.uid, gid: who.gid, mode: S.IFREG | (mode & 0o777 & ~who.umask) }
+  const content = { size: 0, stored: 0, body: null, parent: null, link: null }
+  const inode: Inode = { ino: takeIno(files), nlink: 0, ...owners, ...content, ...times, era: volume.era }
+  addInode(files, inode, null)
+  addOrphan(files, inode.ino)
+  holdInode(files, inode.ino)
+  return inode
+}
+
 /** Refuse who may not put a name into a directory.
  *  @throws EACCES; ENOENT when the directory has been removed */
 export function checkRoom(directory: Inode, who: Credential): void {

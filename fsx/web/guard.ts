@@ -1,13 +1,12 @@
 /** What must hold for a request over HTTP to be done: its conditions, and the locks of others. It is looked at in the
  *  transaction that does it, so that nobody comes between.
  *  @source RFC 4918 sections 7 and 10.4; RFC 9110 section 13 */
-import { Failure } from '@dotdo/core/errors'
 import { type Credential, isDirectory } from '../engine/mode.ts'
 import type { Files } from '../engine/volume.ts'
-import { find } from '../engine/walk.ts'
-import type { ErrnoDetail } from '../errors.ts'
+import { checkName, checkPathLength, find } from '../engine/walk.ts'
+import { errnoOf, refuse } from '../errors.ts'
 import type { Inode } from '../tables.ts'
-import { locksBelow, locksOn, pathAbove, refuseWeb, type WebLock } from './locks.ts'
+import { hasLocks, locksBelow, locksOn, pathAbove, realPath, refuseWeb, type WebLock } from './locks.ts'
 
 /** Something that will change. */
 export interface Change {
@@ -55,20 +54,19 @@ export function etagOf({ ino, ctime, size }: Pick<Inode, 'ino' | 'ctime' | 'size
   return `${ino.toString(36)}-${ctime.toString(36)}-${size.toString(36)}`
 }
 
-/** Find what a path leads to, unless there is nothing. */
+/** Find what a path leads to, unless that is nothing: links that lead nowhere, or round in circles, included. */
 export function findAt(files: Files, path: string, who: Credential): Inode | undefined {
   try {
     return find(files, path, { who, follow: true })
   } catch (error) {
-    const errno = error instanceof Failure ? (error.detail as Partial<ErrnoDetail> | undefined)?.errno : undefined
-    if (errno === 'ENOENT' || errno === 'ENOTDIR') return undefined
+    if (['ENOENT', 'ENOTDIR', 'ELOOP'].includes(errnoOf(error) ?? '')) return undefined
     throw error
   }
 }
 
 function holds(files: Files, { path, terms }: TermList, who: Credential): boolean {
   const inode = findAt(files, path, who)
-  const locks = locksOn(files, path)
+  const locks = locksOn(files, realPath(files, path, who))
   const etag = inode === undefined || isDirectory(inode) ? undefined : etagOf(inode)
   return terms.every((term) => {
     const is = term.token === undefined ? term.etag === etag : locks.some(({ token }) => token === term.token)
@@ -92,10 +90,25 @@ export function checkExpectation(inode: Inode | undefined, expectation: Expectat
   }
 }
 
-/** The locks that a change needs the tokens of. */
-function locksFor(files: Files, { path, names, deep }: Change): WebLock[] {
-  const above = names && path !== '/' ? locksOn(files, pathAbove(path)) : []
-  return [...locksOn(files, path), ...above, ...(deep ? locksBelow(files, path) : [])]
+/** The locks that a change needs the tokens of: those of the name, and of what it leads to. */
+function locksFor(files: Files, { path: asked, names, deep }: Change, who: Credential): WebLock[] {
+  if (!hasLocks(files)) return []
+  const paths = new Set([realPath(files, asked, who), realPath(files, asked, who, false)])
+  return [...paths].flatMap((path) => {
+    const above = names && path !== '/' ? locksOn(files, pathAbove(path)) : []
+    return [...locksOn(files, path), ...above, ...(deep ? locksBelow(files, path) : [])]
+  })
+}
+
+/** Check what must hold of a filesystem that is not there yet: what is asked makes it, unless it is refused here.
+ *  @throws ENOENT for what would not be in its root; ENAMETOOLONG; conflict, with what does not hold */
+export function checkEmpty(path: string, { lists = [], expect }: Check): void {
+  checkPathLength(path)
+  if (path.lastIndexOf('/') > 0) throw refuse('ENOENT')
+  checkName(path.slice(1))
+  const holds = lists.length === 0 || lists.some(({ terms }) => terms.every(({ not }) => not))
+  if (!holds) throw refuseWeb('precondition', path, 'If does not hold')
+  if (expect !== undefined) checkExpectation(undefined, expect)
 }
 
 /** Check what must hold.
@@ -106,7 +119,7 @@ export function checkGuard(files: Files, { tokens, changes, lists, expect }: Che
   }
   if (expect !== undefined) checkExpectation(findAt(files, expect.path, who), expect)
   for (const change of changes) {
-    const locks = locksFor(files, change)
+    const locks = locksFor(files, change, who)
     const isHeld = (lock: WebLock) => tokens.includes(lock.token)
     for (const lock of locks) {
       // Of shared locks on one path, holding one is enough.

@@ -1,8 +1,10 @@
 /** What doors over HTTP need of a filesystem besides its calls. */
-export type { Errno } from '../errors.ts'
+export { isDirectory } from '../engine/mode.ts'
+export { type Errno, errnoOf } from '../errors.ts'
 export {
   type Change,
   type Check,
+  checkEmpty,
   checkExpectation,
   type Expectation,
   etagOf,

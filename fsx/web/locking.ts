@@ -11,7 +11,7 @@ import type { Files } from '../engine/volume.ts'
 import { walk } from '../engine/walk.ts'
 import { refuse } from '../errors.ts'
 import { type Check, checkGuard } from './guard.ts'
-import { locksBelow, locksOn, refuseWeb, type WebLock, webLocks } from './locks.ts'
+import { hasLocks, locksBelow, locksOn, realPath, refuseWeb, type WebLock, webLocks } from './locks.ts'
 import { putFile } from './place.ts'
 
 /** A lock that is wanted. */
@@ -23,9 +23,10 @@ export interface LockArgs extends Omit<WebLock, 'expires'> {
 /** Lock a path; an empty file is made where there is nothing.
  *  @returns the lock, and whether a file was made
  *  @throws conflict with `no-conflicting-lock`, or what the check refuses; limit */
-export function lock(files: Files, { timeoutMs, check, ...wanted }: LockArgs, who: Credential) {
+export function lock(files: Files, { timeoutMs, check, path: asked, ...wanted }: LockArgs, who: Credential) {
   const { tx } = files
-  const { path, deep, exclusive } = wanted
+  const { deep, exclusive } = wanted
+  const path = realPath(files, asked, who)
   const others = [...locksOn(files, path), ...(deep === 1 ? locksBelow(files, path) : [])]
   const other = others.find((one) => exclusive === 1 || one.exclusive === 1)
   if (other !== undefined) throw refuseWeb('no-conflicting-lock', other.path, `${other.path} is locked`)
@@ -37,7 +38,7 @@ export function lock(files: Files, { timeoutMs, check, ...wanted }: LockArgs, wh
   if (count >= FSX_WEB_LOCKS_MAX || others.length >= FSX_WEB_LOCKS_PER_PATH_MAX) {
     throw new Failure('limit', `${count} locks are held, ${others.length} of them there: no more are given out`)
   }
-  const held: WebLock = { ...wanted, expires: tx.nowMs + timeoutMs }
+  const held: WebLock = { ...wanted, path, expires: tx.nowMs + timeoutMs }
   tx.put(webLocks, held)
   return { lock: held, made }
 }
@@ -48,8 +49,9 @@ export function lock(files: Files, { timeoutMs, check, ...wanted }: LockArgs, wh
 export function refreshLock(
   files: Files,
   { path, tokens, timeoutMs }: { path: string; tokens: readonly string[]; timeoutMs: number },
+  who: Credential,
 ): WebLock {
-  const held = locksOn(files, path).find(({ token }) => tokens.includes(token))
+  const held = locksOn(files, realPath(files, path, who)).find(({ token }) => tokens.includes(token))
   if (held === undefined) throw refuseWeb('precondition', path, 'no such lock is held there')
   const renewed = { ...held, expires: files.tx.nowMs + timeoutMs }
   files.tx.put(webLocks, renewed)
@@ -58,8 +60,8 @@ export function refreshLock(
 
 /** Give a lock back.
  *  @throws conflict with `lock-token-matches-request-uri` when none of that token covers the path */
-export function unlock(files: Files, { path, token }: { path: string; token: string }): null {
-  const held = locksOn(files, path).find((one) => one.token === token)
+export function unlock(files: Files, { path, token }: { path: string; token: string }, who: Credential): null {
+  const held = locksOn(files, realPath(files, path, who)).find((one) => one.token === token)
   if (held === undefined) {
     throw refuseWeb('lock-token-matches-request-uri', path, `no lock ${token.slice(0, 80)} covers ${path}`)
   }
@@ -68,7 +70,9 @@ export function unlock(files: Files, { path, token }: { path: string; token: str
 }
 
 /** End the locks of a path that is gone, and of all that was below it. */
-export function forgetLocks(files: Files, { path }: { path: string }): null {
+export function forgetLocks(files: Files, { path: asked }: { path: string }, who: Credential): null {
+  if (!hasLocks(files)) return null
+  const path = realPath(files, asked, who, false)
   const prefix = path === '/' ? '/' : `${path}/`
   const range = [prefix, `${prefix.slice(0, -1)}0`]
   files.tx.write('delete from fs_web_locks where path = ? or (path > ? and path < ?)', path, ...range)
@@ -77,10 +81,10 @@ export function forgetLocks(files: Files, { path }: { path: string }): null {
 
 /** List the locks that cover paths, for those who ask what is locked.
  *  @throws EINVAL for a path that is not absolute */
-export function listLocks(files: Files, { paths }: { paths: readonly string[] }): WebLock[][] {
-  if (Number(files.tx.raw('select exists (select 1 from fs_web_locks)')[0]?.[0]) === 0) return paths.map(() => [])
+export function listLocks(files: Files, { paths }: { paths: readonly string[] }, who: Credential): WebLock[][] {
+  if (!hasLocks(files)) return paths.map(() => [])
   return paths.map((path) => {
     if (!path.startsWith('/')) throw refuse('EINVAL')
-    return locksOn(files, path)
+    return locksOn(files, realPath(files, path, who))
   })
 }

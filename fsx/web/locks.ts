@@ -1,9 +1,13 @@
-/** Locks of WebDAV as rows: promises among those who come over HTTP. They are by path, as URLs are, outlive a restart,
- *  move with the filesystem, and end by themselves.
+/** Locks of WebDAV as rows: promises among those who come over HTTP. They outlive a restart, move with the filesystem,
+ *  and end by themselves. They are by path, as URLs are: by that without links, so that no link leads around one.
  *  @source RFC 4918 sections 6 and 7 */
 import { Failure } from '@dotdo/core/errors'
 import { internalTable } from '@dotdo/core/shard'
+import type { Credential } from '../engine/mode.ts'
+import { pathOf } from '../engine/realpath.ts'
 import type { Files } from '../engine/volume.ts'
+import { walk } from '../engine/walk.ts'
+import { errnoOf } from '../errors.ts'
 import { FSX_SLOT } from '../tables.ts'
 
 /** A lock. */
@@ -55,6 +59,23 @@ function read({ tx }: Files, where: string, ...values: (string | number)[]): Web
 /** Tell the path of the directory above; the root's is itself. */
 export function pathAbove(path: string): string {
   return path.slice(0, Math.max(1, path.lastIndexOf('/')))
+}
+
+/** Whether there are any. */
+export function hasLocks({ tx }: Files): boolean {
+  return tx.raw('select 1 from fs_web_locks limit 1').length > 0
+}
+
+/** Tell the path without links that a path means; as it is where it leads nowhere.
+ *  @param follow whether a link at its end means what it leads to */
+export function realPath(files: Files, path: string, who: Credential, follow = true): string {
+  try {
+    const { chain, name } = walk(files, path, { who, follow })
+    return pathOf(files, chain, name)
+  } catch (error) {
+    if (errnoOf(error) === undefined) throw error
+    return path
+  }
 }
 
 /** List the locks that cover a path.

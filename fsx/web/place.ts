@@ -6,39 +6,14 @@
 import { putXattr, xattrsOf } from '../engine/attributes.ts'
 import { writeContent } from '../engine/content.ts'
 import { handled } from '../engine/files.ts'
-import {
-  addOrphan,
-  changeDirectory,
-  checkRoom,
-  dropOrphanRow,
-  holdInode,
-  loseName,
-  releaseInode,
-} from '../engine/making.ts'
+import { changeDirectory, checkRoom, dropOrphanRow, loseName, makeNameless, releaseInode } from '../engine/making.ts'
 import { type Credential, checkAccess, checkRemoval, isDirectory, S, S_ISGID, W } from '../engine/mode.ts'
 import { addName } from '../engine/names.ts'
 import { OWN_XATTRS } from '../engine/overlay.ts'
-import { checkInodeQuota } from '../engine/quota.ts'
-import { addInode, type Files, getInode, setInode, takeIno } from '../engine/volume.ts'
+import { type Files, getInode, setInode } from '../engine/volume.ts'
 import { directoryOf, walk } from '../engine/walk.ts'
 import { refuse } from '../errors.ts'
 import type { Inode } from '../tables.ts'
-
-/** Make a file without a name, and open it.
- *  @param mode permissions, the umask not yet applied
- *  @throws EDQUOT, ENFILE */
-export function makeNameless(files: Files, { mode }: { mode: number }, who: Credential): Inode {
-  const { volume, nowUs } = files
-  checkInodeQuota(files)
-  const times = { atime: nowUs, mtime: nowUs, ctime: nowUs, btime: nowUs, nanos: 0 }
-  const owners = { uid: who.uid, gid: who.gid, mode: S.IFREG | (mode & 0o777 & ~who.umask) }
-  const content = { size: 0, stored: 0, body: null, parent: null, link: null }
-  const inode: Inode = { ino: takeIno(files), nlink: 0, ...owners, ...content, ...times, era: volume.era }
-  addInode(files, inode, null)
-  addOrphan(files, inode.ino)
-  holdInode(files, inode.ino)
-  return inode
-}
 
 /** What became of a file that was placed. */
 export interface Placed {

@@ -1,6 +1,6 @@
 /** What a filesystem refuses, as HTTP says it: a status by POSIX's code, and XML where WebDAV has a word for it. */
 import { Failure, toFailure } from '@dotdo/core/errors'
-import type { Errno, WebDetail } from '@dotdo/fsx/web'
+import { type Errno, errnoOf, type WebDetail } from '@dotdo/fsx/web'
 import type { Context } from 'hono'
 import type { ContentfulStatusCode } from 'hono/utils/http-status'
 import { answerFailure } from '../errors.ts'
@@ -58,17 +58,11 @@ export function answerCondition(context: Context, status: ContentfulStatusCode, 
   return context.body(body, status, { 'Content-Type': xmlType })
 }
 
-/** Tell POSIX's code of a failure, if it has one. */
-export function errnoOf(error: unknown): Errno | undefined {
-  const { errno } = ((error instanceof Failure ? error.detail : undefined) ?? {}) as { errno?: Errno }
-  return errno
-}
-
 /** Answer what a filesystem refused.
  *  @throws what is not its business */
 export function answerRefusal(context: Context, error: unknown, target: Target | undefined): Response {
   const failure = error instanceof Failure ? error : toFailure(error)
-  const { errno, web, path } = (failure.detail ?? {}) as { errno?: Errno } & Partial<WebDetail>
+  const { web, path } = (failure.detail ?? {}) as Partial<WebDetail>
   if (web !== undefined && Object.hasOwn(webStatuses, web)) {
     const status = webStatuses[web]
     if (target === undefined || path === undefined || web === 'precondition') {
@@ -78,7 +72,8 @@ export function answerRefusal(context: Context, error: unknown, target: Target |
     const inside = web === 'lock-token-matches-request-uri' ? '' : href
     return answerCondition(context, status, inside === '' ? `<D:${web}/>` : `<D:${web}>${inside}</D:${web}>`)
   }
-  if (errno === undefined || !Object.hasOwn(statuses, errno)) throw error
+  const errno = errnoOf(failure)
+  if (errno === undefined) throw error
   const isMissing = errno === 'ENOENT' || errno === 'ENOTDIR'
   const status = isMissing && makers.has(context.req.method) ? 409 : statuses[errno]
   return answerFailure(context, failure, status)

@@ -1,6 +1,6 @@
 /** Directories and files as JSON. */
 import { FSX_WEB_LIST_FILES_MAX, FSX_WEB_PAGE_FILES } from '@dotdo/core/limits'
-import { etagOf, type Surveyed } from '@dotdo/fsx/web'
+import { etagOf, isDirectory, type Surveyed } from '@dotdo/fsx/web'
 import type { Context } from 'hono'
 import { z } from 'zod'
 import { checked } from '../checked.ts'
@@ -46,13 +46,12 @@ const pageSchema = z.strictObject({
   limit: z.coerce.number().int().min(1).max(FSX_WEB_LIST_FILES_MAX).default(FSX_WEB_LIST_FILES_MAX),
 })
 
-const isDirectory = (mode: number) => (mode & 0o170000) === 0o040000
 const time = (us: number) => new Date(us / 1000).toISOString()
 
 function summary({ name, inode, link }: Surveyed): FileSummary {
   return {
     name,
-    type: isDirectory(inode.mode) ? 'directory' : 'file',
+    type: isDirectory(inode) ? 'directory' : 'file',
     ...(link !== undefined && { link }),
     size: inode.size,
     mode: (inode.mode & 0o7777).toString(8).padStart(4, '0'),

@@ -1,6 +1,6 @@
 /** Properties that follow from a file: what PROPFIND tells of each without anybody having set it.
  *  @source RFC 4918 section 15; RFC 4331, for quotas */
-import { etagOf, type Surveyed, type WebLock } from '@dotdo/fsx/web'
+import { etagOf, isDirectory, type Surveyed, type WebLock } from '@dotdo/fsx/web'
 import { contentTypeOf, httpDate } from './download.ts'
 import { showLock } from './locks.ts'
 import { escapeXml } from './xml.ts'
@@ -16,7 +16,7 @@ export interface Live {
   readonly usage: { readonly bytes: number; readonly quotaBytes?: number } | undefined
 }
 
-const isDirectory = ({ found }: Live) => (found.inode.mode & 0o170000) === 0o040000
+const isCollection = ({ found }: Live) => isDirectory(found.inode)
 
 const entry = (scope: string) =>
   `<D:lockentry><D:lockscope><D:${scope}/></D:lockscope><D:locktype><D:write/></D:locktype></D:lockentry>`
@@ -25,17 +25,17 @@ const entry = (scope: string) =>
 const properties: Readonly<Record<string, (live: Live) => string | undefined>> = {
   creationdate: ({ found }) => `${new Date(found.inode.btime / 1000).toISOString().slice(0, 19)}Z`,
   displayname: ({ database, path }) => escapeXml(path === '/' ? database : path.slice(path.lastIndexOf('/') + 1)),
-  getcontentlength: (live) => (isDirectory(live) ? undefined : String(live.found.inode.size)),
-  getcontenttype: (live) => (isDirectory(live) ? undefined : escapeXml(contentTypeOf(live.path))),
-  getetag: (live) => (isDirectory(live) ? undefined : `&quot;${etagOf(live.found.inode)}&quot;`),
+  getcontentlength: (live) => (isCollection(live) ? undefined : String(live.found.inode.size)),
+  getcontenttype: (live) => (isCollection(live) ? undefined : escapeXml(contentTypeOf(live.path))),
+  getetag: (live) => (isCollection(live) ? undefined : `&quot;${etagOf(live.found.inode)}&quot;`),
   getlastmodified: ({ found }) => httpDate(found.inode.mtime),
-  resourcetype: (live) => (isDirectory(live) ? '<D:collection/>' : ''),
+  resourcetype: (live) => (isCollection(live) ? '<D:collection/>' : ''),
   supportedlock: () => `${entry('exclusive')}${entry('shared')}`,
   lockdiscovery: ({ locks, database, nowMs }) => locks.map((lock) => showLock(database, lock, nowMs)).join(''),
-  'quota-used-bytes': (live) => (live.usage && isDirectory(live) ? String(live.usage.bytes) : undefined),
+  'quota-used-bytes': (live) => (live.usage && isCollection(live) ? String(live.usage.bytes) : undefined),
   'quota-available-bytes': (live) => {
     const { bytes = 0, quotaBytes } = live.usage ?? {}
-    return quotaBytes !== undefined && isDirectory(live) ? String(Math.max(0, quotaBytes - bytes)) : undefined
+    return quotaBytes !== undefined && isCollection(live) ? String(Math.max(0, quotaBytes - bytes)) : undefined
   },
 }
 

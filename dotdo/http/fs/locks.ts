@@ -1,12 +1,12 @@
 /** LOCK and UNLOCK, and how locks are shown.
  *  @source RFC 4918 sections 9.10, 9.11, 14.1, 15.8 */
 import { Failure } from '@dotdo/core/errors'
-import type { WebLock } from '@dotdo/fsx/web'
+import { refuseWeb, type WebLock } from '@dotdo/fsx/web'
 import type { Element } from '@xmldom/xmldom'
 import type { Context } from 'hono'
 import { conditionsOf, depthOf, expectationOf, timeoutMsOf } from './headers.ts'
 import { hrefOf, type Target } from './target.ts'
-import type { Way } from './way.ts'
+import { openFor, type Way, type Ways } from './way.ts'
 import { childOf, childrenOf, declaration, isDav, readXml, writeInside, xmlType } from './xml.ts'
 
 /** Bytes of what an owner wants shown: it is stored, and sent with every list. */
@@ -45,7 +45,7 @@ function wantedOf(body: Element): { exclusive: number; owner: string } {
 }
 
 /** Lock a file or a tree, or renew a lock. */
-export async function answerLock(context: Context, { way, target }: { way: Way; target: Target }): Promise<Response> {
+export async function answerLock(context: Context, ways: Ways, target: Target): Promise<Response> {
   const { database, path } = target
   const { lists, tokens } = conditionsOf(context, target)
   const timeoutMs = timeoutMsOf(context)
@@ -57,13 +57,17 @@ export async function answerLock(context: Context, { way, target }: { way: Way; 
   }
   if (body === undefined) {
     if (tokens.length === 0) throw new Failure('invalid', 'LOCK without a body renews the lock that If names')
+    const way = await ways.find(database)
+    if (way === undefined) throw refuseWeb('precondition', path, 'no such lock is held there')
     const renewed = await way.call('refreshLock', { path, tokens, timeoutMs })
     return context.body(shown(renewed), 200, { 'Content-Type': xmlType })
   }
   const deep = depthOf(context, [0, 'infinity'], 'infinity') === 0 ? 0 : 1
   const token = `opaquelocktoken:${crypto.randomUUID()}`
   const check = { tokens, lists, changes: [], expect: expectationOf(context, path) }
-  const { lock, made } = await way.call('lock', { token, path, deep, ...wantedOf(body), timeoutMs, check })
+  const wanted = wantedOf(body)
+  const way = await openFor(ways, target, check)
+  const { lock, made } = await way.call('lock', { token, path, deep, ...wanted, timeoutMs, check })
   return context.body(shown(lock), made ? 201 : 200, { 'Content-Type': xmlType, 'Lock-Token': `<${token}>` })
 }
 

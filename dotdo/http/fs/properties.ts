@@ -12,7 +12,7 @@ import {
   FSX_XATTR_NAME_BYTES_MAX,
   FSX_XATTR_VALUE_BYTES_MAX,
 } from '@dotdo/core/limits'
-import { PROPERTY_PREFIX, type Surveyed } from '@dotdo/fsx/web'
+import { isDirectory, PROPERTY_PREFIX, type Surveyed } from '@dotdo/fsx/web'
 import type { Element } from '@xmldom/xmldom'
 import type { Context } from 'hono'
 import { answerCondition } from './errors.ts'
@@ -97,13 +97,12 @@ const propstat = (properties: string, status: string, more = '') =>
 
 function showFile(wanted: Wanted, live: Live): string {
   const { database, path, found: file } = live
-  const isDirectory = (file.inode.mode & 0o170000) === 0o040000
   const { found, missing } = showProperties(wanted, live)
   const parts = [
     found === '' && missing !== '' ? '' : propstat(found, '200 OK'),
     missing === '' ? '' : propstat(missing, '404 Not Found'),
   ]
-  const href = escapeXml(hrefOf(database, path, isDirectory))
+  const href = escapeXml(hrefOf(database, path, isDirectory(file.inode)))
   return `<D:response><D:href>${href}</D:href>${parts.join('')}</D:response>\n`
 }
 
@@ -139,7 +138,7 @@ async function* showInside(
   for await (const page of surveyed(finding.way, { path, names, properties: true })) {
     const files = page.map((found) => [under(path, found.name), found] as const)
     for (const [below, { inode, link }] of files) {
-      if (link === undefined && (inode.mode & 0o170000) === 0o040000) onDirectory?.(below)
+      if (link === undefined && isDirectory(inode)) onDirectory?.(below)
     }
     yield { text: await showFiles(finding, files), count: files.length }
   }
@@ -189,10 +188,10 @@ export async function answerPropfind(
   const depth = depthOf(context, [0, 1, 'infinity'], 'infinity')
   const finding: Finding = { way, database, nowMs, wanted: wantedOf(await readXml(context)) }
   const [found] = await way.call('survey', { path, names: null, properties: true })
-  const isDirectory = ((found as Surveyed).inode.mode & 0o170000) === 0o040000
   const own = await showFiles(finding, [[path, found as Surveyed]])
   const headers = { 'Content-Type': xmlType }
-  if (!isDirectory || depth === 0) return context.body(`${opening}${own}${closing}`, 207, headers)
+  if (!isDirectory((found as Surveyed).inode) || depth === 0)
+    return context.body(`${opening}${own}${closing}`, 207, headers)
   if (depth === 'infinity') {
     const below = await showBelow(finding, path)
     if (below === undefined) return answerCondition(context, 403, '<D:propfind-finite-depth/>')

@@ -4,36 +4,35 @@
  *  2. A copied file, with its properties, is there at once and whole; a copied tree comes file by file.
  *  @source RFC 4918 sections 9.3, 9.6, 9.8, 9.9 */
 import { Failure } from '@dotdo/core/errors'
+import { FSX_COPY_BYTES } from '@dotdo/core/limits'
 import type { FsxStep } from '@dotdo/fsx/program'
-import { type Check, pathAbove, refuseWeb, type Surveyed } from '@dotdo/fsx/web'
+import { type Check, errnoOf, isDirectory, pathAbove, refuseWeb, type Surveyed } from '@dotdo/fsx/web'
 import type { Context } from 'hono'
 import { bodyBytes } from '../body.ts'
-import { errnoOf } from './errors.ts'
 import { checkOf, depthOf, overwriteOf } from './headers.ts'
 import { namesIn, surveyed } from './list.ts'
 import { hrefOf, type Target, targetOfHeader, under } from './target.ts'
-import type { Way } from './way.ts'
+import { openFor, type Way, type Ways } from './way.ts'
 
-/** Bytes and files that one transaction copies, more or less: a longer one would keep others waiting. */
-const batchBytesMax = 4 * 1024 * 1024
+/** Files that one transaction copies, if they are not too long: a longer one would keep others waiting. */
 const batchFilesMax = 100
 
-const isDirectory = ({ inode, link }: Surveyed) => (inode.mode & 0o170000) === 0o040000 && link === undefined
+/** Whether it is a directory, and no link to one. */
+const isTree = ({ inode, link }: Surveyed) => isDirectory(inode) && link === undefined
 
-/** Make a directory.
- *  @param isNew whether the filesystem itself was made by this request */
-export async function answerMkcol(
-  context: Context,
-  { way, target, isNew }: { way: Way; target: Target; isNew: boolean },
-): Promise<Response> {
+/** Make a directory; the root is made with the filesystem. */
+export async function answerMkcol(context: Context, ways: Ways, target: Target): Promise<Response> {
   const { database, path } = target
   if ((await bodyBytes(context)).length > 0) {
     throw new Failure('unsupported', 'MKCOL takes no body', { web: 'body' })
   }
   const check = checkOf(context, target, [{ path, names: true, deep: false }])
-  if (path !== '/') await way.guard(check, [{ name: 'mkdir', args: { path, mode: 0o777 } }])
-  else if (isNew) await way.call('stat', { path, follow: true })
-  else throw new Failure('exists', `the filesystem ${database} is there`, { errno: 'EEXIST' })
+  if (path === '/' && (await ways.find(database)) !== undefined) {
+    throw new Failure('exists', `the filesystem ${database} is there`, { errno: 'EEXIST' })
+  }
+  const way = await openFor(ways, target, check)
+  if (path === '/') await way.call('stat', { path, follow: true })
+  else await way.guard(check, [{ name: 'mkdir', args: { path, mode: 0o777 } }])
   return context.body(null, 201, { Location: hrefOf(database, path, true) })
 }
 
@@ -43,8 +42,20 @@ async function find(way: Way, path: string): Promise<Surveyed | undefined> {
   try {
     return (await way.call('survey', { path, names: null, properties: true }))[0]
   } catch (error) {
-    const errno = errnoOf(error)
-    if (errno === 'ENOENT' || errno === 'ENOTDIR') return undefined
+    if (['ENOENT', 'ENOTDIR', 'ELOOP'].includes(errnoOf(error) ?? '')) return undefined
+    throw error
+  }
+}
+
+/** Find what has a path: a link that leads nowhere too. */
+async function findName(way: Way, path: string): Promise<Surveyed | undefined> {
+  const found = await find(way, path)
+  if (found !== undefined) return found
+  try {
+    const inode = await way.call('stat', { path, follow: false })
+    return { name: '', inode, link: inode.link ?? '' }
+  } catch (error) {
+    if (['ENOENT', 'ENOTDIR', 'ELOOP'].includes(errnoOf(error) ?? '')) return undefined
     throw error
   }
 }
@@ -104,13 +115,15 @@ async function transferOf(context: Context, way: Way, target: Target): Promise<T
   if ((isWithin && !isShallow) || `${real}/`.startsWith(realTo === '/' ? '/' : `${realTo}/`)) {
     throw new Failure('forbidden', `${from} and ${to}: one is in the other, or they are one`, { errno: 'EPERM' })
   }
-  const replaced = await find(way, to)
+  const replaced = await findName(way, to)
   if (replaced !== undefined && !overwriteOf(context)) throw refuseWeb('precondition', to, `${to} is there`)
   return { from, to, source, replaced, check }
 }
 
 async function move(way: Way, { from, to, source, replaced, check }: Transfer): Promise<void> {
-  const isPlain = replaced === undefined || !(isDirectory(source) || isDirectory(replaced))
+  // rename(2) leaves two names of one file alone; who moves a file here wants the first one gone.
+  const isSame = replaced?.inode.ino === source.inode.ino
+  const isPlain = replaced === undefined || !(isTree(source) || isTree(replaced) || isSame)
   const removal = isPlain ? [] : [{ name: 'removeTree', args: { path: to } }]
   const steps: FsxStep[] = [
     ...removal,
@@ -137,18 +150,42 @@ export async function answerMove(context: Context, way: Way, target: Target): Pr
 
 function answerMade(context: Context, { database }: Target, { to, source, replaced }: Transfer): Response {
   if (replaced !== undefined) return context.body(null, 204)
-  return context.body(null, 201, { Location: hrefOf(database, to, isDirectory(source)) })
+  return context.body(null, 201, { Location: hrefOf(database, to, isTree(source)) })
 }
 
 /** The steps that copy one entry, but not what is in it. */
 function stepsOf(from: string, to: string, { inode, link, properties = [] }: Surveyed): FsxStep[] {
   if (link !== undefined) return [{ name: 'symlink', args: { target: link, path: to } }]
   const mode = inode.mode & 0o777
-  const make = isDirectory({ name: '', inode })
+  const make = isTree({ name: '', inode })
     ? { name: 'mkdir', args: { path: to, mode } }
     : { name: 'copyFile', args: { from, to, exclusive: true } }
   if (properties.length === 0) return [make]
   return [make, { name: 'patchProperties', args: { path: to, changes: properties } }]
+}
+
+/** Copy one entry, a long file a piece at a time.
+ *  @param finish runs the steps that make the copy, or give it its name */
+async function copyOne(
+  way: Way,
+  { from, to, entry }: { from: string; to: string; entry: Surveyed },
+  finish: (steps: readonly FsxStep[]) => Promise<unknown>,
+): Promise<void> {
+  const [make, ...more] = stepsOf(from, to, entry)
+  if (make?.name !== 'copyFile' || entry.inode.size <= FSX_COPY_BYTES) {
+    await finish(stepsOf(from, to, entry))
+    return
+  }
+  // What is there already is removed with the last step.
+  const copying = await way.call('beginCopy', { from, to, exclusive: false })
+  try {
+    for (let position = 0; position < copying.size; ) {
+      position = await way.call('copyPiece', { ...copying, position })
+    }
+    await finish([{ name: 'endCopy', args: { ...copying, to, exclusive: true } }, ...more])
+  } finally {
+    for (const ino of [copying.target, copying.source]) await way.call('close', { ino })
+  }
 }
 
 /** Copy what is in a directory. */
@@ -163,10 +200,15 @@ async function copyInside(way: Way, from: string, to: string): Promise<void> {
   const directories: string[] = []
   for await (const page of surveyed(way, { path: from, names: await namesIn(way, from), properties: true })) {
     for (const entry of page) {
+      if (entry.link === undefined && entry.inode.size > FSX_COPY_BYTES) {
+        const paths = { from: under(from, entry.name), to: under(to, entry.name) }
+        await copyOne(way, { ...paths, entry }, (steps) => way.call('batch', { steps }))
+        continue
+      }
       steps.push(...stepsOf(under(from, entry.name), under(to, entry.name), entry))
       bytes += entry.inode.size
-      if (isDirectory(entry)) directories.push(entry.name)
-      if (bytes >= batchBytesMax || steps.length >= batchFilesMax) await send()
+      if (isTree(entry)) directories.push(entry.name)
+      if (bytes >= FSX_COPY_BYTES || steps.length >= batchFilesMax) await send()
     }
   }
   await send()
@@ -180,12 +222,14 @@ export async function answerCopy(context: Context, way: Way, target: Target): Pr
   const { from, to, source, replaced, check } = transfer
   // A link is copied as what it leads to, as the client sees it.
   const { link: _, ...followed } = source
-  const steps = stepsOf(from, to, followed)
-  if (replaced === undefined) await way.guard(check, steps)
-  else if (isDirectory(replaced)) {
-    await removeTree(way, check, to)
-    await way.call('batch', { steps })
-  } else await way.guard(check, [{ name: 'removeTree', args: { path: to } }, ...steps])
-  if (isDirectory(followed) && depth !== 0) await copyInside(way, from, to)
+  // Before a long file is copied, what would be refused at its end is refused now.
+  if (followed.inode.size > FSX_COPY_BYTES) await way.guard(check, [])
+  const isOverTree = replaced !== undefined && isTree(replaced)
+  if (isOverTree) await removeTree(way, check, to)
+  const removal = replaced === undefined || isOverTree ? [] : [{ name: 'removeTree', args: { path: to } }]
+  await copyOne(way, { from, to, entry: followed }, (steps) => {
+    return isOverTree ? way.call('batch', { steps }) : way.guard(check, [...removal, ...steps])
+  })
+  if (isTree(followed) && depth !== 0) await copyInside(way, from, to)
   return answerMade(context, target, transfer)
 }

@@ -11,7 +11,7 @@ import type { Context } from 'hono'
 import { httpDate } from './download.ts'
 import { checkOf } from './headers.ts'
 import type { Target } from './target.ts'
-import type { Way } from './way.ts'
+import { openFor, type Way, type Ways } from './way.ts'
 
 /** Read a body in pieces.
  *  @returns pieces of FSX_WEB_PIECE_BYTES or a little more, the last one shorter; none of an empty body
@@ -81,12 +81,13 @@ async function* joined(first: readonly Uint8Array[], rest: AsyncIterator<Uint8Ar
   }
 }
 
-async function put(context: Context, way: Way, upload: Upload): Promise<Placed> {
+async function put(context: Context, open: () => Promise<Way>, upload: Upload): Promise<Placed> {
   const { path, check, ...times } = upload
   const pieces = piecesOf(context)
   try {
     const first = await pieces.next()
     const second = first.done ? first : await pieces.next()
+    const way = await open()
     if (!second.done) {
       // Before a long body is taken in, what would be refused at its end is refused now.
       await way.guard(check, [])
@@ -101,7 +102,7 @@ async function put(context: Context, way: Way, upload: Upload): Promise<Placed> 
 }
 
 /** Take a file in. */
-export async function answerPut(context: Context, way: Way, target: Target): Promise<Response> {
+export async function answerPut(context: Context, ways: Ways, target: Target): Promise<Response> {
   const { path, slash } = target
   const { req } = context
   if (slash || path === '/') throw new Failure('type_mismatch', 'a directory is no file', { errno: 'EISDIR' })
@@ -111,7 +112,7 @@ export async function answerPut(context: Context, way: Way, target: Target): Pro
   }
   const check = checkOf(context, target, [{ path, names: false, deep: false }])
   const times = mtimeOf(context)
-  const { inode, made } = await put(context, way, { path, check, ...times })
+  const { inode, made } = await put(context, () => openFor(ways, target, check), { path, check, ...times })
   const headers: Record<string, string> = { ETag: `"${etagOf(inode)}"`, 'Last-Modified': httpDate(inode.mtime) }
   if (times.mtime !== undefined) headers['X-OC-Mtime'] = 'accepted'
   return context.body(null, made ? 201 : 204, headers)

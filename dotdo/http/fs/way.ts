@@ -1,9 +1,10 @@
 /** The way from a request to the filesystem that it names. */
 import { Failure } from '@dotdo/core/errors'
 import type { Fabric } from '@dotdo/core/shard'
-import { callerOf } from '@dotdo/fsx/filesystem'
-import type { FsxAnswer, FsxArgs, FsxName, FsxStep } from '@dotdo/fsx/program'
-import type { Check } from '@dotdo/fsx/web'
+import { type Caller, callerOf } from '@dotdo/fsx/filesystem'
+import { FSX_IS_THERE, type FsxAnswer, type FsxArgs, type FsxName, type FsxStep } from '@dotdo/fsx/program'
+import { type Check, checkEmpty } from '@dotdo/fsx/web'
+import type { Target } from './target.ts'
 
 /** A filesystem. */
 export interface Way {
@@ -18,9 +19,9 @@ export interface Way {
 
 /** Finds filesystems. */
 export interface Ways {
-  /** @returns undefined when nothing has the name */
+  /** @returns undefined when there is none: no database of the name, or one that has no filesystem */
   find(database: string): Promise<Way | undefined>
-  /** Find a filesystem, making it when it is new.
+  /** Find a filesystem; one that is new is made by the first call.
    *  @throws invalid for a bad name */
   open(database: string): Promise<Way>
 }
@@ -36,27 +37,34 @@ export async function wayOf(ways: Ways, database: string): Promise<Way> {
   return way
 }
 
+/** Find a filesystem for somebody who writes to it. A new one is made by that, unless an empty one would refuse it.
+ *  @throws what an empty one does */
+export async function openFor(ways: Ways, { database, path }: Target, check: Check): Promise<Way> {
+  const there = await ways.find(database)
+  if (there !== undefined) return there
+  checkEmpty(path, check)
+  return ways.open(database)
+}
+
 /** Make what finds the filesystems of a fabric. */
 export function waysOver(fabric: Fabric): Ways {
+  // Of those that are there: what has been made stays.
   const known = new Map<string, Way>()
-  const open = async (database: string): Promise<Way> => {
-    const there = known.get(database)
-    if (there !== undefined) return there
-    const caller = callerOf(await fabric.database(database))
-    const way: Way = {
-      call: (name, args) => caller.call(name, args as object) as never,
-      guard: (check, steps) => caller.call('guard', { check, steps }) as Promise<unknown[]>,
-    }
-    if (known.size >= waysMax) known.clear()
-    known.set(database, way)
-    return way
-  }
+  const wayTo = (caller: Caller): Way => ({
+    call: (name, args) => caller.call(name, args as object) as never,
+    guard: (check, steps) => caller.call('guard', { check, steps }) as Promise<unknown[]>,
+  })
   return {
-    open,
+    open: async (database) => known.get(database) ?? wayTo(callerOf(await fabric.database(database))),
     async find(database) {
-      // A name is only made by those who write.
-      if (!known.has(database) && (await fabric.find(database)) === undefined) return undefined
-      return open(database)
+      const there = known.get(database)
+      if (there !== undefined) return there
+      if ((await fabric.find(database)) === undefined) return undefined
+      const caller = callerOf(await fabric.database(database))
+      if (!(await caller.call(FSX_IS_THERE, {}))) return undefined
+      if (known.size >= waysMax) known.clear()
+      known.set(database, wayTo(caller))
+      return known.get(database)
     },
   }
 }
