@@ -9,6 +9,7 @@ export const errnos = {
   EIO: [-5, 'i/o error', 'storage'],
   ENXIO: [-6, 'no such device or address', 'unsupported'],
   EBADF: [-9, 'bad file descriptor', 'invalid'],
+  EAGAIN: [-11, 'resource temporarily unavailable', 'unavailable'],
   EACCES: [-13, 'permission denied', 'forbidden'],
   EBUSY: [-16, 'resource busy or locked', 'conflict'],
   EEXIST: [-17, 'file already exists', 'exists'],
@@ -100,7 +101,9 @@ const foreign: { readonly [C in Code]: Errno } = {
 /** Turn what was thrown into an error of node:fs; what is no Failure passes through. */
 export function toFsError(error: unknown, doing: Doing): unknown {
   if (!(error instanceof Failure)) return error
-  const { errno, syscall } = (error.detail ?? {}) as Partial<ErrnoDetail>
+  const { errno, syscall, isCold } = (error.detail ?? {}) as Partial<ErrnoDetail> & { isCold?: boolean }
+  // Content must be fetched, and whoever asked cannot wait.
+  if (isCold) return fsError('EAGAIN', doing, error)
   if (errno === undefined || !(errno in errnos)) return fsError(foreign[error.code], doing, error)
   // What fails past the opening knows no path, as in Node.
   return fsError(errno, syscall === undefined ? doing : { syscall })

@@ -14,6 +14,7 @@ import { beginOverlay, fillDirectory, fillFile, findUnfilled, OWN_XATTRS } from 
 import { readUsage, setQuota } from './engine/quota.ts'
 import { realpath } from './engine/realpath.ts'
 import * as shared from './engine/snapshots.ts'
+import { tierReads, tierWrites } from './engine/tier.ts'
 import { type Files, findVolumes, flush, forgetIdle, openFiles, type View } from './engine/volume.ts'
 import { refuse } from './errors.ts'
 import { fsxTables, type Inode, LAYER_INOS } from './tables.ts'
@@ -64,6 +65,7 @@ const reads = {
   survey,
   peek,
   listLocks,
+  ...tierReads,
 } satisfies { [name: string]: Handler }
 
 /** Calls that may write. */
@@ -115,6 +117,7 @@ const writes = {
   unlock,
   forgetLocks,
   guard,
+  ...tierWrites,
 } satisfies { [name: string]: Handler }
 
 const handlers = { ...reads, ...writes }

@@ -12,12 +12,14 @@ import { internalTable, table } from '@dotdo/core/shard'
 /** The slot that a filesystem lives in. */
 export const FSX_SLOT = 0
 /** The version of the schema, as SCHEMA.md describes it. */
-export const FSX_SCHEMA_VERSION = 2
+export const FSX_SCHEMA_VERSION = 3
 /** The number of the root directory. */
 export const ROOT_INO = 1
 
 /** What the number of a layer is multiplied with in keys: inode numbers are below. */
 export const LAYER_INOS = 2 ** 31
+/** What the number of an object is multiplied with in those of its pieces. */
+export const OBJECT_PIECES = 2 ** 16
 
 /** An inode, but for its content. */
 export type Inode = {
@@ -65,6 +67,11 @@ export type EntryRow = {
 /** A piece of a file's content. */
 export type ChunkRow = {
   id: number
+  /** Of a cold one, where its content is; null for others. */
+  piece: number | null
+  /** Of a cold one, how many bytes of the piece are seen. */
+  bytes: number | null
+  /** Empty when it is cold. */
   data: Uint8Array
 }
 
@@ -84,7 +91,18 @@ export type OrphanRow = {
 
 /** A number that belongs to the filesystem as a whole. */
 export type MetaRow = {
-  name: 'version' | 'chunk_bytes' | 'next_ino' | 'next_snapshot' | 'quota_bytes' | 'quota_inodes' | 'era'
+  name:
+    | 'version'
+    | 'chunk_bytes'
+    | 'next_ino'
+    | 'next_snapshot'
+    | 'quota_bytes'
+    | 'quota_inodes'
+    | 'era'
+    | 'next_object'
+    | 'tier_older_ms'
+    | 'tier_larger_bytes'
+    | 'tier_keep_ms'
   value: number
 }
 
@@ -162,9 +180,10 @@ export const chunks = table<ChunkRow>({
   name: 'fs_chunks',
   collection: 'chunks',
   slot: FSX_SLOT,
-  columns: { id: 'integer', data: 'blob' },
+  columns: { id: 'integer', piece: 'integer?', bytes: 'integer?', data: 'blob' },
   primaryKey: ['id'],
-  document: ({ id, data }) => ({ id, bytes: data.length }),
+  indexes: { piece: '(piece) where piece is not null' },
+  document: ({ id, bytes, data }) => ({ id, bytes: bytes ?? data.length }),
   documentId: ({ id }) => String(id),
 })
 
@@ -268,5 +287,59 @@ export const bodies = internalTable<BodyRow>({
   indexes: { fs_bodies_base: '(base)' },
 })
 
+/** Content that is in an object of the store. */
+export type PieceRow = {
+  /** `object * 2^16 + index` */
+  piece: number
+  /** The sha256 of the content. */
+  hash: Uint8Array
+  /** Where it begins in the object. */
+  at: number
+  /** Bytes in the object: fewer than `bytes` are a zstd frame. */
+  stored: number
+  bytes: number
+}
+
+/** An object of the store. */
+export type ObjectRow = {
+  object: number
+  key: string
+  bytes: number
+  /** Only of a live one there are pieces. */
+  state: 'writing' | 'live' | 'deleting'
+  /** Since when, in ms since 1970, no chunk has a piece of it, as was found; null while some do. */
+  dead: number | null
+}
+
+/** Pieces of content in the store. */
+export const pieces = internalTable<PieceRow>({
+  name: 'fs_pieces',
+  slot: FSX_SLOT,
+  columns: { piece: 'integer', hash: 'blob', at: 'integer', stored: 'integer', bytes: 'integer' },
+  primaryKey: ['piece'],
+  indexes: { hash: '(hash)' },
+})
+
+/** Objects in the store. */
+export const objects = internalTable<ObjectRow>({
+  name: 'fs_objects',
+  slot: FSX_SLOT,
+  columns: { object: 'integer', key: 'text', bytes: 'integer', state: 'text', dead: 'integer?' },
+  primaryKey: ['object'],
+})
+
 /** Everything that a filesystem stores. */
-export const fsxTables = [inodes, entries, chunks, xattrs, orphans, meta, layers, heads, snapshots, bodies]
+export const fsxTables = [
+  inodes,
+  entries,
+  chunks,
+  xattrs,
+  orphans,
+  meta,
+  layers,
+  heads,
+  snapshots,
+  bodies,
+  pieces,
+  objects,
+]

@@ -20,6 +20,7 @@ import { type Shared, sharedOf } from './shared.ts'
 import { BigIntStats, Dirent, Stats } from './stats.ts'
 import { ReadStream, type StreamOptions, WriteStream } from './streams.ts'
 import { type Tar, tarOf } from './tar.ts'
+import { type Tiers, tiersOf } from './tiers.ts'
 import { treeOperations } from './trees.ts'
 import { badArgument, bytesOf, modeOf, openFlags, optionsOf, pathText } from './values.ts'
 
@@ -29,6 +30,7 @@ export type { Caller } from './request.ts'
 export type { Difference, Fork, Shared, Snapshot, SnapshotRef } from './shared.ts'
 export { BigIntStats, Dirent, Stats } from './stats.ts'
 export type { Tar, TarOptions, TarProgress } from './tar.ts'
+export type { TierOptions, TierPolicy, TierReport, TierStatus, Tiers } from './tiers.ts'
 
 const onPaths = { ...operations, ...treeOperations }
 
@@ -147,7 +149,7 @@ export interface Own {
 }
 
 /** A filesystem. */
-export type FileSystem = ShortForm & Callbacks & Synchronous & Own & Shared & Tar
+export type FileSystem = ShortForm & Callbacks & Synchronous & Own & Shared & Tar & Tiers
 
 /** How a filesystem is used. */
 export interface FileSystemOptions {
@@ -374,7 +376,7 @@ function build(env: Env, options: FileSystemOptions): FileSystem {
   const own = { ...callbacks, ...synchronousOf(env), ...shortFormOf(env, callbacks), ...ownOf(env, options) }
   const shared = sharedOf(env, (other) => build(other, options))
   const tar = tarOf(env, () => filesystem)
-  const filesystem = { ...own, ...shared, ...tar, promises: promisesOf(env) } as unknown as FileSystem
+  const filesystem = { ...own, ...shared, ...tar, ...tiersOf(env), promises: promisesOf(env) } as unknown as FileSystem
   return filesystem
 }
 

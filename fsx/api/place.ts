@@ -35,6 +35,7 @@ export function callerOf(database: Database): Caller {
       if (reply.code !== 'moved' && reply.code !== 'unassigned') throw reply
       return router.call({ program: FSX, name, args }, { slot: FSX_SLOT })
     },
+    job: (name, args) => here().job(name, args),
     ...(client.runNow && { callNow }),
   }
 }

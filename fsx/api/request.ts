@@ -24,6 +24,9 @@ export interface Caller {
   /** Run a call at once; only where the shard lives in this thread.
    *  @throws Failure */
   callNow?(name: string, args: object): unknown
+  /** Run a job beside the shard; only where its host has one of the name.
+   *  @throws Failure */
+  job?(name: string, args: object): Promise<unknown>
 }
 
 /** A file that somebody has opened. */

@@ -6,12 +6,29 @@
 import { FSX_CHUNK_BYTES, FSX_FILE_BYTES_MAX, FSX_INLINE_BYTES_MAX, FSX_RELATIME_MS } from '@dotdo/core/limits'
 import { refuse } from '../errors.ts'
 import { chunks, type Inode } from '../tables.ts'
-import { chunkId, coverBody, cutBody, dropBody, findChunk, ownsBody, readChunks, takeBody } from './bodies.ts'
+import {
+  chunkId,
+  chunkLike,
+  coverBody,
+  cutBody,
+  dropBody,
+  findChunk,
+  hotChunk,
+  ownsBody,
+  readChunks,
+  seenChunks,
+  takeBody,
+} from './bodies.ts'
+import { contentOf, needChunk } from './cold.ts'
 import { checkQuota, countBytes } from './quota.ts'
 import { type Files, readData, setInode, touchInode } from './volume.ts'
 
+/** Chunks that are in memory at once while a file is copied: 8 MiB. */
+const CHUNKS_PER_COPY = 128
+
 /** Read a stretch of a file.
- *  @returns fresh bytes; shorter where the file ends
+ *  @returns fresh bytes; shorter where the file ends, and where there is more cold content than one call reads
+ *  @throws ColdRows when content must be fetched first
  *  @cost a statement a run of chunks */
 export function readContent(files: Files, inode: Inode, from: number, length: number): Uint8Array {
   const end = Math.min(inode.size, from + length)
@@ -57,7 +74,7 @@ export function writeContent(files: Files, inode: Inode, from: number, bytes: Ui
     body = takeBody(files, inode.ino)
     data = null
     const before = readData(files, inode.ino)
-    if (before !== null) files.tx.put(chunks, { id: chunkId(body, 0), data: before })
+    if (before !== null) files.tx.put(chunks, hotChunk(chunkId(body, 0), before))
   } else if (!ownsBody(files.volume, body)) body = coverBody(files, body, inode.size)
   for (let at = from; at < end; ) {
     const index = Math.floor(at / FSX_CHUNK_BYTES)
@@ -80,15 +97,41 @@ interface Piece {
 function writeChunk(files: Files, { body, index, mayExist }: Piece, offset: number, piece: Uint8Array): number {
   const isWhole = offset === 0 && piece.length === FSX_CHUNK_BYTES
   const before = mayExist ? findChunk(files, body, index) : undefined
-  const length = Math.max(before?.length ?? 0, offset + piece.length)
+  const length = Math.max(before?.bytes ?? 0, offset + piece.length)
   let data = piece
   if (!isWhole && (offset > 0 || length > piece.length)) {
     data = new Uint8Array(length)
-    if (before !== undefined) data.set(before)
+    if (before !== undefined) {
+      needChunk(files, before)
+      data.set(contentOf(files, before))
+    }
     data.set(piece, offset)
   }
-  files.tx.put(chunks, { id: chunkId(body, index), data })
-  return length - (before?.length ?? 0)
+  files.tx.put(chunks, hotChunk(chunkId(body, index), data))
+  return length - (before?.bytes ?? 0)
+}
+
+/** Copy the content of a file to one that has none: chunks as they are stored, so what is cold stays so.
+ *  @throws EDQUOT */
+export function copyContent(files: Files, source: Inode, target: Inode): Inode {
+  const { tx, volume, nowUs } = files
+  if (!volume.isReadOnly) touch(files, source)
+  const { size, body: from } = source
+  if (from === null) {
+    const data = source.stored === 0 ? null : readData(files, source.ino)
+    return resizeContent(files, data === null ? target : writeContent(files, target, 0, data), size)
+  }
+  const body = takeBody(files, target.ino)
+  let stored = 0
+  for (let first = 0; first * FSX_CHUNK_BYTES < size; first += CHUNKS_PER_COPY) {
+    for (const [index, chunk] of seenChunks(files, from, first, first + CHUNKS_PER_COPY - 1)) {
+      tx.put(chunks, chunkLike(chunkId(body, index), chunk))
+      stored += chunk.bytes
+    }
+  }
+  checkQuota(files, stored)
+  const times = { mtime: nowUs, ctime: nowUs, nanos: keepNanos(target), era: volume.era }
+  return changed(files, { ...target, ...times, size, stored, body }, null)
 }
 
 function inlineWith(files: Files, inode: Inode, from: number, bytes: Uint8Array): Uint8Array {

@@ -3,7 +3,7 @@
 import { FSX_INLINE_BYTES_MAX, FSX_TRANSFER_BYTES_MAX } from '@dotdo/core/limits'
 import { refuse } from '../errors.ts'
 import type { Inode } from '../tables.ts'
-import { readContent, resizeContent, writeContent } from './content.ts'
+import { copyContent, readContent, resizeContent, writeContent } from './content.ts'
 import { holdInode, makeInode, releaseInode } from './making.ts'
 import { type Credential, checkAccess, isDirectory, O, R, S, S_ISGID, S_ISUID, W } from './mode.ts'
 import { type Files, findInode, getInode } from './volume.ts'
@@ -88,6 +88,7 @@ export function close(files: Files, ino: number): null {
 }
 
 /** Read a stretch of an open file.
+ *  @returns shorter where the file ends, and where there is more cold content than one call reads
  *  @throws EISDIR */
 export function read(files: Files, { ino, position, length }: { ino: number; position: number; length: number }) {
   const inode = handled(files, ino)
@@ -126,7 +127,8 @@ export function readFile(files: Files, args: OpenArgs, who: Credential): WholeFi
   if (isDirectory(inode)) throw refuse('EISDIR', 'read')
   if ((args.flags & O.ACCMODE) === O.WRONLY) throw refuse('EBADF', 'read')
   const { size } = inode
-  return { bytes: size > FSX_TRANSFER_BYTES_MAX ? null : readContent(files, inode, 0, size), size }
+  const bytes = size > FSX_TRANSFER_BYTES_MAX ? null : readContent(files, inode, 0, size)
+  return { bytes: bytes?.length === size ? bytes : null, size }
 }
 
 /** Open a file, write to its beginning (or end, with O_APPEND), and close it.
@@ -171,9 +173,6 @@ export function copyFile(
   // As libuv: the copy has the permissions of its source, also where there was a file.
   const mode = (target.mode & S.IFMT) | (source.mode & 0o7777)
   if (who.uid !== 0 && who.uid !== target.uid) throw refuse('EPERM')
-  let written = resizeContent(files, { ...target, mode }, 0)
-  for (let from = 0; from < source.size; from += FSX_TRANSFER_BYTES_MAX) {
-    written = writeContent(files, written, from, readContent(files, source, from, FSX_TRANSFER_BYTES_MAX))
-  }
+  copyContent(files, source, resizeContent(files, { ...target, mode }, 0))
   return null
 }

@@ -210,7 +210,7 @@ function loadVolumes(tx: Tx): Volumes {
   if (version !== undefined && version > FSX_SCHEMA_VERSION) {
     throw new Failure('unsupported', `the filesystem is of version ${version}, this program of ${FSX_SCHEMA_VERSION}`)
   }
-  // Version 2 added tables, and means nothing else by the rows of version 1.
+  // Versions 2 and 3 added tables and columns, and mean nothing else by the rows of those before.
   if (version !== FSX_SCHEMA_VERSION) writeMeta(tx, 'version', FSX_SCHEMA_VERSION)
   if (version === undefined) {
     writeMeta(tx, 'chunk_bytes', FSX_CHUNK_BYTES)

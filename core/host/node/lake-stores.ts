@@ -64,7 +64,8 @@ export interface OpenLakeOptions {
   readonly codecs?: LakeCodecs['avro']
 }
 
-interface OpenStore extends Mount {
+/** A store that is open, and its end. */
+export interface OpenStore extends Mount {
   readonly store: CountedStore
   close(): void
 }

@@ -12,6 +12,7 @@ const statuses: Record<Errno, ContentfulStatusCode> = {
   ENOENT: 404,
   EIO: 500,
   ENXIO: 501,
+  EAGAIN: 503,
   // The file that is written has been given up meanwhile.
   EBADF: 503,
   EACCES: 403,
