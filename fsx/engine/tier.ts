@@ -185,7 +185,7 @@ function tierCommit({ tx }: Files, { object, made }: { object: number; made: rea
 }
 
 /** Let chunks go whose content is in the store.
- *  @returns how many went, and their bytes: not those that have changed meanwhile, nor those whose object is not live */
+ *  @returns how many went, and their bytes: not those that have changed, nor those whose object is not live */
 function tierSwap({ tx }: Files, { swaps }: { swaps: readonly Swap[] }): { chunks: number; bytes: number } {
   const live = new Map<number, boolean>()
   const isLive = (object: number): boolean => {
