@@ -98,6 +98,8 @@ export const FSX_COLD_REQUESTS_MAX = 4
 export const FSX_TIER_SCANNED_PER_CALL = 5_000
 /** Objects looked at by one call while what nobody refers to is looked for. */
 export const FSX_TIER_OBJECTS_PER_CALL = 500
+/** Of those, that are live, whose pieces are looked at one by one: up to some hundred each. */
+export const FSX_TIER_SPARSE_PER_CALL = 50
 /** Bytes that one pass moves: a job of a Worker must end at some time; the next pass goes on. */
 export const FSX_TIER_PASS_BYTES_MAX = 1024 * 1024 * 1024
 /** Milliseconds that an object stays after nobody refers to it any more, unless the policy says otherwise: how old a

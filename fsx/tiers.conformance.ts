@@ -119,6 +119,28 @@ export const tierCases: readonly TierCase[] = [
     },
   },
   {
+    name: 'an object of which little is in use is packed anew',
+    async run(tiered, expect) {
+      const { fs } = tiered
+      await fs.tiers.set({ olderThan: '0s', keep: '0s' })
+      const bytes = noise(20 * 65_536)
+      await fs.write('/f', bytes)
+      await fs.write('/kept', bytes.subarray(0, 2 * 65_536))
+      await fs.tiers.run()
+      const [first] = await tiered.keys()
+      await fs.promises.truncate('/f', 11 * 65_536)
+      expect(await fs.tiers.run()).toMatchObject({ objects: 0 })
+      await fs.promises.truncate('/f', 100_000)
+      expect(await fs.tiers.run()).toMatchObject({ objects: 1, objectBytes: 2 * 65_536, deleted: 1 })
+      expect(await tiered.keys()).not.toContain(first)
+      const { fs: again } = await tiered.reopen(true)
+      expect(same(await again.read('/f'), bytes.subarray(0, 100_000))).toBe(true)
+      expect(same(await again.read('/kept'), bytes.subarray(0, 2 * 65_536))).toBe(true)
+      expect(await again.fsck()).toEqual([])
+      expect(await again.tiers.run()).toMatchObject({ objects: 0, deleted: 0 })
+    },
+  },
+  {
     name: 'a file that is read from end to end is fetched ahead, one that is read here and there is not',
     async run(tiered, expect) {
       const { fs } = tiered

@@ -237,6 +237,12 @@ describe('a crash at any step of a pass', () => {
       await tiered.fs.write('/old', noise(100_000, 1))
       await tiered.fs.tiers.run()
       await tiered.fs.remove('/old')
+      await tiered.fs.write('/sparse', noise(300_000, 4))
+      await tiered.fs.tiers.run()
+      await tiered.fs.write('/old', noise(100_000, 1))
+      await tiered.fs.tiers.run()
+      await tiered.fs.promises.truncate('/sparse', 65_536)
+      await tiered.fs.remove('/old')
       await tiered.fs.write('/a', noise(200_000, 2))
       await tiered.fs.write('/b', noise(200_000, 3))
       failing.arm(nth, before)
@@ -247,6 +253,8 @@ describe('a crash at any step of a pass', () => {
       const intact = async () => {
         expect((await tiered.fs.read('/a')).equals(noise(200_000, 2)), `step ${nth}`).toBe(true)
         expect((await tiered.fs.read('/b')).equals(noise(200_000, 3)), `step ${nth}`).toBe(true)
+        const sparse = noise(300_000, 4).subarray(0, 65_536)
+        expect((await tiered.fs.read('/sparse')).equals(sparse), `step ${nth}`).toBe(true)
         expect(await tiered.fs.fsck(), `step ${nth}`).toEqual([])
       }
       await intact()
@@ -256,7 +264,7 @@ describe('a crash at any step of a pass', () => {
       // No object is left that nobody knows, and none is missing.
       const { objects, hotBytes, objectBytes } = await tiered.fs.tiers.status()
       expect(await keysOf(memory)).toHaveLength(objects)
-      expect([hotBytes, objectBytes], `step ${nth}`).toEqual([0, 400_000])
+      expect([hotBytes, objectBytes], `step ${nth}`).toEqual([0, 465_536])
       shard?.close()
       shard = undefined
     }

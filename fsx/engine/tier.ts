@@ -8,6 +8,7 @@ import {
   FSX_TIER_KEEP_MS,
   FSX_TIER_OBJECTS_PER_CALL,
   FSX_TIER_SCANNED_PER_CALL,
+  FSX_TIER_SPARSE_PER_CALL,
 } from '@dotdo/core/limits'
 import type { Tx } from '@dotdo/core/shard'
 import { refuse } from '../errors.ts'
@@ -110,13 +111,13 @@ function tierKeep({ tx }: Files, { fetched }: { fetched: Parameters<typeof keepP
   return null
 }
 
-/** Find pieces by content.
+/** Find pieces by content, in objects from one on.
  *  @returns a number each, or null */
-function tierKnown({ tx }: Files, { hashes }: { hashes: readonly Uint8Array[] }): (number | null)[] {
+function tierKnown({ tx }: Files, { hashes, from = 0 }: { hashes: readonly Uint8Array[]; from?: number }) {
   const statement = `select piece from fs_pieces p join fs_objects o on o.object = p.piece / ${OBJECT_PIECES}
-    where hash = ? and o.state = 'live' limit 1`
+    where hash = ? and piece >= ? and o.state = 'live' limit 1`
   return hashes.map((hash) => {
-    const [row] = tx.raw(statement, hash)
+    const [row] = tx.raw(statement, hash, from * OBJECT_PIECES)
     return row === undefined ? null : Number(row[0])
   })
 }
@@ -231,6 +232,39 @@ function tierCollect({ tx }: Files, { after }: { after: number }): { after?: num
   return rows.length === FSX_TIER_OBJECTS_PER_CALL ? { after: Number(rows.at(-1)?.[0]) } : {}
 }
 
+/** Find objects of which less than half is in use.
+ *  @param after where the step before ended, 0 at first */
+function tierSparse({ tx }: Files, { after }: { after: number }): { sparse: number[]; after?: number } {
+  const select = `select object, bytes from fs_objects where object > ? and state = 'live' and dead is null
+    order by object limit ?`
+  const used = `select coalesce(sum(stored), 0) from fs_pieces p where piece between ? and ?
+    and exists (select 1 from fs_chunks c where c.piece = p.piece)`
+  const rows = tx.raw(select, after, FSX_TIER_SPARSE_PER_CALL)
+  const sparse = rows.filter(([object, bytes]) => {
+    const first = Number(object) * OBJECT_PIECES
+    return 2 * Number(tx.raw(used, first, first + OBJECT_PIECES - 1)[0]?.[0]) < Number(bytes)
+  })
+  const more = rows.length === FSX_TIER_SPARSE_PER_CALL
+  return { sparse: sparse.map(([object]) => Number(object)), ...(more && { after: Number(rows.at(-1)?.[0]) }) }
+}
+
+/** List the pieces of an object that are in use. */
+function tierUsed({ tx }: Files, { object }: { object: number }): Piece[] {
+  const statement = `select ${ofPiece} where p.piece between ? and ?
+    and exists (select 1 from fs_chunks c where c.piece = p.piece) order by p.piece`
+  return tx.all(statement, object * OBJECT_PIECES, (object + 1) * OBJECT_PIECES - 1) as unknown as Piece[]
+}
+
+/** Let chunks have their content from another piece, which is the same, if that is still there. */
+function tierMove({ tx }: Files, { moves }: { moves: readonly (readonly [from: number, to: number])[] }): null {
+  const statement = 'update fs_chunks set piece = ? where piece = ? returning id, piece, bytes, data'
+  for (const [from, to] of moves) {
+    if (tx.find(pieces, { piece: to }) === undefined) continue
+    for (const row of tx.write(statement, to, from) as ChunkRow[]) tx.record(chunks, 'put', row)
+  }
+  return null
+}
+
 /** List objects that are to be deleted from the store. */
 function tierDeleting({ tx }: Files, _: object): Begun[] {
   const statement = "select object, key from fs_objects where state = 'deleting' order by object limit ?"
@@ -246,7 +280,17 @@ function tierForget({ tx }: Files, { gone }: { gone: readonly number[] }): null 
 }
 
 /** Calls that only read, or write to memory. */
-export const tierReads = { tierStatus, tierLocate, tierKeep, tierKnown, tierBases, tierTake, tierDeleting }
+export const tierReads = {
+  tierStatus,
+  tierLocate,
+  tierKeep,
+  tierKnown,
+  tierBases,
+  tierTake,
+  tierSparse,
+  tierUsed,
+  tierDeleting,
+}
 /** Calls that write. */
 export const tierWrites = {
   setTier,
@@ -255,6 +299,7 @@ export const tierWrites = {
   tierBeginObject,
   tierCommit,
   tierSwap,
+  tierMove,
   tierCollect,
   tierForget,
 }

@@ -4,7 +4,8 @@ import { FSX_CHUNK_BYTES, FSX_OBJECT_BYTES, FSX_TIER_PASS_BYTES_MAX } from '@dot
 import type { JobShard } from '@dotdo/core/shard'
 import type { Swap, TierPolicy } from '../engine/tier.ts'
 import { OBJECT_PIECES } from '../tables.ts'
-import { encode, Pack } from './pack.ts'
+import { planRanges, readRange } from './fetch.ts'
+import { decode, encode, Pack } from './pack.ts'
 import { ask, hexOf, type TierTools } from './tools.ts'
 
 /** What a pass did. */
@@ -36,6 +37,8 @@ class Pass {
   deleted = 0
   private pack = new Pack()
   private waiting: Waiting[] = []
+  /** Pieces that were in another object. */
+  private moving: { readonly from: number; readonly index: number }[] = []
   private waitingBytes = 0
   private readonly tools: TierTools
   private readonly shard: JobShard
@@ -73,10 +76,11 @@ class Pass {
 
   /** Write what has been packed, and let the chunks go. */
   async writeObject(): Promise<void> {
-    const { pack, waiting, tools, shard } = this
-    if (waiting.length === 0) return
+    const { pack, waiting, moving, tools, shard } = this
+    if (pack.pieces.length === 0) return
     this.pack = new Pack()
     this.waiting = []
+    this.moving = []
     this.waitingBytes = 0
     const bytes = pack.join()
     const args = { prefix: `fsx/${shard.database}/`, name: hexOf(tools.sha256(bytes)), bytes: bytes.length }
@@ -91,6 +95,34 @@ class Pass {
       const step = waiting.slice(at, at + CHUNKS_PER_STEP)
       await this.swap(step.map(({ id, data, index }) => ({ id, data, piece: first + index })))
     }
+    const moves = moving.map(({ from, index }) => [from, first + index] as const)
+    if (moves.length > 0) await ask(shard, 'tierMove', { moves })
+  }
+
+  /** Pack what is in use of objects that are mostly not. What cannot be read stays where it is. */
+  async packAnew(): Promise<void> {
+    for (let after: number | undefined = 0; after !== undefined; ) {
+      const step: { sparse: number[]; after?: number } = await ask(this.shard, 'tierSparse', { after })
+      for (const object of step.sparse) await this.packObject(object)
+      after = step.after
+    }
+  }
+
+  private async packObject(object: number): Promise<void> {
+    const { tools, shard } = this
+    const used = await ask(shard, 'tierUsed', { object })
+    // A newer object may have it already: never an older one, or pieces would go to and fro.
+    const known = await ask(shard, 'tierKnown', { hashes: used.map(({ hash }) => hash), from: object + 1 })
+    const moves = used.flatMap(({ piece }, i) => (known[i] == null ? [] : [[piece, known[i]] as const]))
+    if (moves.length > 0) await ask(shard, 'tierMove', { moves })
+    for (const range of planRanges(used.filter((_, i) => known[i] == null))) {
+      for (const [piece, stored] of (await readRange(tools, range)) ?? []) {
+        if (decode(tools, stored, piece) === undefined) continue
+        const index = this.pack.find(piece.hash) ?? this.pack.add(piece.hash, stored, piece.bytes)
+        this.moving.push({ from: piece.piece, index })
+      }
+    }
+    if (this.pack.bytes >= FSX_OBJECT_BYTES) await this.writeObject()
   }
 
   private async swap(swaps: readonly Swap[]): Promise<void> {
@@ -154,6 +186,7 @@ export async function runPass(tools: TierTools, shard: JobShard): Promise<TierRe
   const cold = policy === null ? [] : await findCold(shard, policy, nowMs)
   let at = 0
   for (; at < cold.length && pass.bytes < FSX_TIER_PASS_BYTES_MAX; at++) await pass.packBody(cold[at] as number)
+  await pass.packAnew()
   await pass.writeObject()
   await pass.collect()
   await pass.deleteObjects()
