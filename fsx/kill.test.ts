@@ -54,7 +54,7 @@ it('survives kill -9 with what was acknowledged', { timeout: 120_000 }, async ()
     await fs.tiers.run()
     const { objects } = await fs.tiers.status()
     await fs.close()
-    expect(readdirSync(`${folder}/cold/fsx/default`)).toHaveLength(objects)
+    expect(readdirSync(`${folder}/cold/_fsx/default`)).toHaveLength(objects)
   }
   remove()
 })

@@ -37,7 +37,7 @@ export const tierCases: readonly TierCase[] = [
       // What is in an inode's row stays.
       expect(report).toMatchObject({ bytes: 16_385 + 65_536 + 200_000 + 3 * MB, objects: 1, more: false })
       expect(await fs.tiers.status()).toMatchObject({ hotBytes: 0, coldBytes: report.bytes, objects: 1 })
-      expect(await tiered.keys()).toEqual([expect.stringMatching(/^fsx\/test\/[0-9a-f]{64}-1$/)])
+      expect(await tiered.keys()).toEqual([expect.stringMatching(/^_fsx\/test\/[0-9a-f]{64}-1$/)])
       expect(await fs.fsck()).toEqual([])
       const again = await tiered.reopen(true)
       for (const [path, bytes] of files) expect(same(await again.fs.read(path), bytes), path).toBe(true)

@@ -31,6 +31,7 @@ export type { Difference, Fork, Shared, Snapshot, SnapshotRef } from './shared.t
 export { BigIntStats, Dirent, Stats } from './stats.ts'
 export type { Tar, TarOptions, TarProgress } from './tar.ts'
 export type { TierOptions, TierPolicy, TierReport, TierStatus, Tiers } from './tiers.ts'
+export { tierPolicyOf } from './tiers.ts'
 
 const onPaths = { ...operations, ...treeOperations }
 

@@ -34,7 +34,9 @@ export interface Tiers {
 
 const names = ['olderThan', 'largerThan', 'keep']
 
-function policyOf(options: TierOptions): TierPolicy {
+/** Read a policy.
+ *  @throws invalid, naming the option */
+export function tierPolicyOf(options: TierOptions): TierPolicy {
   const unknown = Object.keys(options).find((name) => !names.includes(name))
   if (unknown !== undefined) throw new Failure('invalid', `unknown option ${unknown}: there are ${names.join(', ')}`)
   const { olderThan, largerThan, keep } = options
@@ -62,7 +64,7 @@ export function tiersOf(env: Env): Tiers {
     tiers: {
       set: (options) =>
         told(async () => {
-          const policy = options && policyOf(options)
+          const policy = options && tierPolicyOf(options)
           await runLater(env, once('setTier', { policy }))
         }),
       status: async () => (await runLater(env, once('tierStatus', {}))) as TierStatus,

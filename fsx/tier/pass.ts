@@ -83,7 +83,7 @@ class Pass {
     this.moving = []
     this.waitingBytes = 0
     const bytes = pack.join()
-    const args = { prefix: `fsx/${shard.database}/`, name: hexOf(tools.sha256(bytes)), bytes: bytes.length }
+    const args = { prefix: `_fsx/${shard.database}/`, name: hexOf(tools.sha256(bytes)), bytes: bytes.length }
     const { object, key } = await ask(shard, 'tierBeginObject', args)
     await tools.store.put(key, bytes)
     const first = object * OBJECT_PIECES

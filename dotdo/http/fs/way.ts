@@ -14,6 +14,9 @@ export interface Way {
    *  @returns their answers
    *  @throws Failure; conflict, with what does not hold */
   guard(check: Check, steps: readonly FsxStep[]): Promise<unknown[]>
+  /** Run a job beside the shard.
+   *  @throws Failure */
+  job(name: string): Promise<unknown>
 }
 
 /** Finds filesystems. */
@@ -46,6 +49,7 @@ export function waysOver(fabric: Fabric): Ways {
     const way: Way = {
       call: (name, args) => caller.call(name, args as object) as never,
       guard: (check, steps) => caller.call('guard', { check, steps }) as Promise<unknown[]>,
+      job: async (name) => caller.job?.(name, {}),
     }
     if (known.size >= waysMax) known.clear()
     known.set(database, way)
