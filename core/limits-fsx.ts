@@ -100,6 +100,10 @@ export const FSX_TIER_SCANNED_PER_CALL = 5_000
 export const FSX_TIER_OBJECTS_PER_CALL = 500
 /** Of those, that are live, whose pieces are looked at one by one: up to some hundred each. */
 export const FSX_TIER_SPARSE_PER_CALL = 50
+/** Inode numbers of one page of what is lent to another shard: up to 4 MiB of content in their rows. */
+export const FSX_LENT_INOS_PER_CALL = 256
+/** Chunks of one page: some hundred KiB of references. */
+export const FSX_LENT_CHUNKS_PER_CALL = 4_096
 /** Bytes that one pass moves: a job of a Worker must end at some time; the next pass goes on. */
 export const FSX_TIER_PASS_BYTES_MAX = 1024 * 1024 * 1024
 /** Milliseconds that an object stays after nobody refers to it any more, unless the policy says otherwise: how old a

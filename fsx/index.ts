@@ -77,7 +77,8 @@ export async function fsx(options: string | FsxOptions = {}): Promise<OpenedFile
   if (cold !== undefined && fabric !== undefined) throw new Failure('invalid', 'both cold and fabric are given')
   const data = typeof dotdo === 'object' ? dotdo : { data: dotdo ?? defaultFolder() }
   const opened = fabric === undefined ? await openData(data, cold) : undefined
-  const own = callerOf(await (fabric ?? (opened as Fabric)).database(database))
+  const used = fabric ?? (opened as Fabric)
+  const own = callerOf(await used.database(database), (name) => used.database(name))
   // The shard learns what it owns, so that the synchronous functions can be used at once.
   await own.call('access', { path: '/', wanted: 0 })
   const end = async () => opened?.close()

@@ -4,9 +4,11 @@
 import { FSX_NAME_BYTES_MAX } from '@dotdo/core/limits'
 import type { Call, Program, Tx } from '@dotdo/core/shard'
 import * as attributes from './engine/attributes.ts'
+import { borrowingReads, borrowingWrites } from './engine/borrowing.ts'
 import { diff } from './engine/diff.ts'
 import * as regular from './engine/files.ts'
 import { type Finding, fsck } from './engine/fsck.ts'
+import { lendingReads, lendingWrites } from './engine/lending.ts'
 import { sweepOrphans } from './engine/making.ts'
 import { type Credential, checkRoot, root } from './engine/mode.ts'
 import * as namespace from './engine/namespace.ts'
@@ -66,6 +68,8 @@ const reads = {
   peek,
   listLocks,
   ...tierReads,
+  ...lendingReads,
+  ...borrowingReads,
 } satisfies { [name: string]: Handler }
 
 /** Calls that may write. */
@@ -118,11 +122,16 @@ const writes = {
   forgetLocks,
   guard,
   ...tierWrites,
+  ...lendingWrites,
+  ...borrowingWrites,
 } satisfies { [name: string]: Handler }
 
 const handlers = { ...reads, ...writes }
 /** Those of the writes that can be done to a snapshot: what they would change is looked at by themselves. */
-const harmless = new Set(['open', 'close', 'readFile', 'fork', 'batch'])
+const harmless = new Set(['open', 'close', 'readFile', 'fork', 'batch', 'lend', 'endLend', 'lendChunks'])
+
+/** What is done to a filesystem that is still arriving from another shard. */
+const whileArriving = new Set<string>([...Object.keys(borrowingReads), ...Object.keys(borrowingWrites)])
 
 /** Calls by name, with what they take and answer. */
 export type FsxCalls = typeof handlers
@@ -180,6 +189,7 @@ function mkdtemp(files: Files, { prefix }: { prefix: string }, who: Credential):
 function run(files: Files, name: string, args: unknown, who: Credential): unknown {
   const handler = (handlers as Record<string, Handler>)[name]
   if (handler === undefined || !Object.hasOwn(handlers, name)) throw refuse('ENOTSUP')
+  if (files.volume.numbers.isArriving && !whileArriving.has(name)) throw refuse('EBUSY')
   if (files.volume.isReadOnly && Object.hasOwn(writes, name) && !harmless.has(name)) throw refuse('EROFS')
   return handler(files, args as never, who)
 }

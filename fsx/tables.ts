@@ -100,6 +100,7 @@ export type MetaRow = {
     | 'quota_inodes'
     | 'era'
     | 'next_object'
+    | 'arriving'
     | 'tier_older_ms'
     | 'tier_larger_bytes'
     | 'tier_keep_ms'
@@ -309,6 +310,15 @@ export type ObjectRow = {
   state: 'writing' | 'live' | 'deleting'
   /** Since when, in ms since 1970, no chunk has a piece of it, as was found; null while some do. */
   dead: number | null
+  /** The database that it is borrowed from; null for what is this filesystem's own. */
+  lender: string | null
+}
+
+/** An object that another filesystem refers to. */
+export type LoanRow = {
+  object: number
+  /** The database of the other one. */
+  borrower: string
 }
 
 /** Pieces of content in the store. */
@@ -324,8 +334,17 @@ export const pieces = internalTable<PieceRow>({
 export const objects = internalTable<ObjectRow>({
   name: 'fs_objects',
   slot: FSX_SLOT,
-  columns: { object: 'integer', key: 'text', bytes: 'integer', state: 'text', dead: 'integer?' },
+  columns: { object: 'integer', key: 'text', bytes: 'integer', state: 'text', dead: 'integer?', lender: 'text?' },
   primaryKey: ['object'],
+})
+
+/** What is lent. */
+export const loans = internalTable<LoanRow>({
+  name: 'fs_loans',
+  slot: FSX_SLOT,
+  columns: { object: 'integer', borrower: 'text' },
+  primaryKey: ['object', 'borrower'],
+  withoutRowid: true,
 })
 
 /** Everything that a filesystem stores. */
@@ -342,4 +361,5 @@ export const fsxTables = [
   bodies,
   pieces,
   objects,
+  loans,
 ]

@@ -5,8 +5,9 @@ import { FSX } from '../program.ts'
 import { FSX_SLOT } from '../tables.ts'
 import type { Caller } from './request.ts'
 
-/** Make the way to the filesystem of a database. */
-export function callerOf(database: Database): Caller {
+/** Make the way to the filesystem of a database.
+ *  @param open opens another one: without it, there are no forks in others */
+export function callerOf(database: Database, open?: (name: string) => Promise<Database>): Caller {
   const { map, router } = database
   let index = map.shardOf(FSX_SLOT)
   let client = database.client(index)
@@ -35,6 +36,8 @@ export function callerOf(database: Database): Caller {
       if (reply.code !== 'moved' && reply.code !== 'unassigned') throw reply
       return router.call({ program: FSX, name, args }, { slot: FSX_SLOT })
     },
+    database: database.name,
+    ...(open && { elsewhere: async (name: string) => callerOf(await open(name), open) }),
     job: (name, args) => here().job(name, args),
     ...(client.runNow && { callNow }),
   }

@@ -27,6 +27,10 @@ export interface Caller {
   /** Run a job beside the shard; only where its host has one of the name.
    *  @throws Failure */
   job?(name: string, args: object): Promise<unknown>
+  /** The name of its database, where it has one. */
+  readonly database?: string
+  /** Find the way to the filesystem of another database. */
+  elsewhere?(database: string): Promise<Caller>
 }
 
 /** A file that somebody has opened. */

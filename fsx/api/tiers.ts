@@ -5,6 +5,7 @@ import { parseDuration, parseSize } from '@dotdo/core/tiering/tier'
 import type { TierPolicy, TierStatus } from '../engine/tier.ts'
 import { toFsError } from '../errors.ts'
 import { FSX_TIER, type TierReport } from '../tier/index.ts'
+import { endLoans } from './elsewhere.ts'
 import { type Env, type Request, runLater } from './request.ts'
 
 export type { TierPolicy, TierReport, TierStatus }
@@ -26,7 +27,7 @@ export interface Tiers {
      *  @throws EINVAL */
     set(options: TierOptions | null): Promise<void>
     status(): Promise<TierStatus>
-    /** Run a pass: what is cold by now leaves, and objects that nobody refers to go.
+    /** Run a pass: what is cold by now leaves, and objects that nobody refers to go, here or in forks elsewhere.
      *  @throws ENOTSUP where no store was given to the host of the shard */
     run(): Promise<TierReport>
   }
@@ -71,6 +72,7 @@ export function tiersOf(env: Env): Tiers {
       run: () =>
         told(async () => {
           if (env.caller.job === undefined) throw new Failure('unsupported', 'nothing runs beside this shard')
+          await endLoans(env)
           return (await env.caller.job(FSX_TIER, {})) as TierReport
         }),
     },

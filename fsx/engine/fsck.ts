@@ -152,6 +152,11 @@ const stored: readonly (readonly [rule: number, query: string])[] = [
     or p.stored > p.bytes or length(p.hash) <> 32`,
   ],
   [
+    26,
+    `select object, 'is lent, and is no live object' from fs_loans where object not in
+    (select object from fs_objects where state = 'live')`,
+  ],
+  [
     25,
     `select * from (select max(object) as last, 'is past the counter of objects' from fs_objects)
     where last >= coalesce((select value from fs_meta where name = 'next_object'), 1)`,

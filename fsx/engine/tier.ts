@@ -169,7 +169,7 @@ function tierBeginObject({ tx }: Files, args: { prefix: string; name: string; by
   const object = tx.find(meta, { name: 'next_object' })?.value ?? 1
   writeMeta(tx, 'next_object', object + 1)
   const key = `${args.prefix}${args.name}-${object}`
-  const row: ObjectRow = { object, key, bytes: args.bytes, state: 'writing', dead: null }
+  const row: ObjectRow = { object, key, bytes: args.bytes, state: 'writing', dead: null, lender: null }
   tx.put(objects, row)
   return { object, key }
 }
@@ -212,6 +212,9 @@ function tierSwap({ tx }: Files, { swaps }: { swaps: readonly Swap[] }): { chunk
   return { chunks: count, bytes }
 }
 
+const isReferred = `select 1 where exists (select 1 from fs_chunks where piece between ? and ?)
+  or exists (select 1 from fs_loans where object = ?)`
+
 /** Look which objects nobody refers to, and let those go that have been so for long enough.
  *  @param after where the step before ended, 0 at first
  *  @returns where to go on; undefined at the end */
@@ -222,21 +225,23 @@ function tierCollect({ tx }: Files, { after }: { after: number }): { after?: num
   for (const [number, dead] of rows) {
     const object = Number(number)
     const range = [object * OBJECT_PIECES, (object + 1) * OBJECT_PIECES - 1] as const
-    const isUsed = tx.raw('select 1 from fs_chunks where piece between ? and ? limit 1', ...range).length > 0
+    const isUsed = tx.raw(isReferred, ...range, object).length > 0
     const since = isUsed ? null : (dead ?? tx.nowMs)
     if (since !== dead) tx.write('update fs_objects set dead = ? where object = ?', since, object)
     if (since === null || tx.nowMs - Number(since) < keepMs) continue
     tx.write('delete from fs_pieces where piece between ? and ?', ...range)
+    // What is borrowed is its lender's to delete, who asks whether it is still here.
+    tx.write('delete from fs_objects where object = ? and lender is not null', object)
     tx.write("update fs_objects set state = 'deleting' where object = ?", object)
   }
   return rows.length === FSX_TIER_OBJECTS_PER_CALL ? { after: Number(rows.at(-1)?.[0]) } : {}
 }
 
-/** Find objects of which less than half is in use.
+/** Find objects of which less than half is in use: not those that are lent, which stay as they are.
  *  @param after where the step before ended, 0 at first */
 function tierSparse({ tx }: Files, { after }: { after: number }): { sparse: number[]; after?: number } {
   const select = `select object, bytes from fs_objects where object > ? and state = 'live' and dead is null
-    order by object limit ?`
+    and object not in (select object from fs_loans) order by object limit ?`
   const used = `select coalesce(sum(stored), 0) from fs_pieces p where piece between ? and ?
     and exists (select 1 from fs_chunks c where c.piece = p.piece)`
   const rows = tx.raw(select, after, FSX_TIER_SPARSE_PER_CALL)

@@ -73,6 +73,8 @@ export interface Numbers {
   nextIno: number
   /** Numbers below this one are taken from the counter. */
   reservedIno: number
+  /** Whether the filesystem is still arriving from another shard (borrowing.ts). */
+  readonly isArriving: boolean
 }
 
 /** Which filesystem of the shard, and which state of it: without either, the main one as it is. */
@@ -220,7 +222,10 @@ function loadVolumes(tx: Tx): Volumes {
     tx.put(inodes, { ...top, size: 0, stored: 0, body: null, ...times, era: 0, link: null, data: null })
   }
   const nextIno = known.get('next_ino') ?? ROOT_INO + 1
-  const volumes: Volumes = { numbers: { nextIno, reservedIno: nextIno }, known: new Map() }
+  const volumes: Volumes = {
+    numbers: { nextIno, reservedIno: nextIno, isArriving: known.has('arriving') },
+    known: new Map(),
+  }
   tx.memory.set(memoryName, volumes)
   tx.onUndo(() => tx.memory.delete(memoryName))
   return volumes
@@ -242,6 +247,13 @@ function loadVolume(tx: Tx, { known, numbers }: Volumes, view: View): Volume {
   known.set(viewKey(view), volume)
   tx.onUndo(() => known.delete(viewKey(view)))
   return volume
+}
+
+/** Forget everything: rows have come from elsewhere. */
+export function forgetAll(tx: Tx): void {
+  const volumes = findVolumes(tx.memory)
+  tx.memory.delete(memoryName)
+  tx.onUndo(() => tx.memory.set(memoryName, volumes))
 }
 
 /** Make room in memory before a call: whatever nobody has open, and has nothing to write, can be read again. */

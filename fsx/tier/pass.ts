@@ -177,13 +177,27 @@ async function findCold(shard: JobShard, { olderThanMs, largerThanBytes }: TierP
   return [...used].filter(([, use]) => isCold(use)).map(([body]) => body)
 }
 
+/** What a pass is asked for. */
+export interface PassArgs {
+  /** A fork of which everything shall leave, whatever the policy. */
+  readonly all?: string
+}
+
+async function bodiesToPack(
+  shard: JobShard,
+  { all, policy, nowMs }: { all: string | undefined; policy: TierPolicy | null; nowMs: number },
+): Promise<number[]> {
+  if (all !== undefined) return ask(shard, 'lendBodies', { on: { fork: all } })
+  return policy === null ? [] : findCold(shard, policy, nowMs)
+}
+
 /** Run a pass.
  *  @throws what the store throws: the next pass goes on */
-export async function runPass(tools: TierTools, shard: JobShard): Promise<TierReport> {
+export async function runPass(tools: TierTools, shard: JobShard, { all }: PassArgs = {}): Promise<TierReport> {
   const pass = new Pass(tools, shard)
   const { policy, nowMs } = await ask(shard, 'tierBegin', {})
   await pass.deleteObjects()
-  const cold = policy === null ? [] : await findCold(shard, policy, nowMs)
+  const cold = await bodiesToPack(shard, { all, policy, nowMs })
   let at = 0
   for (; at < cold.length && pass.bytes < FSX_TIER_PASS_BYTES_MAX; at++) await pass.packBody(cold[at] as number)
   await pass.packAnew()
