@@ -100,3 +100,36 @@ export const FSX_LOCK_RENEW_MS = 15_000
 export const FSX_LOCK_WAIT_MS = 10_000
 /** Bytes of space that one call takes before they are written: a group commit each. */
 export const FSX_ALLOCATED_PER_CALL = 16 * 1024 * 1024
+/** Bytes of an object of cold content: large enough that a store's requests are few, small enough to be held in memory
+ *  twice while it is made (packed and compressed). */
+export const FSX_OBJECT_BYTES = 8 * 1024 * 1024
+/** Bytes of cold content kept in the memory of a shard. */
+export const FSX_COLD_CACHED_BYTES_MAX = 32 * 1024 * 1024
+/** Times that bound while calls wait for what has been fetched: past it, theirs goes too and they fetch again. */
+export const FSX_COLD_CACHED_TIMES_MAX = 4
+/** Bytes of cold content that one call reads: they are fetched before it is answered. */
+export const FSX_COLD_CALL_BYTES_MAX = 8 * 1024 * 1024
+/** Chunks of a cold file fetched before they are asked for, when it is read from one end to the other: 4 MiB, a request
+ *  to a store takes as long as the first MiB of its answer. */
+export const FSX_COLD_AHEAD_CHUNKS = 64
+/** Files that memory knows to be read from one end to the other. */
+export const FSX_COLD_READERS_MAX = 1_000
+/** Bytes between two pieces of an object that are read rather than asked for in two requests. */
+export const FSX_COLD_GAP_BYTES = 128 * 1024
+/** Requests to the store at once, for one fetch. */
+export const FSX_COLD_REQUESTS_MAX = 4
+/** Inodes looked at by one call while cold files are looked for: some milliseconds. */
+export const FSX_TIER_SCANNED_PER_CALL = 5_000
+/** Objects looked at by one call while what nobody refers to is looked for. */
+export const FSX_TIER_OBJECTS_PER_CALL = 500
+/** Of those, that are live, whose pieces are looked at one by one: up to some hundred each. */
+export const FSX_TIER_SPARSE_PER_CALL = 50
+/** Inode numbers of one page of what is lent to another shard: up to 4 MiB of content in their rows. */
+export const FSX_LENT_INOS_PER_CALL = 256
+/** Chunks of one page: some hundred KiB of references. */
+export const FSX_LENT_CHUNKS_PER_CALL = 4_096
+/** Bytes that one pass moves: a job of a Worker must end at some time; the next pass goes on. */
+export const FSX_TIER_PASS_BYTES_MAX = 1024 * 1024 * 1024
+/** Milliseconds that an object stays after nobody refers to it any more, unless the policy says otherwise: how old a
+ *  backup of the shard may be and still find what it refers to. */
+export const FSX_TIER_KEEP_MS = 24 * 60 * 60 * 1_000

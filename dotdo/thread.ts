@@ -1,5 +1,5 @@
 /** The entry of a worker thread that runs shards. Node only. */
-import { serveLakeThread } from '@dotdo/core/host/node'
-import { programs } from './programs.ts'
+import { serveLakeThread, sha256 } from '@dotdo/core/host/node'
+import { besideWith, programs } from './programs.ts'
 
-await serveLakeThread(programs)
+await serveLakeThread(programs, besideWith(sha256))

@@ -112,6 +112,8 @@ const foreign: { readonly [C in Code]: Errno } = {
 export function toFsError(error: unknown, doing: Doing): unknown {
   if (!(error instanceof Failure)) return error
   const errno = errnoOf(error)
+  // Content must be fetched, and whoever asked cannot wait.
+  if ((error.detail as { isCold?: boolean } | undefined)?.isCold) return fsError('EAGAIN', doing, error)
   if (errno === undefined) return fsError(foreign[error.code], doing, error)
   const { syscall } = error.detail as ErrnoDetail
   // What fails past the opening knows no path, as in Node.

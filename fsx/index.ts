@@ -1,16 +1,26 @@
 /** A filesystem over a data folder, or a fabric that is open already. */
 import { Failure } from '@dotdo/core/errors'
-import { defaultFolder, type NodeFabricOptions, openFabric } from '@dotdo/core/host/node'
+import {
+  defaultFolder,
+  type NodeFabricOptions,
+  openFabric,
+  openStore,
+  openZstd,
+  type StorePlace,
+  sha256,
+} from '@dotdo/core/host/node'
 import type { Fabric } from '@dotdo/core/shard'
 import { createFileSystem, type FileSystem, type FileSystemOptions } from './api/filesystem.ts'
 import type { Lower } from './api/overlay.ts'
 import { wayTo } from './api/way.ts'
 import { fsxProgram } from './program.ts'
+import { fsxWork } from './tier/index.ts'
 
 export * from './api/filesystem.ts'
 export type { Lower } from './api/overlay.ts'
 export { type FsError, fsError } from './errors.ts'
 export { fsxProgram } from './program.ts'
+export { fsxWork } from './tier/index.ts'
 
 /** How a data folder is opened: everything `openFabric` takes but the engines. */
 export type DataOptions = Omit<NodeFabricOptions, 'programs'>
@@ -21,6 +31,9 @@ export interface FsxOptions extends FileSystemOptions {
   dotdo?: string | DataOptions
   /** A fabric that is open already, with the program `fsx`; it is left open. */
   fabric?: Fabric
+  /** Where cold content goes: a folder, or `s3://bucket/prefix` with how to reach it. With `fabric`, that was opened
+   *  with `fsxWork`, or there are no tiers. */
+  cold?: string | StorePlace
   /** Which filesystem: each database has one. Default `default`. */
   database?: string
   /** Over how many shards a new one is, each a database of its own (`NAME`, `NAME.1`, ...): a name in the root is on
@@ -28,6 +41,21 @@ export interface FsxOptions extends FileSystemOptions {
   shards?: number
   /** What it lies over: shown where it has nothing of its own, and never written to. Its own must be empty at first. */
   over?: Lower
+}
+
+/** Open a folder, and the store of its cold content. */
+async function openData(data: DataOptions, cold: string | StorePlace | undefined) {
+  const programs = [fsxProgram]
+  if (cold === undefined) return openFabric({ ...data, programs })
+  const place = typeof cold === 'string' ? { location: cold } : cold
+  const { store, close } = await openStore(place, data.durability ? { durability: data.durability } : {})
+  const work = fsxWork({ store, codec: await openZstd(), sha256 })
+  const fabric = await openFabric({ ...data, programs, ...work }).catch((error) => {
+    close()
+    throw error
+  })
+  const closeFabric = fabric.close
+  return Object.assign(fabric, { close: () => closeFabric().finally(close) })
 }
 
 /** A filesystem, and its end. */
@@ -46,11 +74,13 @@ export async function fsx(options: string | FsxOptions = {}): Promise<OpenedFile
     database = 'default',
     shards,
     over,
+    cold,
     ...rest
   } = typeof options === 'string' ? { dotdo: options } : options
   if (dotdo !== undefined && fabric !== undefined) throw new Failure('invalid', 'both dotdo and fabric are given')
+  if (cold !== undefined && fabric !== undefined) throw new Failure('invalid', 'both cold and fabric are given')
   const data = typeof dotdo === 'object' ? dotdo : { data: dotdo ?? defaultFolder() }
-  const opened = fabric === undefined ? await openFabric({ ...data, programs: [fsxProgram] }) : undefined
+  const opened = fabric === undefined ? await openData(data, cold) : undefined
   const way = wayTo(fabric ?? (opened as Fabric), {
     database,
     ...(shards !== undefined && { shards }),

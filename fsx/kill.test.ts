@@ -1,5 +1,6 @@
 /** kill -9 of a process that works on a filesystem: what was acknowledged is there, and the tables keep their rules. */
 import { spawn } from 'node:child_process'
+import { readdirSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { expect, it } from 'vitest'
@@ -36,7 +37,7 @@ it('survives kill -9 with what was acknowledged', { timeout: 60_000 * ROUNDS }, 
       const [what = '', path = ''] = line.split(' ')
       expected.set(path, what === 'made')
     }
-    const fs = await fsx({ dotdo: { data: folder, durability: 'normal' } })
+    const fs = await fsx({ dotdo: { data: folder, durability: 'normal' }, cold: `${folder}/cold` })
     expect(await fs.fsck()).toEqual([])
     for (const [path, isThere] of expected) {
       const i = Number(/\d+$/.exec(path)?.[0])
@@ -46,7 +47,14 @@ it('survives kill -9 with what was acknowledged', { timeout: 60_000 * ROUNDS }, 
       else if (isThere) expect(i % 3).toBe(1)
       else expect(found).toBe('ENOENT')
     }
+    const { coldBytes } = await fs.tiers.status()
+    expect(coldBytes).toBeGreaterThan(0)
+    // What the process left half done in the store is gone after a pass, and nothing else is.
+    await fs.tiers.run()
+    await fs.tiers.run()
+    const { objects } = await fs.tiers.status()
     await fs.close()
+    expect(readdirSync(`${folder}/cold/_fsx/default`)).toHaveLength(objects)
   }
   remove()
 })

@@ -4,7 +4,8 @@
 import { fsx } from './index.ts'
 
 const [folder = '', round = ''] = process.argv.slice(2)
-const fs = await fsx({ dotdo: { data: folder, durability: 'normal' } })
+const fs = await fsx({ dotdo: { data: folder, durability: 'normal' }, cold: `${folder}/cold` })
+await fs.tiers.set({ olderThan: '0s', keep: '0s' })
 const base = `/round${round}`
 await fs.mkdir(base)
 
@@ -36,4 +37,9 @@ async function work(worker: number): Promise<void> {
   }
 }
 
-await Promise.all([0, 1, 2].map(work))
+/** Let content leave, all the time. */
+async function tier(): Promise<void> {
+  for (;;) await fs.tiers.run()
+}
+
+await Promise.all([...[0, 1, 2].map(work), tier()])

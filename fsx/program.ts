@@ -4,22 +4,25 @@
 import { FSX_NAME_BYTES_MAX } from '@dotdo/core/limits'
 import type { Call, Program, Tx } from '@dotdo/core/shard'
 import * as attributes from './engine/attributes.ts'
+import { borrowingReads, borrowingWrites } from './engine/borrowing.ts'
 import { changed, look } from './engine/changes.ts'
 import * as copying from './engine/copying.ts'
 import { diff } from './engine/diff.ts'
-import { elsewhere, elsewhereOf } from './engine/elsewhere.ts'
 import * as locks from './engine/file-locks.ts'
 import * as regular from './engine/files.ts'
 import { type Finding, fsck } from './engine/fsck.ts'
+import { lendingReads, lendingWrites } from './engine/lending.ts'
 import { makeNameless, sweepOrphans } from './engine/making.ts'
 import { type Credential, checkRoot, root } from './engine/mode.ts'
 import * as namespace from './engine/namespace.ts'
 import { beginOverlay, fillDirectory, fillFile, findUnfilled, OWN_XATTRS } from './engine/overlay.ts'
+import { elsewhere, elsewhereOf } from './engine/part.ts'
 import { readUsage, setQuota } from './engine/quota.ts'
 import { realpath } from './engine/realpath.ts'
 import * as shared from './engine/snapshots.ts'
 import { allocate, deallocate } from './engine/space.ts'
 import { becomePart, locate, readPart } from './engine/spread.ts'
+import { tierReads, tierWrites } from './engine/tier.ts'
 import { type Files, findVolumes, flush, forgetIdle, openFiles, type View } from './engine/volume.ts'
 import { refuse } from './errors.ts'
 import { fsxTables, type Inode, LAYER_INOS } from './tables.ts'
@@ -77,6 +80,9 @@ const reads = {
   listLocks,
   readPart,
   locate,
+  ...tierReads,
+  ...lendingReads,
+  ...borrowingReads,
 } satisfies { [name: string]: Handler }
 
 /** Calls that may write. */
@@ -141,11 +147,25 @@ const writes = {
   forgetLocks,
   guard,
   becomePart,
+  ...tierWrites,
+  ...lendingWrites,
+  ...borrowingWrites,
 } satisfies { [name: string]: Handler }
 
 const handlers = { ...reads, ...writes }
 /** Those of the writes that can be done to a snapshot: what they would change is looked at by themselves. */
-const harmless = new Set(['open', 'close', 'readFile', 'fork', 'batch', 'takeLock', 'dropLock'])
+const harmless = new Set([
+  'open',
+  'close',
+  'readFile',
+  'fork',
+  'batch',
+  'takeLock',
+  'dropLock',
+  'lend',
+  'endLend',
+  'lendChunks',
+])
 
 /** What cannot be done to one shard of several: it is about the whole. */
 const wholeOnly: ReadonlySet<string> = new Set<keyof typeof handlers>([
@@ -169,6 +189,9 @@ const wholeOnly: ReadonlySet<string> = new Set<keyof typeof handlers>([
   'patchProperties',
   'lock',
 ])
+
+/** What is done to a filesystem that is still arriving from another shard. */
+const whileArriving = new Set<string>([...Object.keys(borrowingReads), ...Object.keys(borrowingWrites)])
 
 /** Calls by name, with what they take and answer. */
 export type FsxCalls = typeof handlers
@@ -230,6 +253,7 @@ function mkdtemp(files: Files, { prefix }: { prefix: string }, who: Credential):
 function run(files: Files, name: string, args: unknown, who: Credential): unknown {
   const handler = (handlers as Record<string, Handler>)[name]
   if (handler === undefined || !Object.hasOwn(handlers, name)) throw refuse('ENOTSUP')
+  if (files.volume.numbers.isArriving && !whileArriving.has(name)) throw refuse('EBUSY')
   if (files.volume.isReadOnly && Object.hasOwn(writes, name) && !harmless.has(name)) throw refuse('EROFS')
   if (files.volume.part !== undefined && wholeOnly.has(name)) throw refuse('ENOTSUP')
   return handler(files, args as never, who)

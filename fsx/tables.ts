@@ -18,6 +18,8 @@ export const ROOT_INO = 1
 
 /** What the number of a layer is multiplied with in keys: inode numbers are below. */
 export const LAYER_INOS = 2 ** 31
+/** What the number of an object is multiplied with in those of its pieces. */
+export const OBJECT_PIECES = 2 ** 16
 
 /** An inode, but for its content. */
 export type Inode = {
@@ -66,6 +68,11 @@ export type EntryRow = {
 /** A piece of a file's content. */
 export type ChunkRow = {
   id: number
+  /** Of a cold one, where its content is; null for others. */
+  piece: number | null
+  /** Of a cold one, how many bytes of the piece are seen. */
+  bytes: number | null
+  /** Empty when it is cold. */
   data: Uint8Array
 }
 
@@ -95,6 +102,11 @@ export type MetaRow = {
     | 'era'
     | 'shard'
     | 'shards'
+    | 'next_object'
+    | 'arriving'
+    | 'tier_older_ms'
+    | 'tier_larger_bytes'
+    | 'tier_keep_ms'
   value: number
 }
 
@@ -172,9 +184,10 @@ export const chunks = table<ChunkRow>({
   name: 'fs_chunks',
   collection: 'chunks',
   slot: FSX_SLOT,
-  columns: { id: 'integer', data: 'blob' },
+  columns: { id: 'integer', piece: 'integer?', bytes: 'integer?', data: 'blob' },
   primaryKey: ['id'],
-  document: ({ id, data }) => ({ id, bytes: data.length }),
+  indexes: { piece: '(piece) where piece is not null' },
+  document: ({ id, bytes, data }) => ({ id, bytes: bytes ?? data.length }),
   documentId: ({ id }) => String(id),
 })
 
@@ -278,5 +291,78 @@ export const bodies = internalTable<BodyRow>({
   indexes: { fs_bodies_base: '(base)' },
 })
 
+/** Content that is in an object of the store. */
+export type PieceRow = {
+  /** `object * 2^16 + index` */
+  piece: number
+  /** The sha256 of the content. */
+  hash: Uint8Array
+  /** Where it begins in the object. */
+  at: number
+  /** Bytes in the object: fewer than `bytes` are a zstd frame. */
+  stored: number
+  bytes: number
+}
+
+/** An object of the store. */
+export type ObjectRow = {
+  object: number
+  key: string
+  bytes: number
+  /** Only of a live one there are pieces. */
+  state: 'writing' | 'live' | 'deleting'
+  /** Since when, in ms since 1970, no chunk has a piece of it, as was found; null while some do. */
+  dead: number | null
+  /** The database that it is borrowed from; null for what is this filesystem's own. */
+  lender: string | null
+}
+
+/** An object that another filesystem refers to. */
+export type LoanRow = {
+  object: number
+  /** The database of the other one. */
+  borrower: string
+}
+
+/** Pieces of content in the store. */
+export const pieces = internalTable<PieceRow>({
+  name: 'fs_pieces',
+  slot: FSX_SLOT,
+  columns: { piece: 'integer', hash: 'blob', at: 'integer', stored: 'integer', bytes: 'integer' },
+  primaryKey: ['piece'],
+  indexes: { hash: '(hash)' },
+})
+
+/** Objects in the store. */
+export const objects = internalTable<ObjectRow>({
+  name: 'fs_objects',
+  slot: FSX_SLOT,
+  columns: { object: 'integer', key: 'text', bytes: 'integer', state: 'text', dead: 'integer?', lender: 'text?' },
+  primaryKey: ['object'],
+})
+
+/** What is lent. */
+export const loans = internalTable<LoanRow>({
+  name: 'fs_loans',
+  slot: FSX_SLOT,
+  columns: { object: 'integer', borrower: 'text' },
+  primaryKey: ['object', 'borrower'],
+  withoutRowid: true,
+})
+
 /** Everything that a filesystem stores. */
-export const fsxTables = [inodes, entries, chunks, xattrs, orphans, meta, layers, heads, snapshots, bodies]
+export const fsxTables = [
+  inodes,
+  entries,
+  chunks,
+  xattrs,
+  orphans,
+  meta,
+  layers,
+  heads,
+  snapshots,
+  bodies,
+  pieces,
+  objects,
+  loans,
+]

@@ -5,7 +5,7 @@ export { type ColdRow, ColdRows, type FetchCold } from './cold.ts'
 export { CATALOG_DATABASE, checkName, type Database, Fabric, type FabricOptions, type Placement } from './fabric.ts'
 export * from './hash.ts'
 export * from './id.ts'
-export { ANY_EPOCH, type Job, type JobShard, runJob, type ShardWork } from './job.ts'
+export { ANY_EPOCH, type Job, type JobShard, joinWork, runJob, type ShardWork } from './job.ts'
 export type { Capture, Payload } from './log.ts'
 export {
   type ChangedKey,

@@ -30,6 +30,27 @@ export interface ShardWork {
    *  need them are `unavailable`.
    *  @throws Failure */
   fetchCold?(shard: JobShard, cold: readonly ColdRow[]): Promise<void>
+  /** Names of the tables whose rows `fetchCold` brings back; of all, when left out. */
+  readonly fetches?: readonly string[]
+}
+
+/** Do beside shards what several engines want done. Rows that are cold are brought back by the first that names their
+ *  table, else by the first that names none. */
+export function joinWork(works: readonly ShardWork[]): ShardWork {
+  const fetchers = works.filter(({ fetchCold }) => fetchCold !== undefined)
+  const fetcherOf = ({ table }: ColdRow) =>
+    fetchers.find(({ fetches }) => fetches?.includes(table.name)) ??
+    fetchers.find(({ fetches }) => fetches === undefined)
+  const fetchCold = async (shard: JobShard, cold: readonly ColdRow[]) => {
+    const byFetcher = new Map<ShardWork, ColdRow[]>()
+    for (const row of cold) {
+      const fetcher = fetcherOf(row)
+      if (fetcher === undefined) throw new Failure('unavailable', `nothing here fetches rows of ${row.table.name}`)
+      byFetcher.set(fetcher, [...(byFetcher.get(fetcher) ?? []), row])
+    }
+    await Promise.all([...byFetcher].map(([fetcher, rows]) => fetcher.fetchCold?.(shard, rows)))
+  }
+  return { jobs: works.flatMap(({ jobs = [] }) => jobs), ...(fetchers.length > 0 && { fetchCold }) }
 }
 
 /** Run a job by its name.

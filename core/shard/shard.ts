@@ -196,7 +196,7 @@ export class Shard {
     this.queue.push(job)
     this.runGroup()
     if (this.parked.delete(job)) {
-      fail(job, new Failure('unavailable', 'values that are in the lake cannot be waited for here'))
+      fail(job, new Failure('unavailable', 'values that are in the lake cannot be waited for here', { isCold: true }))
     }
     const given = answer as unknown as unknown[] | Failure
     if (given instanceof Failure) throw given

@@ -1,4 +1,5 @@
 /** @dotdo/core/tiering: where cold data goes. */
+export type { BesideLake } from './objects/beside.ts'
 export { type CountedStore, counted, type StoreCounts } from './objects/counted.ts'
 export { memoryObjects } from './objects/memory.ts'
 export * from './objects/port.ts'

@@ -4,6 +4,7 @@
  *      GET        /fs/NAME/PATH?stat       all about a file, as JSON
  *      PUT        /fs/NAME/PATH            writes a file: whole, or not at all
  *      DELETE     /fs/NAME/PATH            removes a file, or a tree
+ *      GET PUT DELETE POST   /fs/NAME?tiers    fs/tiers.ts
  *      MKCOL COPY MOVE PROPFIND PROPPATCH LOCK UNLOCK      RFC 4918
  *
  *  1. Conditions and locks are checked in the transaction that does what was asked.
@@ -21,6 +22,7 @@ import { answerList, answerStat } from './fs/list.ts'
 import { answerLock, answerUnlock } from './fs/locks.ts'
 import { answerPropfind, answerProppatch } from './fs/properties.ts'
 import { type Target, targetOfRequest } from './fs/target.ts'
+import { answerTiers } from './fs/tiers.ts'
 import { answerCopy, answerDelete, answerMkcol, answerMove } from './fs/tree.ts'
 import { answerPut } from './fs/upload.ts'
 import { type Way, type Ways, wayOf, waysOver } from './fs/way.ts'
@@ -88,13 +90,15 @@ export function fsRoutes({ fabric, clock }: FsParts): Hono {
       // Windows looks for it before it mounts.
       context.header('MS-Author-Via', 'DAV')
     }
-    if (handler === undefined) {
+    const isOfTiers = new URL(context.req.url).searchParams.has('tiers')
+    if (handler === undefined && !isOfTiers) {
       return answerFailure(context, new Failure('unsupported', `${method} is not supported; ${allowed} are`), 405)
     }
     let target: Target | undefined
     try {
       target = targetOfRequest(context)
-      return await handler({ context, ways, target, clock })
+      if (isOfTiers) return await answerTiers(context, await wayOf(ways, target.database), target)
+      return await (handler as Handler)({ context, ways, target, clock })
     } catch (error) {
       return answerRefusal(context, error, target)
     }

@@ -1,12 +1,12 @@
 /** The lake of a server, from its settings. Node only. */
 import { join, resolve } from 'node:path'
 import { Failure } from '@dotdo/core/errors'
-import { type LakePlace, type NodeLake, openLake, type S3Access, type StorePlace } from '@dotdo/core/host/node'
+import { type LakePlace, type NodeLake, openLake, type S3Access, type StorePlace, sha256 } from '@dotdo/core/host/node'
 import type { ShardOptions } from '@dotdo/core/shard'
 import { parseSize } from '@dotdo/core/tiering/tier'
 import type { Logger } from 'pino'
 import type { Registry } from 'prom-client'
-import { programs } from '../programs.ts'
+import { besideWith, programs } from '../programs.ts'
 import { addTierMetrics } from './lake-metrics.ts'
 import type { Settings } from './settings.ts'
 import { isS3, type StoreSettings, storesOf } from './settings-lake.ts'
@@ -81,6 +81,7 @@ export async function openServerLake(settings: Settings, parts: ServerLakeParts)
   return openLake({
     data,
     programs,
+    beside: besideWith(sha256),
     defaults,
     threadEntry,
     threads,

@@ -8,13 +8,14 @@ import {
   type LakeService,
   lakeControlOver,
   openWorkersLake,
+  sha256,
   type WorkersLake,
 } from '@dotdo/core/host/workers'
 import type { Fabric } from '@dotdo/core/shard'
 import { plannerCalls } from '@dotdo/core/tiering/sql'
 import { parseDuration, type TierEvent, tierProgram } from '@dotdo/core/tiering/tier'
 import type { AppParts } from '../http/app.ts'
-import { programs } from '../programs.ts'
+import { besideWith, programs } from '../programs.ts'
 import { type Environment, fabricOf } from './environment.ts'
 
 /** The engines of shards in Workers. */
@@ -48,7 +49,8 @@ export function lakeOf(environment: Environment): WorkersLake | undefined {
   const { LAKE, LAKE_SERVICE, DOTDO_LAKE = defaultLocation } = environment
   if (LAKE === undefined || LAKE_SERVICE === undefined) return undefined
   const location = DOTDO_LAKE.replace(/\/+$/, '')
-  return openWorkersLake({ bucket: LAKE, location, stores: storesOf(environment, location) })
+  const beside = besideWith(sha256)
+  return openWorkersLake({ bucket: LAKE, location, stores: storesOf(environment, location), beside })
 }
 
 /** Open what a database's lake works with.

@@ -22,6 +22,7 @@ import { type Shared, sharedOf } from './shared.ts'
 import { BigIntStats, Dirent, Stats } from './stats.ts'
 import { ReadStream, type StreamOptions, WriteStream } from './streams.ts'
 import { type Tar, tarOf } from './tar.ts'
+import { type Tiers, tiersOf } from './tiers.ts'
 import { treeOperations } from './trees.ts'
 import { badArgument, bytesOf, modeOf, openFlags, optionsOf, pathText } from './values.ts'
 import { watch, watchLater } from './watch.ts'
@@ -35,6 +36,8 @@ export type { Caller, Waiting } from './request.ts'
 export type { Difference, Fork, Shared, Snapshot, SnapshotRef } from './shared.ts'
 export { BigIntStats, Dirent, Stats } from './stats.ts'
 export type { Tar, TarOptions, TarProgress } from './tar.ts'
+export type { TierOptions, TierPolicy, TierReport, TierStatus, Tiers } from './tiers.ts'
+export { tierPolicyOf } from './tiers.ts'
 export { type WayOptions, wayTo } from './way.ts'
 
 const onPaths = { ...operations, ...treeOperations }
@@ -181,7 +184,7 @@ export interface Own {
 }
 
 /** A filesystem. */
-export type FileSystem = ShortForm & Callbacks & Synchronous & Own & Shared & Tar
+export type FileSystem = ShortForm & Callbacks & Synchronous & Own & Shared & Tar & Tiers
 
 /** How a filesystem is used. */
 export interface FileSystemOptions {
@@ -439,7 +442,7 @@ function build(env: Env, options: FileSystemOptions): FileSystem {
   const own = { ...callbacks, ...synchronousOf(env), ...shortFormOf(env, callbacks), ...ownOf(env, options) }
   const shared = sharedOf(env, (other) => build(other, options))
   const tar = tarOf(env, () => filesystem)
-  const filesystem = { ...own, ...shared, ...tar, promises: promisesOf(env) } as unknown as FileSystem
+  const filesystem = { ...own, ...shared, ...tar, ...tiersOf(env), promises: promisesOf(env) } as unknown as FileSystem
   return filesystem
 }
 

@@ -1,6 +1,6 @@
 /** Operations of node:fs on open files.
  *  @source https://nodejs.org/docs/latest-v20.x/api/fs.html#class-filehandle */
-import { FSX_TRANSFER_BYTES_MAX } from '@dotdo/core/limits'
+import { FSX_CHUNK_BYTES, FSX_TRANSFER_BYTES_MAX } from '@dotdo/core/limits'
 import { O } from '../engine/mode.ts'
 import { fsError } from '../errors.ts'
 import type { Inode } from '../tables.ts'
@@ -48,12 +48,26 @@ function placeOf(position: unknown): number | undefined {
   return wholeNumber(position, 'position')
 }
 
-/** Read bytes at a place, or at the file's own. */
+/** Read bytes at a place, or at the file's own.
+ *  @returns fewer where the file ends, and where there is more cold content than one call reads */
 export function* readBytes(_: Env, file: OpenFile, length: number, position?: number): Operation<Uint8Array> {
   check(file, 'read', 'read')
   const args = { ino: file.ino, position: position ?? file.position, length }
   const bytes: Uint8Array = yield { name: 'read', args, doing: { syscall: 'read' } }
   if (position === undefined) file.position += bytes.length
+  return bytes
+}
+
+/** Read as many bytes as there are. What is cold comes in pieces, which end where a chunk does. */
+function* readAll(env: Env, file: OpenFile, length: number, position?: number): Operation<Uint8Array> {
+  const from = position ?? file.position
+  let bytes = yield* readBytes(env, file, length, position)
+  while (bytes.length > 0 && bytes.length < length && (from + bytes.length) % FSX_CHUNK_BYTES === 0) {
+    const place = position === undefined ? undefined : position + bytes.length
+    const more = yield* readBytes(env, file, length - bytes.length, place)
+    if (more.length === 0) break
+    bytes = Buffer.concat([bytes, more])
+  }
   return bytes
 }
 
@@ -133,14 +147,14 @@ export const fileOperations = {
     const { buffer, offset, length, position } = readArguments(given)
     // As Node: what asks for nothing is not asked.
     if (length === 0 && !file.closed) return { bytesRead: 0, buffer }
-    const bytes = yield* readBytes(env, file, length, position)
+    const bytes = yield* readAll(env, file, length, position)
     new Uint8Array(buffer.buffer, buffer.byteOffset + offset, length).set(bytes)
     return { bytesRead: bytes.length, buffer }
   },
 
   *readv(env: Env, file: OpenFile, buffers: readonly ArrayBufferView[], position?: unknown) {
     const total = buffers.reduce((sum, { byteLength }) => sum + byteLength, 0)
-    const bytes = yield* readBytes(env, file, total, placeOf(position))
+    const bytes = yield* readAll(env, file, total, placeOf(position))
     let at = 0
     for (const { buffer, byteOffset, byteLength } of buffers) {
       const piece = bytes.subarray(at, at + byteLength)

@@ -58,6 +58,7 @@ export async function overlayCaller(caller: Caller, lower: Lower): Promise<Calle
     }
   }
   return {
+    ...(caller.job && { job: caller.job }),
     async call(name, args) {
       await makeWhole(name, args)
       const answer = await caller.call(name, args)

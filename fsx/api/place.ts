@@ -2,14 +2,14 @@
 
 import { StopSwitch } from '@dotdo/core/cdc'
 import { Failure, fromWire } from '@dotdo/core/errors'
-import type { Call, Clock, Database, ShardClient } from '@dotdo/core/shard'
+import type { Call, Clock, Database, Fabric, ShardClient } from '@dotdo/core/shard'
 import { FSX } from '../program.ts'
 import { FSX_SLOT } from '../tables.ts'
 import type { Caller, Waiting } from './request.ts'
 
 /** Make the way to the filesystem of a database.
- *  @param clock what to wait by; without it, nothing can be watched */
-export function callerOf(database: Database, clock?: Clock): Caller {
+ *  @param fabric what it is of: without it, nothing can be watched, and there are no forks in other databases */
+export function callerOf(database: Database, fabric?: Pick<Fabric, 'clock' | 'database'>): Caller {
   const { map, router } = database
   let index = map.shardOf(FSX_SLOT)
   let client = database.client(index)
@@ -38,8 +38,11 @@ export function callerOf(database: Database, clock?: Clock): Caller {
       if (reply.code !== 'moved' && reply.code !== 'unassigned') throw reply
       return router.call({ program: FSX, name, args }, { slot: FSX_SLOT })
     },
+    database: database.name,
+    ...(fabric && { elsewhere: async (name: string) => callerOf(await fabric.database(name), fabric) }),
+    job: (name, args) => here().job(name, args),
     ...(client.runNow && { callNow }),
-    ...(clock && { waiting: waitingBy(clock, here) }),
+    ...(fabric && { waiting: waitingBy(fabric.clock, here) }),
   }
 }
 

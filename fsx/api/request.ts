@@ -29,6 +29,13 @@ export interface Caller {
   callNow?(name: string, args: object): unknown
   /** What it takes to wait for something; left out, nothing can be watched, and no lock waited for. */
   readonly waiting?: Waiting
+  /** Run a job beside the shard; only where its host has one of the name.
+   *  @throws Failure */
+  job?(name: string, args: object): Promise<unknown>
+  /** The name of its database, where it has one. */
+  readonly database?: string
+  /** Find the way to the filesystem of another database. */
+  elsewhere?(database: string): Promise<Caller>
 }
 
 /** How somebody waits. */

@@ -1,6 +1,8 @@
 /** Snapshots and forks, as methods of a filesystem. */
 import type { Difference } from '../engine/diff.ts'
 import type { Fork, Snapshot } from '../engine/snapshots.ts'
+import { toFsError } from '../errors.ts'
+import { forkElsewhere } from './elsewhere.ts'
 import type { FileSystem } from './filesystem.ts'
 import { type Env, type Request, runLater } from './request.ts'
 
@@ -30,6 +32,10 @@ export interface Shared {
   /** Begin another filesystem that is as this one is now; nothing is copied, and neither sees what the other writes.
    *  @throws EEXIST when a fork has the name */
   fork(name: string): Promise<FileSystem>
+  /** Begin the filesystem of another database, which nobody has used yet, as this one is now: content goes to the
+   *  store, and both refer to it there. If it fails, it can be begun again; the other one is EBUSY meanwhile.
+   *  @throws EEXIST when the other one was used before; ENOTSUP where there is no store */
+  forkTo(database: string): Promise<FileSystem>
   readonly forks: {
     list(): Promise<Fork[]>
     /** Use a fork: ENOENT from whatever is done, if there is none of the name. */
@@ -65,6 +71,14 @@ export function sharedOf(env: Env, build: (env: Env) => FileSystem): Shared {
     async fork(name) {
       await ask('fork', { name }, name)
       return other({ fork: name })
+    },
+    async forkTo(database) {
+      const doing = { syscall: 'fork', path: database }
+      const caller = await forkElsewhere(env, database).catch((error) => {
+        throw toFsError(error, doing)
+      })
+      const { on: _, ...rest } = env
+      return build({ ...rest, caller, files: new Map() })
     },
     forks: {
       list: () => ask('forks', {}),

@@ -1,15 +1,15 @@
 /** The way to a filesystem over several shards: which of them is asked for what.
  *
  *  1. A path is asked of the shard that its first name is on; where links lead elsewhere, that one says so
- *     (engine/elsewhere.ts). The root is asked of all.
+ *     (engine/part.ts). The root is asked of all.
  *  2. What names two paths is asked once both are known to be on one shard; else it is EXDEV, but for a copy.
  *  3. Outside, the numbers of inodes are `(ino - 1) * shards + shard + 1`: no two shards have one in common. */
 import { Failure } from '@dotdo/core/errors'
 import { FSX_LINKS_FOLLOWED_MAX, FSX_TRANSFER_BYTES_MAX } from '@dotdo/core/limits'
-import { elsewhereOf, isRootPath, type Part, shardOfName } from '../engine/elsewhere.ts'
 import type { Finding } from '../engine/fsck.ts'
 import { isDirectory, O } from '../engine/mode.ts'
 import type { Listing } from '../engine/namespace.ts'
+import { elsewhereOf, isRootPath, type Part, shardOfName } from '../engine/part.ts'
 import { errnoOf, refuse } from '../errors.ts'
 import type { FsxStep, Statistics } from '../program.ts'
 import { type Inode, ROOT_INO } from '../tables.ts'

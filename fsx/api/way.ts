@@ -2,7 +2,7 @@
 import { Failure } from '@dotdo/core/errors'
 import { FSX_SPREAD_MAX } from '@dotdo/core/limits'
 import type { Fabric } from '@dotdo/core/shard'
-import type { Part } from '../engine/elsewhere.ts'
+import type { Part } from '../engine/part.ts'
 import { type Lower, overlayCaller } from './overlay.ts'
 import { callerOf } from './place.ts'
 import type { Caller } from './request.ts'
@@ -21,7 +21,7 @@ export interface WayOptions {
  *  @throws conflict when it is over another number of shards, or over something else; invalid for a number that cannot
  *  be, or a database that is a shard of another; unsupported for several shards over something */
 export async function wayTo(fabric: Fabric, { database, shards, over }: WayOptions): Promise<Caller> {
-  const first = callerOf(await fabric.database(database), fabric.clock)
+  const first = callerOf(await fabric.database(database), fabric)
   // The shard learns what it owns, so that the synchronous functions can be used at once.
   const part = (await first.call('readPart', {})) as Part | null
   if (part !== null && part.shard > 0) {

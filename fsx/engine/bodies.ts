@@ -5,7 +5,9 @@
  *     So a write copies a chunk at most, whatever the file holds.
  *  3. A chunk hides all of the one below it, also where it is shorter. */
 import { FSX_CHUNK_BYTES, FSX_CHUNKS_MAX } from '@dotdo/core/limits'
+import type { SqlValue } from '@dotdo/core/shard'
 import { bodies, type ChunkRow, chunks } from '../tables.ts'
+import { contentOf, needContent } from './cold.ts'
 import { type Files, takeIno, type Volume } from './volume.ts'
 
 /** The key of a chunk. */
@@ -49,44 +51,79 @@ function levelsOf({ tx, volume: { chain } }: Files, body: number): readonly Leve
   return levels
 }
 
-const selectChunks = 'select id, data from fs_chunks where id between ? and ? order by id'
+/** A chunk as it is seen. */
+export interface SeenChunk {
+  readonly id: number
+  readonly data: Uint8Array
+  readonly piece: number | null
+  /** How many bytes of it are seen. */
+  readonly bytes: number
+}
 
-/** Read a stretch of a body; it reaches no further than the file. */
-export function readChunks(files: Files, body: number, from: number, end: number): Uint8Array {
-  const first = Math.floor(from / FSX_CHUNK_BYTES)
-  const last = Math.floor((end - 1) / FSX_CHUNK_BYTES)
-  const levels = levelsOf(files, body)
-  let out: Uint8Array | undefined
-  for (let i = levels.length - 1; i >= 0; i--) {
-    const level = levels[i] as Level
-    const rows = files.tx.raw(selectChunks, chunkId(level.body, first), chunkId(level.body, last))
-    const [row] = rows
-    if (row !== undefined && i === 0 && first === last) {
-      const data = row[1] as Uint8Array
-      const offset = from - first * FSX_CHUNK_BYTES
-      if (data.length >= offset + end - from) return data.subarray(offset, offset + end - from)
-    }
-    out ??= new Uint8Array(end - from)
-    for (const [id, data] of rows) {
-      const start = (Number(id) - chunkId(level.body, 0)) * FSX_CHUNK_BYTES
-      if (i < levels.length - 1) out.fill(0, Math.max(0, start - from), Math.max(0, start + FSX_CHUNK_BYTES - from))
-      const chunk = data as Uint8Array
-      const skip = Math.max(0, from - start)
-      const stop = Math.min(chunk.length, end - start, level.bytes - start)
-      if (skip < stop) out.set(chunk.subarray(skip, stop), start + skip - from)
+const columns = 'id, data, piece, bytes'
+const selectChunks = `select ${columns} from fs_chunks where id between ? and ? order by id`
+const selectChunk = `select ${columns} from fs_chunks where id = ?`
+
+/** Make the row of a chunk whose content is here. */
+export function hotChunk(id: number, data: Uint8Array): ChunkRow {
+  return { id, piece: null, bytes: null, data }
+}
+
+/** Make the row of a chunk that is stored as another is seen. */
+export function chunkLike(id: number, { data, piece, bytes }: Omit<SeenChunk, 'id'>): ChunkRow {
+  if (piece !== null) return { id, piece, bytes, data }
+  return hotChunk(id, data.length > bytes ? data.subarray(0, bytes) : data)
+}
+
+/** @returns the chunk as a level shows it; undefined when it shows nothing of it */
+function seenOf([id, data, piece, bytes]: readonly SqlValue[], level: Level): SeenChunk | undefined {
+  const room = level.bytes - (Number(id) - chunkId(level.body, 0)) * FSX_CHUNK_BYTES
+  if (room <= 0) return undefined
+  const stored = bytes === null ? (data as Uint8Array).length : Number(bytes)
+  const seen = { id: Number(id), data: data as Uint8Array, piece: piece === null ? null : Number(piece) }
+  return { ...seen, bytes: Math.min(stored, room) }
+}
+
+/** Read the chunks of a body, by their index, as they are seen. */
+export function seenChunks(files: Files, body: number, first: number, last: number): Map<number, SeenChunk> {
+  const seen = new Map<number, SeenChunk>()
+  for (const level of levelsOf(files, body).toReversed()) {
+    const start = chunkId(level.body, 0)
+    for (const row of files.tx.raw(selectChunks, start + first, start + last)) {
+      const chunk = seenOf(row, level)
+      if (chunk !== undefined) seen.set(chunk.id - start, chunk)
     }
   }
-  return out as Uint8Array
+  return seen
+}
+
+/** Read a stretch of a body; it reaches no further than the file.
+ *  @returns shorter when there is more cold content than a call reads
+ *  @throws ColdRows when content must be fetched first */
+export function readChunks(files: Files, body: number, from: number, end: number): Uint8Array {
+  const first = Math.floor(from / FSX_CHUNK_BYTES)
+  const seen = seenChunks(files, body, first, Math.floor((end - 1) / FSX_CHUNK_BYTES))
+  const stop = needContent(files, { body, from, end }, seen)
+  const start = first * FSX_CHUNK_BYTES
+  const only = seen.get(first)
+  if (only !== undefined && start + only.bytes >= stop)
+    return contentOf(files, only).subarray(from - start, stop - start)
+  const out = new Uint8Array(stop - from)
+  for (const [index, chunk] of seen) {
+    const at = index * FSX_CHUNK_BYTES
+    const skip = Math.max(0, from - at)
+    const upTo = Math.min(chunk.bytes, stop - at)
+    if (skip < upTo) out.set(contentOf(files, chunk).subarray(skip, upTo), at + skip - from)
+  }
+  return out
 }
 
 /** Find a chunk of a body. */
-export function findChunk(files: Files, body: number, index: number): Uint8Array | undefined {
+export function findChunk(files: Files, body: number, index: number): SeenChunk | undefined {
   for (const level of levelsOf(files, body)) {
-    const statement = 'select data from fs_chunks where id = ?'
-    const data = files.tx.raw(statement, chunkId(level.body, index))[0]?.[0] as Uint8Array | undefined
-    const seen = level.bytes - index * FSX_CHUNK_BYTES
-    if (seen <= 0) return undefined
-    if (data !== undefined) return data.length > seen ? data.subarray(0, seen) : data
+    const [row] = files.tx.raw(selectChunk, chunkId(level.body, index))
+    if (row !== undefined) return seenOf(row, level)
+    if (level.bytes <= index * FSX_CHUNK_BYTES) return undefined
   }
   return undefined
 }
@@ -94,12 +131,10 @@ export function findChunk(files: Files, body: number, index: number): Uint8Array
 /** Tell how many bytes each chunk of a body has, from one on: those below it included. */
 export function chunkLengths(files: Files, body: number, fromIndex = 0): Map<number, number> {
   const lengths = new Map<number, number>()
+  const statement = 'select id, coalesce(bytes, length(data)) from fs_chunks where id between ? and ?'
   for (const level of levelsOf(files, body).toReversed()) {
     const range = [chunkId(level.body, fromIndex), chunkId(level.body, FSX_CHUNKS_MAX - 1)] as const
-    for (const [id, bytes] of files.tx.raw(
-      'select id, length(data) from fs_chunks where id between ? and ?',
-      ...range,
-    )) {
+    for (const [id, bytes] of files.tx.raw(statement, ...range)) {
       lengths.set(Number(id) - chunkId(level.body, 0), Number(bytes))
     }
     if (level.bytes === Number.POSITIVE_INFINITY) continue
@@ -110,6 +145,13 @@ export function chunkLengths(files: Files, body: number, fromIndex = 0): Map<num
     }
   }
   return lengths
+}
+
+/** Make the row of a chunk that is cut off.
+ *  @returns undefined when it is not longer */
+export function cutChunk(row: ChunkRow, bytes: number): ChunkRow | undefined {
+  const stored = row.bytes ?? row.data.length
+  return stored > bytes ? chunkLike(row.id, { ...row, bytes }) : undefined
 }
 
 /** Cut a body off.
@@ -127,9 +169,9 @@ export function cutBody(files: Files, body: number, size: number): { body: numbe
   const below = tx.find(bodies, { body })
   if (below !== undefined && below.bytes > size) tx.put(bodies, { ...below, bytes: size })
   if (tail > 0) {
-    const id = chunkId(body, kept - 1)
-    const last = tx.raw('select data from fs_chunks where id = ?', id)[0]?.[0] as Uint8Array | undefined
-    if (last !== undefined && last.length > tail) tx.put(chunks, { id, data: last.subarray(0, tail) })
+    const last = tx.find(chunks, { id: chunkId(body, kept - 1) })
+    const cut = last && cutChunk(last, tail)
+    if (cut !== undefined) tx.put(chunks, cut)
   }
   return { body, freed }
 }

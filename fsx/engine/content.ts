@@ -6,12 +6,30 @@
 import { FSX_CHUNK_BYTES, FSX_FILE_BYTES_MAX, FSX_INLINE_BYTES_MAX, FSX_RELATIME_MS } from '@dotdo/core/limits'
 import { refuse } from '../errors.ts'
 import { chunks, type Inode } from '../tables.ts'
-import { chunkId, coverBody, cutBody, dropBody, findChunk, ownsBody, readChunks, takeBody } from './bodies.ts'
+import {
+  chunkId,
+  chunkLike,
+  coverBody,
+  cutBody,
+  dropBody,
+  findChunk,
+  hotChunk,
+  ownsBody,
+  readChunks,
+  type SeenChunk,
+  seenChunks,
+  takeBody,
+} from './bodies.ts'
+import { contentOf, needChunk } from './cold.ts'
 import { checkQuota, countBytes } from './quota.ts'
 import { type Files, readData, setInode, touchInode } from './volume.ts'
 
+/** Chunks that are in memory at once while a file is copied: 8 MiB. */
+const CHUNKS_PER_COPY = 128
+
 /** Read a stretch of a file.
- *  @returns fresh bytes; shorter where the file ends
+ *  @returns fresh bytes; shorter where the file ends, and where there is more cold content than one call reads
+ *  @throws ColdRows when content must be fetched first
  *  @cost a statement a run of chunks */
 export function readContent(files: Files, inode: Inode, from: number, length: number): Uint8Array {
   const end = Math.min(inode.size, from + length)
@@ -71,7 +89,7 @@ export function ownBody(files: Files, { ino, body }: Inode): { body: number; dat
   }
   const own = takeBody(files, ino)
   const before = readData(files, ino)
-  if (before !== null) files.tx.put(chunks, { id: chunkId(own, 0), data: before })
+  if (before !== null) files.tx.put(chunks, hotChunk(chunkId(own, 0), before))
   return { body: own, data: null }
 }
 
@@ -84,15 +102,18 @@ interface Piece {
 function writeChunk(files: Files, { body, index }: Piece, offset: number, piece: Uint8Array): number {
   const isWhole = offset === 0 && piece.length === FSX_CHUNK_BYTES
   const before = findChunk(files, body, index)
-  const length = Math.max(before?.length ?? 0, offset + piece.length)
+  const length = Math.max(before?.bytes ?? 0, offset + piece.length)
   let data = piece
   if (!isWhole && (offset > 0 || length > piece.length)) {
     data = new Uint8Array(length)
-    if (before !== undefined) data.set(before)
+    if (before !== undefined) {
+      needChunk(files, before)
+      data.set(contentOf(files, before))
+    }
     data.set(piece, offset)
   }
-  files.tx.put(chunks, { id: chunkId(body, index), data })
-  return length - (before?.length ?? 0)
+  files.tx.put(chunks, hotChunk(chunkId(body, index), data))
+  return length - (before?.bytes ?? 0)
 }
 
 function inlineWith(files: Files, inode: Inode, from: number, bytes: Uint8Array): Uint8Array {
@@ -142,19 +163,20 @@ export function resizeContent(files: Files, inode: Inode, size: number): Inode {
   return changed(files, { ...next, stored: inode.stored - freed, body })
 }
 
-/** Copy chunks of a file into one that has none there; holes stay holes.
+/** Copy chunks of a file into one that has none there: as they are stored, so that what is cold stays so.
  *  @returns the other as it is then, its size that of what was copied so far
  *  @throws EDQUOT */
 export function copyChunks(files: Files, source: Inode, target: Inode, first: number, end: number): Inode {
-  touch(files, source)
   const { tx, nowUs, volume } = files
+  if (!volume.isReadOnly) touch(files, source)
   const body = target.body ?? takeBody(files, target.ino)
   let { stored } = target
-  for (let index = first; index < end; index++) {
-    const data = findChunk(files, source.body as number, index)
-    if (data === undefined) continue
-    tx.put(chunks, { id: chunkId(body, index), data })
-    stored += data.length
+  for (let from = first; from < end; from += CHUNKS_PER_COPY) {
+    const last = Math.min(end, from + CHUNKS_PER_COPY) - 1
+    for (const [index, chunk] of seenChunks(files, source.body as number, from, last)) {
+      tx.put(chunks, chunkLike(chunkId(body, index), chunk))
+      stored += chunk.bytes
+    }
   }
   checkQuota(files, stored - target.stored)
   const size = Math.max(target.size, Math.min(source.size, end * FSX_CHUNK_BYTES))
@@ -165,9 +187,18 @@ export function copyChunks(files: Files, source: Inode, target: Inode, first: nu
  *  @throws EDQUOT */
 export function copyContent(files: Files, source: Inode, target: Inode): Inode {
   if (source.body !== null) return copyChunks(files, source, target, 0, Math.ceil(source.size / FSX_CHUNK_BYTES))
-  touch(files, source)
+  if (!files.volume.isReadOnly) touch(files, source)
   const { size, stored } = source
   checkQuota(files, stored)
   const data = readData(files, source.ino)
   return changed(files, { ...target, size, stored }, data === null ? undefined : new Uint8Array(data))
+}
+
+/** Get the content of a chunk that is there.
+ *  @returns as many bytes as are seen; borrowed
+ *  @throws ColdRows when it must be fetched first */
+export function chunkContent(files: Files, body: number, index: number): Uint8Array {
+  const chunk = findChunk(files, body, index) as SeenChunk
+  needChunk(files, chunk)
+  return contentOf(files, chunk)
 }

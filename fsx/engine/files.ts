@@ -91,6 +91,7 @@ export function close(files: Files, ino: number): null {
 }
 
 /** Read a stretch of an open file.
+ *  @returns shorter where the file ends, and where there is more cold content than one call reads
  *  @throws EISDIR */
 export function read(files: Files, { ino, position, length }: { ino: number; position: number; length: number }) {
   const inode = handled(files, ino)
@@ -129,7 +130,8 @@ export function readFile(files: Files, args: OpenArgs, who: Credential): WholeFi
   if (isDirectory(inode)) throw refuse('EISDIR', 'read')
   if ((args.flags & O.ACCMODE) === O.WRONLY) throw refuse('EBADF', 'read')
   const { size } = inode
-  return { bytes: size > FSX_TRANSFER_BYTES_MAX ? null : readContent(files, inode, 0, size), size }
+  const bytes = size > FSX_TRANSFER_BYTES_MAX ? null : readContent(files, inode, 0, size)
+  return { bytes: bytes?.length === size ? bytes : null, size }
 }
 
 /** Open a file, write to its beginning (or end, with O_APPEND), and close it.

@@ -1,9 +1,9 @@
 /** Checks the rules that SCHEMA.md names; says what is wrong, and changes nothing. */
 import { FSX_CHUNK_BYTES, FSX_CHUNKS_MAX, FSX_INLINE_BYTES_MAX } from '@dotdo/core/limits'
-import { LAYER_INOS, ROOT_INO } from '../tables.ts'
+import { LAYER_INOS, OBJECT_PIECES, ROOT_INO } from '../tables.ts'
 import { chunkLengths, findChunk } from './bodies.ts'
-import { shardOfName } from './elsewhere.ts'
 import { settle } from './layers.ts'
+import { shardOfName } from './part.ts'
 import { entriesOf, inodesOf } from './seen.ts'
 import { type Files, findInode, MAIN, openFiles, type View, type Volume } from './volume.ts'
 
@@ -98,7 +98,8 @@ const physical: readonly (readonly [rule: number, query: string])[] = [
     12,
     `select id, 'is a chunk of no file, is empty, or too long' from fs_chunks where id / ${FSX_CHUNKS_MAX} not in
     (select body from fs_inodes where body is not null union select base from fs_bodies)
-    or length(data) > ${FSX_CHUNK_BYTES} or length(data) = 0`,
+    or length(data) > ${FSX_CHUNK_BYTES} or (length(data) = 0) <> (piece is not null)
+    or (bytes is null) <> (piece is null) or bytes = 0`,
   ],
   [
     14,
@@ -137,6 +138,33 @@ const physical: readonly (readonly [rule: number, query: string])[] = [
   ],
 ]
 
+const objectOf = (piece: string) => `${piece} / ${OBJECT_PIECES}`
+
+/** Rules of what is in the store, as far as the tables tell. */
+const stored: readonly (readonly [rule: number, query: string])[] = [
+  [
+    23,
+    `select c.id, 'has a piece that is not there, or is shorter' from fs_chunks c left join fs_pieces p
+    on p.piece = c.piece where c.piece is not null and (p.piece is null or p.bytes < c.bytes)`,
+  ],
+  [
+    24,
+    `select p.piece, 'is a piece of no live object, or reaches past its end' from fs_pieces p left join fs_objects o
+    on o.object = ${objectOf('p.piece')} where o.object is null or o.state <> 'live' or p.at + p.stored > o.bytes
+    or p.stored > p.bytes or length(p.hash) <> 32`,
+  ],
+  [
+    26,
+    `select object, 'is lent, and is no live object' from fs_loans where object not in
+    (select object from fs_objects where state = 'live')`,
+  ],
+  [
+    25,
+    `select * from (select max(object) as last, 'is past the counter of objects' from fs_objects)
+    where last >= coalesce((select value from fs_meta where name = 'next_object'), 1)`,
+  ],
+]
+
 /** Check all filesystems of a shard, and all their snapshots.
  *  @returns what is wrong, 100 findings a rule at most; empty when nothing is
  *  @cost looks at every row, once for each snapshot and fork that sees it */
@@ -147,7 +175,7 @@ export function fsck(files: Files): Finding[] {
   const check = (rule: number, query: string, where = '') => {
     for (const [ino, what] of tx.raw(query)) findings.push({ rule, message: `${ino} ${what}${where}` })
   }
-  for (const [rule, query] of physical) check(rule, `select * from (${query}) limit 100`)
+  for (const [rule, query] of [...physical, ...stored]) check(rule, `select * from (${query}) limit 100`)
   if (findings.length > 0) return findings
   const views: View[] = [{}]
   for (const [name] of tx.raw('select name from fs_heads where name <> ?', MAIN)) views.push({ fork: String(name) })
@@ -177,10 +205,12 @@ function tablesOf(volume: Volume): string {
 function checkContent(files: Files, where: string): Finding[] {
   const { tx, volume } = files
   const findings: Finding[] = []
-  const isZero = (body: number, index: number, from: number) =>
-    findChunk(files, body, index)
-      ?.subarray(Math.max(0, from))
-      .every((byte) => byte === 0)
+  // What is cold is not fetched for this.
+  const isZero = (body: number, index: number, from: number) => {
+    const chunk = findChunk(files, body, index)
+    if (chunk === undefined || chunk.piece !== null) return true
+    return chunk.data.subarray(Math.max(0, from), chunk.bytes).every((byte) => byte === 0)
+  }
   const select = `with ${inodesOf(volume)} select ino, body, size, stored from inodes where body is not null`
   for (const [ino, body, size, stored] of tx.raw(select) as number[][] as [number, number, number, number][]) {
     let bytes = 0
@@ -203,7 +233,7 @@ function checkRoot({ tx, volume }: Files): Finding[] {
   if (part === undefined) return []
   const select = `with ${entriesOf(volume)} select name from entries where parent = ${ROOT_INO}`
   const strays = tx.raw(select).filter(([name]) => shardOfName(String(name), part.shards) !== part.shard)
-  return strays.map(([name]) => ({ rule: 23, message: `name ${name} of the root is of another shard` }))
+  return strays.map(([name]) => ({ rule: 27, message: `name ${name} of the root is of another shard` }))
 }
 
 /** What memory knows must be what the tables say. */

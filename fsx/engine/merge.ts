@@ -18,6 +18,7 @@ import {
   type XattrRow,
   xattrs,
 } from '../tables.ts'
+import { cutChunk } from './bodies.ts'
 
 interface Merging {
   readonly tx: Tx
@@ -105,8 +106,8 @@ function mergeBody(
   const from = stand.body * FSX_CHUNKS_MAX
   const ids = tx.raw('select id from fs_chunks where id between ? and ?', from, from + FSX_CHUNKS_MAX - 1)
   for (const [id] of ids) {
-    const { data } = tx.find(chunks, { id: Number(id) }) as ChunkRow
-    tx.put(chunks, { id: Number(id) - from + old * FSX_CHUNKS_MAX, data })
+    const row = tx.find(chunks, { id: Number(id) }) as ChunkRow
+    tx.put(chunks, { ...row, id: row.id - from + old * FSX_CHUNKS_MAX })
     tx.remove(chunks, { id: Number(id) })
   }
   tx.remove(bodies, stand)
@@ -132,7 +133,8 @@ function cutChunks(tx: Tx, body: number, bytes: number): void {
   for (const [id] of tx.raw(ids, from + kept, from + FSX_CHUNKS_MAX - 1)) tx.remove(chunks, { id: Number(id) })
   const tail = bytes % FSX_CHUNK_BYTES
   const last = tail === 0 ? undefined : tx.find(chunks, { id: from + kept - 1 })
-  if (last !== undefined && last.data.length > tail) tx.put(chunks, { ...last, data: last.data.slice(0, tail) })
+  const cut = last && cutChunk(last, tail)
+  if (cut !== undefined) tx.put(chunks, cut)
   const below = tx.find(bodies, { body })
   if (below !== undefined && below.bytes > bytes) tx.put(bodies, { ...below, bytes })
 }

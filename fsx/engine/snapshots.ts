@@ -112,8 +112,14 @@ function dropOrphans(files: Files, layer: number): void {
  *  @cost some rows, whatever the filesystem holds; what waits in memory is written */
 export function fork(files: Files, { name }: { name: string }, who: Credential): Fork {
   checkRoot(who)
-  const { tx, volume } = files
   checkLabel(name)
+  return makeFork(files, name)
+}
+
+/** Make a fork, of whatever name.
+ *  @throws EEXIST */
+export function makeFork(files: Files, name: string): Fork {
+  const { tx, volume } = files
   if (tx.find(heads, { name }) !== undefined) throw refuse('EEXIST')
   declareHead(files)
   const from = volume.isReadOnly ? (volume.chain[0] as { layer: number }).layer : freeze(files)
@@ -126,7 +132,11 @@ export function fork(files: Files, { name }: { name: string }, who: Credential):
 
 /** List the forks of the shard. */
 export function forks({ tx }: Files, _: null): Fork[] {
-  const rows = tx.all('select * from fs_heads where name <> ? order by made, name', MAIN) as HeadRow[]
+  const rows = tx.all(
+    'select * from fs_heads where name <> ? and name not like ? order by made, name',
+    MAIN,
+    '#%',
+  ) as HeadRow[]
   return rows.map(({ name, made }) => ({ name, madeMs: made }))
 }
 

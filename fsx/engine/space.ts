@@ -7,8 +7,8 @@
 import { FSX_ALLOCATED_PER_CALL, FSX_CHUNK_BYTES, FSX_FILE_BYTES_MAX, FSX_INLINE_BYTES_MAX } from '@dotdo/core/limits'
 import { refuse } from '../errors.ts'
 import { bodies, type ChunkRow, chunks, type Inode } from '../tables.ts'
-import { chunkId, chunkLengths, findChunk } from './bodies.ts'
-import { ownBody, timesOf } from './content.ts'
+import { chunkId, chunkLengths, hotChunk } from './bodies.ts'
+import { chunkContent, ownBody, timesOf } from './content.ts'
 import { handled, withoutSetId } from './files.ts'
 import { type Credential, S } from './mode.ts'
 import { checkQuota, checkRoomFor, countBytes } from './quota.ts'
@@ -75,9 +75,9 @@ function fill(files: Files, { body, offset, end }: { body: number; offset: numbe
     let data = zeros.subarray(0, wanted)
     if (length > 0) {
       data = new Uint8Array(wanted)
-      data.set(findChunk(files, body, index) as Uint8Array)
+      data.set(chunkContent(files, body, index))
     }
-    files.tx.put(chunks, { id: chunkId(body, index), data })
+    files.tx.put(chunks, hotChunk(chunkId(body, index), data))
     bytes += wanted - length
   }
   countBytes(files, bytes)
@@ -129,10 +129,10 @@ function punch(files: Files, { body, offset, end }: { body: number; offset: numb
       freed += length
       continue
     }
-    const left = punched(findChunk(files, body, index) as Uint8Array, from, to)
+    const left = punched(chunkContent(files, body, index), from, to)
     // A chunk hides what is below it, if there is a byte of it.
     const data = left.length === 0 ? zeros.subarray(0, 1) : left
-    tx.put(chunks, { id, data })
+    tx.put(chunks, hotChunk(id, data))
     freed += length - data.length
   }
   return freed

@@ -1,15 +1,15 @@
 /** A filesystem over several shards: each is a filesystem of its own, with a part of the names in the root.
  *
  *  1. A name in the root, and all that is below it, is on one shard, by a hash of the name. The root itself is on all.
- *  2. A path that leads to what another shard has is answered with the path to ask that one for (elsewhere.ts), since
+ *  2. A path that leads to what another shard has is answered with the path to ask that one for (part.ts), since
  *     links may lead anywhere. One that leads back to the root is to be asked for as `/`.
  *  3. The shards know nothing of each other: what needs two of them at once is EXDEV. */
 import { FSX_SPREAD_MAX } from '@dotdo/core/limits'
 import { refuse } from '../errors.ts'
 import { ROOT_INO } from '../tables.ts'
-import type { Part } from './elsewhere.ts'
 import { type Credential, checkRoot } from './mode.ts'
 import { isEmpty } from './names.ts'
+import type { Part } from './part.ts'
 import { pathOf } from './realpath.ts'
 import { type Files, writeMeta } from './volume.ts'
 import { walk } from './walk.ts'

@@ -37,9 +37,9 @@ import {
   ROOT_INO,
   type SnapshotRow,
 } from '../tables.ts'
-import type { Part } from './elsewhere.ts'
 import type { LockWait } from './file-locks.ts'
 import { S } from './mode.ts'
+import type { Part } from './part.ts'
 import { Recent } from './recent.ts'
 
 /** A name as memory holds it. */
@@ -76,6 +76,8 @@ export interface Numbers {
   nextIno: number
   /** Numbers below this one are taken from the counter. */
   reservedIno: number
+  /** Whether the filesystem is still arriving from another shard (borrowing.ts). */
+  readonly isArriving: boolean
 }
 
 /** Which filesystem of the shard, and which state of it: without either, the main one as it is. */
@@ -219,7 +221,7 @@ function loadVolumes(tx: Tx): Volumes {
   if (version !== undefined && version > FSX_SCHEMA_VERSION) {
     throw new Failure('unsupported', `the filesystem is of version ${version}, this program of ${FSX_SCHEMA_VERSION}`)
   }
-  // Version 2 added tables, version 3 a hint; both mean nothing else by the rows that were there.
+  // Versions 2 and 3 added tables, columns and a hint, and mean nothing else by the rows of those before.
   if (version !== FSX_SCHEMA_VERSION) writeMeta(tx, 'version', FSX_SCHEMA_VERSION)
   if (version === undefined) {
     writeMeta(tx, 'chunk_bytes', FSX_CHUNK_BYTES)
@@ -229,7 +231,10 @@ function loadVolumes(tx: Tx): Volumes {
     tx.put(inodes, { ...top, size: 0, stored: 0, body: null, ...times, era: 0, link: null, data: null })
   }
   const nextIno = known.get('next_ino') ?? ROOT_INO + 1
-  const volumes: Volumes = { numbers: { nextIno, reservedIno: nextIno }, known: new Map() }
+  const volumes: Volumes = {
+    numbers: { nextIno, reservedIno: nextIno, isArriving: known.has('arriving') },
+    known: new Map(),
+  }
   tx.memory.set(memoryName, volumes)
   tx.onUndo(() => tx.memory.delete(memoryName))
   return volumes
@@ -254,6 +259,13 @@ function loadVolume(tx: Tx, { known, numbers }: Volumes, view: View): Volume {
   known.set(viewKey(view), volume)
   tx.onUndo(() => known.delete(viewKey(view)))
   return volume
+}
+
+/** Forget everything: rows have come from elsewhere. */
+export function forgetAll(tx: Tx): void {
+  const volumes = findVolumes(tx.memory)
+  tx.memory.delete(memoryName)
+  tx.onUndo(() => tx.memory.set(memoryName, volumes))
 }
 
 /** Make room in memory before a call: whatever nobody has open, and has nothing to write, can be read again. */

@@ -8,9 +8,9 @@ import {
 } from '@dotdo/core/limits'
 import { refuse } from '../errors.ts'
 import { type Inode, ROOT_INO } from '../tables.ts'
-import { elsewhere, isRootPath, leading, shardOfName } from './elsewhere.ts'
 import { type Credential, checkAccess, isDirectory, S, X } from './mode.ts'
 import { lookUp } from './names.ts'
+import { elsewhere, isRootPath, leading, shardOfName } from './part.ts'
 import { type Files, findInode, getInode } from './volume.ts'
 
 /** Where a path leads. */

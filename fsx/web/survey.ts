@@ -83,7 +83,8 @@ export function peek(files: Files, { path, length }: { path: string; length: num
   const inode = find(files, path, { who, follow: true })
   if (isDirectory(inode)) return { inode, bytes: null }
   checkAccess(inode, who, R)
-  return { inode, bytes: inode.size > length ? null : readContent(files, inode, 0, inode.size) }
+  const bytes = inode.size > length ? null : readContent(files, inode, 0, inode.size)
+  return { inode, bytes: bytes?.length === inode.size ? bytes : null }
 }
 
 /** Set and remove properties; those that are to be removed need not be there.

@@ -1,12 +1,15 @@
 /** @dotdo/core/host/node: the fabric in a plain Node process, its lake, and SQL over both. Node only. */
+
+export { sha256 } from '../sha256.ts'
 export { nodeClock } from './clock.ts'
 export { type DiskObjects, openDiskObjects } from './disk-objects.ts'
 export { defaultFolder, type NodeFabric, type NodeFabricOptions, openFabric, readVariable } from './fabric.ts'
 export { type NodeLake, type NodeLakeOptions, openLake, serveLakeThread, tieredPrograms } from './lake.ts'
 export { openLakeCodecs } from './lake-codecs.ts'
 export type { Sql, SqlOptions, SqlRow, SqlRows } from './lake-query.ts'
-export type { LakePlace, S3Access, StorePlace } from './lake-stores.ts'
+export { type LakePlace, type OpenStore, openStore, type S3Access, type StorePlace } from './lake-stores.ts'
 export { type NodeSqlEngine, openSqlEngine, type SqlEngineOptions } from './sql/engine.ts'
 export { openSqlite } from './sqlite.ts'
 export { type Durability, FileStore, type StoreStats, shardPath } from './store.ts'
 export { serveThread, ThreadStore } from './threads.ts'
+export { openZstd } from './zstd.ts'

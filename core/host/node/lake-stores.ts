@@ -7,6 +7,7 @@ import { restCatalog } from '../../tiering/iceberg/catalog-rest.ts'
 import { LakeFiles, type Mount } from '../../tiering/iceberg/files.ts'
 import type { LakeCodecs } from '../../tiering/iceberg/read-codecs.ts'
 import { type CountedStore, counted, type StoreCounts } from '../../tiering/objects/counted.ts'
+import type { ObjectStore } from '../../tiering/objects/port.ts'
 import { prefixed } from '../../tiering/objects/prefixed.ts'
 import { withRetries } from '../../tiering/objects/retry.ts'
 import { type Fetch, s3Objects } from '../../tiering/objects/s3.ts'
@@ -45,6 +46,8 @@ export interface LakePlace extends StorePlace {
 
 /** A lake's files and tables, open. */
 export interface OpenLake {
+  /** The first store. */
+  readonly store: ObjectStore
   readonly files: LakeFiles
   readonly catalog: Catalog
   /** Roots of the named stores, by name. */
@@ -64,7 +67,8 @@ export interface OpenLakeOptions {
   readonly codecs?: LakeCodecs['avro']
 }
 
-interface OpenStore extends Mount {
+/** A store that is open, and its end. */
+export interface OpenStore extends Mount {
   readonly store: CountedStore
   close(): void
 }
@@ -144,6 +148,7 @@ export async function openLakeStores(place: LakePlace, options: OpenLakeOptions 
     const { store, root } = lake
     const files = new LakeFiles({ store, root, mounts, chance: nodeClock, ...(codecs && { codecs }) })
     return {
+      store,
       files,
       catalog: catalogOf(files, place),
       stores: Object.fromEntries(named.map(([name], index) => [name, mounts[index]?.root as string])),

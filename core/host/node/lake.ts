@@ -6,9 +6,10 @@
 import { join } from 'node:path'
 import { LAKE_STOP_MS_MAX } from '../../limits.ts'
 import { catalogProgram } from '../../shard/catalog.ts'
-import type { ShardWork } from '../../shard/job.ts'
+import { joinWork, type ShardWork } from '../../shard/job.ts'
 import type { Program } from '../../shard/program.ts'
 import type { Catalog } from '../../tiering/iceberg/catalog.ts'
+import type { BesideLake } from '../../tiering/objects/beside.ts'
 import type { StoreCounts } from '../../tiering/objects/counted.ts'
 import type { SqlEngine } from '../../tiering/sql/port.ts'
 import { tierJobs } from '../../tiering/tier/jobs.ts'
@@ -31,6 +32,8 @@ import { openZstd } from './zstd.ts'
 export interface NodeLakeOptions extends Omit<NodeFabricOptions, keyof ShardWork | 'threadExtra'> {
   /** Where cold rows go: the folder `lake` in the data folder when left out; `off` for nowhere. */
   readonly lake?: LakePlace | 'off'
+  /** What engines do beside their shards with the store of the lake. */
+  readonly beside?: BesideLake
   /** What SQL may take. */
   readonly sqlMemoryBytes?: number
   readonly sqlThreads?: number
@@ -86,21 +89,23 @@ interface LakeWork extends OpenLake {
 
 async function openLakeWork(
   place: LakePlace,
-  options: { durability: Durability; isShared?: boolean },
+  { beside, ...options }: { durability: Durability; isShared?: boolean; beside: BesideLake | undefined },
 ): Promise<LakeWork> {
   const { avro, parquet } = await openLakeCodecs()
   const compressor = await openZstd()
   const lake = await openLakeStores(place, { ...options, codecs: avro })
   const { files, catalog } = lake
   const tools = { catalog, files, clock: nodeClock, compressor, codecs: parquet }
-  return { ...lake, tools, work: tierJobs(tools) }
+  const more = beside?.({ store: lake.store, zstd: compressor })
+  return { ...lake, tools, work: joinWork([...(more ? [more] : []), tierJobs(tools)]) }
 }
 
 /** Serve shards in a worker thread, with the lake that `openLake` told it of; call it once, in the thread's entry.
- *  @param programs those of `openLake` */
-export async function serveLakeThread(programs: readonly Program[]): Promise<void> {
+ *  @param programs those of `openLake`
+ *  @param beside that of `openLake` */
+export async function serveLakeThread(programs: readonly Program[], beside?: BesideLake): Promise<void> {
   const told = threadExtra() as ThreadLake | undefined
-  const opened = told && (await openLakeWork(told.place, { durability: told.durability, isShared: true }))
+  const opened = told && (await openLakeWork(told.place, { durability: told.durability, isShared: true, beside }))
   serveThread([catalogProgram, ...tieredPrograms(programs)], opened?.work)
 }
 
@@ -137,11 +142,11 @@ async function stopTiering(tier: Lake | undefined): Promise<void> {
  *  @throws conflict when another process has a folder open; invalid for options that cannot be honoured,
  *  and for another lake than the one that databases flow into */
 export async function openLake(options: NodeLakeOptions): Promise<NodeLake> {
-  const { lake: given = {}, sqlMemoryBytes, sqlThreads, onTier, rhythm, ...rest } = options
+  const { lake: given = {}, beside, sqlMemoryBytes, sqlThreads, onTier, rhythm, ...rest } = options
   const { data, durability = 'full' } = rest
   const place = given === 'off' ? undefined : { location: join(data, 'lake'), ...given }
   const programs = tieredPrograms(rest.programs)
-  const opened = place && (await openLakeWork(place, { durability }))
+  const opened = place && (await openLakeWork(place, { durability, beside }))
   const fabric = await openFabricOver(opened, place, { ...rest, programs })
   const listener = onTier?.bind(options)
   const close = async () => {

@@ -1,4 +1,6 @@
 /** @dotdo/core/host/workers: the fabric in Cloudflare Workers, shards as Durable Objects. Workers only. */
+
+export { sha256 } from '../sha256.ts'
 export { workersClock } from './clock.ts'
 export {
   createPlacement,
@@ -29,3 +31,4 @@ export {
 } from './sql-engine.ts'
 export { type R2SqlOptions, r2Sql } from './sql-engine-r2.ts'
 export type { ShardRpc, WireAnswer, WireReplies, WireValue } from './wire.ts'
+export { workersZstd } from './zstd.ts'

@@ -10,10 +10,11 @@ import {
   WORKERS_PARQUET_GROUP_ROWS,
 } from '../../limits.ts'
 import type { Fabric } from '../../shard/fabric.ts'
-import type { ShardWork } from '../../shard/job.ts'
+import { joinWork, type ShardWork } from '../../shard/job.ts'
 import type { Catalog } from '../../tiering/iceberg/catalog.ts'
 import { fileCatalog } from '../../tiering/iceberg/catalog-files.ts'
 import { LakeFiles, type Mount } from '../../tiering/iceberg/files.ts'
+import type { BesideLake } from '../../tiering/objects/beside.ts'
 import { prefixed } from '../../tiering/objects/prefixed.ts'
 import { withRetries } from '../../tiering/objects/retry.ts'
 import { ParquetCache } from '../../tiering/parquet/read-cache.ts'
@@ -36,6 +37,8 @@ export interface LakeBucket extends R2ObjectsOptions {
 export interface WorkersLakeOptions extends LakeBucket {
   /** More buckets by name, which policies name in `cold`. */
   readonly stores?: Readonly<Record<string, LakeBucket>>
+  /** What engines do beside their shards with the first bucket. */
+  readonly beside?: BesideLake
 }
 
 /** A lake. */
@@ -64,14 +67,22 @@ function mountOf({ bucket, location, storageClass }: LakeBucket): Mount {
 
 /** See the buckets as a lake. Nothing is read.
  *  @throws invalid for locations that are no buckets, or are the same */
-export function openWorkersLake({ stores = {}, ...first }: WorkersLakeOptions): WorkersLake {
+export function openWorkersLake({ stores = {}, beside, ...bucket }: WorkersLakeOptions): WorkersLake {
+  const first = mountOf(bucket)
   const named = Object.entries(stores).map(([name, one]) => [name, mountOf(one)] as const)
   const { avro, parquet } = workersLakeCodecs
   const mounts = named.map(([, mount]) => mount)
-  const files = new LakeFiles({ ...mountOf(first), mounts, chance: workersClock, codecs: avro })
+  const files = new LakeFiles({ ...first, mounts, chance: workersClock, codecs: avro })
   const catalog = fileCatalog({ files, clock: workersClock })
   const tools = { catalog, files, clock: workersClock, compressor: workersZstd, codecs: parquet }
   const rowGroupRows = WORKERS_PARQUET_GROUP_ROWS
+  const tier = tierJobs({
+    ...tools,
+    rowGroupRows,
+    rowGroupBytes: WORKERS_PARQUET_GROUP_BYTES,
+    cache: new ParquetCache(WORKERS_PARQUET_CACHE_BYTES),
+  })
+  const more = beside?.({ store: first.store, zstd: workersZstd })
   return {
     files,
     catalog,
@@ -80,12 +91,7 @@ export function openWorkersLake({ stores = {}, ...first }: WorkersLakeOptions): 
       stores: Object.fromEntries(named.map(([name, { root }]) => [name, root])),
       rewrite: { rowGroupRows },
     },
-    work: tierJobs({
-      ...tools,
-      rowGroupRows,
-      rowGroupBytes: WORKERS_PARQUET_GROUP_BYTES,
-      cache: new ParquetCache(WORKERS_PARQUET_CACHE_BYTES),
-    }),
+    work: joinWork([...(more ? [more] : []), tier]),
   }
 }
 

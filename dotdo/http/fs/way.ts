@@ -15,6 +15,9 @@ export interface Way {
    *  @returns their answers
    *  @throws Failure; conflict, with what does not hold */
   guard(check: Check, steps: readonly FsxStep[]): Promise<unknown[]>
+  /** Run a job beside the shard.
+   *  @throws Failure */
+  job(name: string): Promise<unknown>
 }
 
 /** Finds filesystems. */
@@ -53,6 +56,7 @@ export function waysOver(fabric: Fabric): Ways {
   const wayTo = (caller: Caller): Way => ({
     call: (name, args) => caller.call(name, args as object) as never,
     guard: (check, steps) => caller.call('guard', { check, steps }) as Promise<unknown[]>,
+    job: async (name) => caller.job?.(name, {}),
   })
   return {
     open: async (database) => known.get(database) ?? wayTo(callerOf(await fabric.database(database))),
