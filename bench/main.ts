@@ -8,6 +8,7 @@ import { bullmq } from './bullmq.ts'
 import { coldOpen } from './cold-open.ts'
 import { filesystem } from './fsx.ts'
 import { filesystemPeers } from './fsx-peers.ts'
+import { filesystemWorkers } from './fsx-workers.ts'
 import { groupCommit } from './group-commit.ts'
 import { lakeCommits } from './lake-commits.ts'
 import { lakeFlush } from './lake-flush.ts'
@@ -39,6 +40,7 @@ export const benches: readonly Bench[] = [
   workersFlush,
   filesystem,
   filesystemPeers,
+  filesystemWorkers,
 ]
 
 interface Flags {

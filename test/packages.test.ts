@@ -20,9 +20,9 @@ const exported = [...readManifests().keys()].flatMap((folder) => {
   return Object.entries(exports).map(([path, files]) => ({ name: name + path.slice(1), folder, path, files }))
 })
 
-/** Exports that a bare Node can load; the Workers host needs workerd. */
+/** Exports that a bare Node can load; the Workers host, and what stands on it, needs workerd. */
 const forNode = exported.filter(({ name, folder, files }) => {
-  return !name.endsWith('/host/workers') && existsSync(join(root, folder, files.source))
+  return !/\/(host\/workers|durable-object)$/.test(name) && existsSync(join(root, folder, files.source))
 })
 
 describe.each(exported)('$name', ({ files }) => {

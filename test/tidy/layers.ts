@@ -69,7 +69,8 @@ function resolve(from: string, specifier: string): string | undefined {
   const [, name, path] = own
   if (name === 'core' || name === 'fsx' || name === 'gitx') {
     if (path === undefined) return `${name}/index.ts`
-    return name === 'fsx' && path === 'filesystem' ? 'fsx/api/filesystem.ts' : `${name}/${path}`
+    const isClient = name === 'fsx' && /^(filesystem|durable-object)$/.test(path)
+    return isClient ? `fsx/api/${path}.ts` : `${name}/${path}`
   }
   return `compat/${name}/${path ?? 'index'}.ts`
 }
