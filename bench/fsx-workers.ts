@@ -1,7 +1,7 @@
 /** Bench `fsx-workers`: a filesystem in workerd, in a Durable Object, used from inside it.
  *
  *  Goals (issue 5): a file of 1 KB is created in 25 us of CPU, asked about in 35, read in 30; two rows are written for
- *  a file. CPU is that of the whole process, from /proc, less that of an empty request made before or after, in turn. */
+ *  a file. CPU is that of the whole process, from /proc, less that of an empty request before or after, in turn. */
 import { readFileSync } from 'node:fs'
 import { temporaryFolder } from '../core/host/node/testing.ts'
 import { bundleWorker, launch } from '../test/workers/workerd.ts'

@@ -100,6 +100,9 @@ export const FSX_LOCK_RENEW_MS = 15_000
 export const FSX_LOCK_WAIT_MS = 10_000
 /** Bytes of space that one call takes before they are written: a group commit each. */
 export const FSX_ALLOCATED_PER_CALL = 16 * 1024 * 1024
+/** Names of inodes kept in memory, per generation (two live at once), for those who watch: the file that changed is
+ *  most often one that did before. */
+export const FSX_PLACES_CACHED_MAX = 10_000
 /** Bytes of an object of cold content: large enough that a store's requests are few, small enough to be held in memory
  *  twice while it is made (packed and compressed). */
 export const FSX_OBJECT_BYTES = 8 * 1024 * 1024

@@ -3,9 +3,10 @@ import { spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { openFabric } from '../core/host/node/index.ts'
-import { temporaryFolder } from '../core/host/node/testing.ts'
+import { openTestShard, temporaryFolder } from '../core/host/node/testing.ts'
 import type { Fabric } from '../core/shard/index.ts'
-import { type Changes, type FileSystem, fsx, fsxProgram, type PathChange } from './index.ts'
+import type { Changed } from './engine/changes.ts'
+import { type Changes, createFileSystem, type FileSystem, fsx, fsxProgram, type PathChange } from './index.ts'
 import { openIn } from './testing.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
@@ -81,6 +82,25 @@ it.each([
   }
   await new Promise((resolve) => child.on('close', resolve))
   expect(said).toBe(expected)
+})
+
+it('finds files of a filesystem that an older version made', async () => {
+  let shard = await openTestShard([fsxProgram])
+  const fs = () => createFileSystem({ call: (name, args) => shard.call('fsx', name, args) })
+  await fs().write('/a/b/f', 'x')
+  // Until version 3 only directories knew where they were.
+  shard.sql.transact(() => {
+    shard.sql.all('update fs_inodes set parent = null where mode & 61440 <> 16384')
+    shard.sql.all("update fs_meta set value = 2 where name = 'version'")
+  })
+  shard = await shard.reopen({ crash: true })
+  const after = (await shard.call('fsx', 'changed', { after: 'now', limit: 0, within: 1, deep: true })) as Changed
+  await fs().promises.appendFile('/a/b/f', 'y')
+  const args = { after: after.next, limit: 10, within: 1, deep: true }
+  const { changes } = (await shard.call('fsx', 'changed', args)) as Changed
+  expect(changes.map(({ kind, paths }) => [kind, ...paths])).toEqual([['changed', 'a/b/f']])
+  expect(await fs().fsck()).toEqual([])
+  shard.close()
 })
 
 /** Keeps a list of paths and sizes by what it is told alone. */

@@ -23,6 +23,29 @@ function pieces(count: number, end: 'done' | 'error' = 'done', bytes = 700_000):
 }
 
 describe('files over HTTP', () => {
+  it('are told of to those who watch', async () => {
+    await put('a/')
+    await ask('a/d/', { method: 'MKCOL' })
+    const fs = await fsx({ fabric, database: 'a' })
+    const changes = await fs.changes()
+    const hear = async (what: string) => {
+      for (;;) {
+        const { value } = await changes.next()
+        expect(value.path).toBe('/d/x.txt')
+        if (value.kind === what) return
+      }
+    }
+    // What comes in pieces changes before it has its name, and may be told of by then.
+    for (const body of ['one', pieces(3)]) {
+      await put('a/d/x.txt', body)
+      await hear('added')
+      await hear('changed')
+    }
+    await ask('a/d/x.txt', { method: 'DELETE' })
+    await hear('removed')
+    await fs.close()
+  })
+
   it('are made, read, replaced and removed', async () => {
     expect(await status('a/x.txt')).toBe(404)
     expect((await put('a/x.txt', 'one')).status).toBe(201)

@@ -12,7 +12,7 @@ import { type EntryRow, entries, type Inode, inodes, LAYER_INOS, ROOT_INO } from
 import { type Credential, checkAccess, isDirectory, mayAccess, R, S, X } from './mode.ts'
 import { listNames, lookUp } from './names.ts'
 import { inodeNames } from './seen.ts'
-import { type Files, findInode } from './volume.ts'
+import { type Files, findInode, type NamePlace } from './volume.ts'
 import { find } from './walk.ts'
 
 /** What happened to names: one leads to something new, leads nowhere any more, or leads to something that changed; or
@@ -143,31 +143,39 @@ class Reader {
 
   read({ first, count, groups, tables, table, op, ids }: LogColumns): Change[] {
     const changes: Change[] = []
+    const isEntry = tables.map((one) => one === entries)
     let isQuiet = false
     let at = 0
     for (const { count: length, atMs, epoch } of groups) {
-      const told = new Group(atMs * 1000)
+      const rows: (RowChange | undefined)[] = []
       for (const end = Math.min(at + length, count); at < end; at++) {
-        const source = tables[table[at] as number]
-        const row = rowOf(ids[at] as string, source === entries, op[at] === 0)
+        rows.push(rowOf(ids[at] as string, isEntry[table[at] as number] === true, op[at] === 0))
+      }
+      const told = new Group(atMs * 1000, rows)
+      const firstSeq = first + at - rows.length
+      for (const [i, row] of rows.entries()) {
         if (row === undefined) continue
-        if (row.isEntry && row.ino === 0) {
-          isQuiet = row.name === marks.begin || (isQuiet && row.name !== marks.end)
-          const isRestored = row.name === marks.restored && this.isMine(row.layer)
-          if (isRestored) changes.push({ seq: first + at, epoch, atMs, kind: 'all', paths: [''] })
-        } else if (!isQuiet && this.isMine(row.layer)) {
-          const change = row.isEntry ? this.nameChange(row, told) : this.inodeChange(row.ino, told)
-          if (change !== undefined) changes.push({ seq: first + at, epoch, atMs, ...change })
-        }
+        if (row.isEntry && row.ino === 0) isQuiet = row.name === marks.begin || (isQuiet && row.name !== marks.end)
+        const change = isQuiet || !this.isMine(row.layer) ? undefined : this.changeOf(row, i, told)
+        if (change !== undefined) changes.push({ seq: firstSeq + i, epoch, atMs, ...change })
       }
     }
     return changes
   }
 
+  private changeOf(row: RowChange, at: number, told: Group): Pick<Change, 'kind' | 'paths'> | undefined {
+    if (!row.isEntry) return told.isLast(row.ino, at) ? this.inodeChange(row.ino, told) : undefined
+    if (row.ino !== 0) return this.nameChange(row, told)
+    return row.name === marks.restored ? { kind: 'all', paths: [''] } : undefined
+  }
+
   /** A name was put into a directory, or taken out of it. */
   private nameChange({ ino: parent, name, isPut }: RowChange, told: Group) {
     const leadsTo = isPut ? lookUp(this.files, parent, name)?.ino : undefined
-    if (leadsTo !== undefined) told.named.add(leadsTo)
+    if (leadsTo !== undefined) {
+      told.named.add(leadsTo)
+      this.files.volume.places.set(leadsTo, { parent, name })
+    }
     // The row may hide one of a layer below: then the name is gone.
     const kind = leadsTo === undefined ? 'removed' : 'added'
     if (leadsTo === this.scope.within) return { kind, paths: [''] } as const
@@ -178,11 +186,9 @@ class Reader {
 
   /** An inode was written. */
   private inodeChange(ino: number, told: Group): Pick<Change, 'kind' | 'paths'> | undefined {
-    if (told.inodes.has(ino)) return undefined
-    told.inodes.add(ino)
     const inode = findInode(this.files, ino)
     if (ino === this.scope.within && (inode === undefined || inode.nlink === 0)) return { kind: 'removed', paths: [''] }
-    if (inode === undefined || !told.isTold(inode)) return undefined
+    if (inode === undefined || inode.nlink === 0 || !told.isTold(inode)) return undefined
     const paths = ino === this.scope.within ? [''] : this.pathsTo(inode)
     return paths.length === 0 ? undefined : { kind: 'changed', paths }
   }
@@ -204,9 +210,8 @@ class Reader {
     const gone = inode === undefined || inode.nlink === 0 ? files.volume.gone.get(ino) : undefined
     const known = gone?.inode ?? inode
     if (known === undefined || !isDirectory(known) || !mayAccess(known, who, R | X)) return undefined
-    const parent = known.parent as number
-    const name = gone?.name ?? this.namesIn(parent).get(ino)?.[0]
-    const above = name === undefined ? undefined : this.pathOf(parent)
+    const name = gone?.name ?? this.placesOf(known)[0]?.name
+    const above = name === undefined ? undefined : this.pathOf(known.parent as number)
     return above === undefined ? undefined : `${above}${name}/`
   }
 
@@ -225,16 +230,28 @@ class Reader {
 
   private pathsTo(inode: Inode): string[] {
     const { within, deep } = this.scope
-    const { ino, nlink, parent } = inode
-    if (!deep) return [...(this.namesIn(within).get(ino) ?? [])]
-    const isThere = parent !== null && findInode(this.files, parent) !== undefined
-    const hinted = isThere ? (this.namesIn(parent).get(ino) ?? []).map((name) => ({ parent, name })) : []
-    const isAll = isDirectory(inode) || hinted.length === nlink
-    const places = isAll ? hinted : inodeNames(this.files, ino)
-    return places.flatMap(({ parent, name }) => {
-      const above = this.pathOf(parent)
+    const hasOthers = inode.nlink > 1 && !isDirectory(inode)
+    if (!deep && hasOthers) return [...(this.namesIn(within).get(inode.ino) ?? [])]
+    return this.placesOf(inode).flatMap(({ parent, name }) => {
+      const above = deep || parent === within ? this.pathOf(parent) : undefined
       return above === undefined ? [] : [above + name]
     })
+  }
+
+  /** Find the names of an inode.
+   *  @cost nothing when it has one, which was found before; else a look at the names beside it, or at all */
+  private placesOf(inode: Inode): readonly NamePlace[] {
+    const { files } = this
+    const { places } = files.volume
+    const { ino, parent } = inode
+    const isDir = isDirectory(inode)
+    const known = isDir || inode.nlink === 1 ? places.get(ino) : undefined
+    if (known !== undefined && lookUp(files, known.parent, known.name)?.ino === ino) return [known]
+    const isThere = parent !== null && findInode(files, parent) !== undefined
+    const hinted = isThere ? (this.namesIn(parent).get(ino) ?? []).map((name) => ({ parent, name })) : []
+    const found = isDir || hinted.length === inode.nlink ? hinted : inodeNames(files, ino)
+    if (found[0] !== undefined) places.set(ino, found[0])
+    return found
   }
 }
 
@@ -242,12 +259,19 @@ class Reader {
 class Group {
   /** Microseconds since 1970. */
   private readonly atUs: number
-  readonly inodes = new Set<number>()
+  /** Where each inode was written last. */
+  private readonly last = new Map<number, number>()
   /** Those that it gave a name. */
   readonly named = new Set<number>()
 
-  constructor(atUs: number) {
+  constructor(atUs: number, rows: readonly (RowChange | undefined)[]) {
     this.atUs = atUs
+    for (const [at, row] of rows.entries()) if (row !== undefined && !row.isEntry) this.last.set(row.ino, at)
+  }
+
+  /** Whether an inode is not written once more: so it is told of once, and after its name. */
+  isLast(ino: number, at: number): boolean {
+    return this.last.get(ino) === at
   }
 
   /** Whether an inode that was written with the group changed as people see it, and is not told of by its name. */

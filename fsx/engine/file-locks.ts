@@ -215,9 +215,13 @@ function endExpired(tx: Tx): void {
 /** End the sessions that nobody renewed.
  *  @returns when to look again, in ms since 1970; undefined when there are none */
 export function sweepLocks(tx: Tx): number | undefined {
-  endExpired(tx)
-  const next = tx.raw('select min(expires) from fs_lock_sessions')[0]?.[0]
-  return next == null ? undefined : Number(next)
+  const next = () => tx.raw('select min(expires) from fs_lock_sessions')[0]?.[0]
+  let dueMs = next()
+  if (dueMs != null && Number(dueMs) <= tx.nowMs) {
+    endExpired(tx)
+    dueMs = next()
+  }
+  return dueMs == null ? undefined : Number(dueMs)
 }
 
 /** Forget the locks of a fork that is no more. */

@@ -17,6 +17,7 @@ import {
   FSX_INODES_CACHED_MAX,
   FSX_INODES_MAX,
   FSX_INODES_RESERVED,
+  FSX_PLACES_CACHED_MAX,
   FSX_TOUCHED_MAX,
   FSX_TOUCHED_PER_GROUP,
   FSX_VOLUMES_CACHED_MAX,
@@ -54,6 +55,12 @@ export interface Directory {
   readonly names: Map<string, Entry>
   /** Whether those are all. */
   complete: boolean
+}
+
+/** Where a name is. */
+export interface NamePlace {
+  readonly parent: number
+  readonly name: string
 }
 
 /** What is used, and what may be. */
@@ -143,6 +150,8 @@ export class Volume {
   readonly paths = new Map<string, readonly number[]>()
   /** Directories that were removed lately: what was in them is told of after they are gone. */
   readonly gone = new Recent<number, { readonly name: string; readonly inode: Inode }>(() => FSX_GONE_DIRECTORIES_MAX)
+  /** A name that each inode had when somebody was told of it; it may have another one now. */
+  readonly places = new Recent<number, NamePlace>(() => FSX_PLACES_CACHED_MAX)
   /** How many handles each inode has. */
   readonly handles = new Map<number, number>()
   /** Open files that wait for locks, by owner. */

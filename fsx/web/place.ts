@@ -50,7 +50,7 @@ export function placeFile(files: Files, { ino, path, mtime }: PlaceArgs, who: Cr
   changeDirectory(files, directory)
   const { nowUs } = files
   const gid = (directory.mode & S_ISGID) !== 0 ? directory.gid : nameless.gid
-  const placed = { ...nameless, gid, nlink: 1, ctime: nowUs, mtime: mtime ?? nowUs }
+  const placed = { ...nameless, gid, nlink: 1, parent: directory.ino, ctime: nowUs, mtime: mtime ?? nowUs }
   const inode = replaced === undefined ? placed : inherit(files, placed, replaced)
   setInode(files, inode)
   if (replaced !== undefined) loseName(files, replaced)
