@@ -32,8 +32,8 @@ export interface Shared {
   /** Begin another filesystem that is as this one is now; nothing is copied, and neither sees what the other writes.
    *  @throws EEXIST when a fork has the name */
   fork(name: string): Promise<FileSystem>
-  /** Begin the filesystem of another database, which nobody has used yet, as this one is now: content goes to the store,
-   *  and both refer to it there. If it fails, it can be begun again; the other one is EBUSY meanwhile.
+  /** Begin the filesystem of another database, which nobody has used yet, as this one is now: content goes to the
+   *  store, and both refer to it there. If it fails, it can be begun again; the other one is EBUSY meanwhile.
    *  @throws EEXIST when the other one was used before; ENOTSUP where there is no store */
   forkTo(database: string): Promise<FileSystem>
   readonly forks: {
