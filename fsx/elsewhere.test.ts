@@ -14,6 +14,7 @@ import { codeOf } from './testing.ts'
 import { noise } from './tiers.testing.ts'
 
 const codec = await openZstd()
+const defaults = { count: 2 } as const
 const names = ['a', 'b', 'c']
 let folder: ReturnType<typeof temporaryFolder>
 let fabric: NodeFabric
@@ -24,7 +25,7 @@ async function open(): Promise<void> {
   const disk = await openDiskObjects(join(folder.path, 'cold'), { durability: 'normal' })
   store = counted(disk)
   const work = fsxWork({ store, codec, sha256 })
-  fabric = await openFabric({ data: folder.path, durability: 'normal', programs: [fsxProgram], ...work })
+  fabric = await openFabric({ data: folder.path, durability: 'normal', programs: [fsxProgram], defaults, ...work })
   close = async () => {
     await fabric.close()
     disk.close()
@@ -148,6 +149,27 @@ describe('a fork in another database', () => {
     for (const fs of [b, a, b, a]) await fs.tiers.run()
     expect((await c.read('/d/changed')).equals(noise(300_000, 2))).toBe(true)
     expect((await c.read('/d/gone')).equals(noise(100_000, 3))).toBe(true)
+  })
+
+  it('goes on when either moves to another shard', async () => {
+    const a = await use('a')
+    await fill(a)
+    const b = await a.forkTo('b')
+    const tree = await treeOf(b)
+    for (const name of ['a', 'b']) {
+      const from = (await fabric.database(name)).map.shardOf(0)
+      await fabric.move(name, (map) => ({
+        moves: [{ from, to: 1 - from, slots: [[0, 0]] }],
+        map: map.reassign([[0, 0, 1 - from]]),
+      }))
+    }
+    await a.snapshots.remove('one')
+    for (const name of await a.list('/')) await a.remove(`/${name}`)
+    await a.tiers.run()
+    await b.tiers.run()
+    expect(await treeOf(b)).toEqual(tree)
+    await b.write('/more', noise(100_000, 5))
+    expect(await a.tiers.status()).toMatchObject({ coldBytes: 0 })
   })
 
   it('is refused where it cannot be', async () => {

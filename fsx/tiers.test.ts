@@ -330,6 +330,29 @@ describe('reading what is cold', () => {
     await fs.close()
   })
 
+  it('takes a bounded part of memory, and of a call', async () => {
+    const bytes = noise(40 * 1024 * 1024)
+    const { fs, counts } = await openTiered()
+    await fs.write('/f', bytes)
+    await fs.tiers.set({ olderThan: '0s' })
+    await fs.tiers.run()
+    const { ino } = await fs.stat('/f')
+    const read = (await shard?.call('fsx', 'read', { ino, position: 0, length: bytes.length })) as Uint8Array
+    expect(read.length).toBe(8 * 1024 * 1024)
+    for (let i = 0; i < 2; i++) {
+      const before = counts.readBytes
+      expect((await fs.read('/f')).equals(bytes)).toBe(true)
+      // What was read first has gone when the end has been read.
+      expect(counts.readBytes - before).toBeGreaterThanOrEqual(bytes.length - 8 * 1024 * 1024)
+      expect(counts.readBytes - before).toBeLessThanOrEqual(bytes.length)
+    }
+    const last = counts.readBytes
+    const handle = await fs.promises.open('/f')
+    await handle.read(Buffer.alloc(1_000_000), 0, 1_000_000, bytes.length - 1_000_000)
+    await handle.close()
+    expect(counts.readBytes).toBe(last)
+  })
+
   it('is refused without a store, and where the store has lost or damaged it', async () => {
     let fs = await open()
     await fs.write('/f', noise(100_000))

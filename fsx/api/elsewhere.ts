@@ -1,7 +1,7 @@
 /** Forks in other databases: rows go from one shard to the other page by page, content stays where it is, in the store.
  *
- *  1. Whatever fails, it can be begun again: what is lent is kept once more, and what came before goes.
- *  2. Objects are lent before the borrower hears of them, and loans end only after it has said that it has none. */
+ *  1. Whatever fails, it can be begun again: what is lent is kept anew, and what came before goes.
+ *  2. Objects are lent before the borrower hears of them; loans end only after it has said that it has none left. */
 import { Failure } from '@dotdo/core/errors'
 import type { LentChunks, LentRows, Loan } from '../engine/lending.ts'
 import { FSX_TIER, type TierReport } from '../tier/index.ts'

@@ -100,6 +100,7 @@ export function needContent(
   { body, from, end }: { body: number; from: number; end: number },
   seen: ReadonlyMap<number, SeenChunk>,
 ): number {
+  if (![...seen.values()].some(({ piece }) => piece !== null)) return end
   const cold: SeenChunk[] = []
   let stop = end
   let bytes = 0
@@ -112,7 +113,6 @@ export function needContent(
     }
     cold.push(chunk)
   }
-  if (cold.length === 0) return stop
   const { readers } = cacheOf(files.tx)
   const first = Math.floor(from / FSX_CHUNK_BYTES)
   const next = Math.floor(stop / FSX_CHUNK_BYTES)

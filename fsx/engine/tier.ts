@@ -190,12 +190,9 @@ function tierCommit({ tx }: Files, { object, made }: { object: number; made: rea
 function tierSwap({ tx }: Files, { swaps }: { swaps: readonly Swap[] }): { chunks: number; bytes: number } {
   const live = new Map<number, boolean>()
   const isLive = (object: number): boolean => {
-    const known = live.get(object)
-    if (known !== undefined) return known
-    const row = tx.find(objects, { object })
-    if (row?.state === 'live' && row.dead !== null) tx.put(objects, { ...row, dead: null })
-    live.set(object, row?.state === 'live')
-    return row?.state === 'live'
+    const known = live.get(object) ?? tx.find(objects, { object })?.state === 'live'
+    live.set(object, known)
+    return known
   }
   const statement = `update fs_chunks set bytes = length(data), piece = ?, data = x'' where id = ? and piece is null
     and data = ? returning id, piece, bytes, data`
