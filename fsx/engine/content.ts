@@ -140,8 +140,10 @@ export function resizeContent(files: Files, inode: Inode, size: number): Inode {
 export function copyChunks(files: Files, source: Inode, target: Inode, first: number, end: number): Inode {
   touch(files, source)
   const { tx, nowUs, volume } = files
-  const body = target.body ?? takeBody(files, target.ino)
-  let { stored } = target
+  let { stored, body } = target
+  if (body === null) body = takeBody(files, target.ino)
+  // A snapshot may have come between two pieces.
+  else if (!ownsBody(volume, body)) body = coverBody(files, body, target.size)
   for (let index = first; index < end; index++) {
     const data = findChunk(files, source.body as number, index)
     if (data === undefined) continue
