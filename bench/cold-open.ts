@@ -85,7 +85,8 @@ function openBare(path: string): number {
   return tookMs
 }
 
-function residentMb(pid: number): number {
+/** Tell the memory of a process. */
+export function residentMb(pid: number): number {
   const kib = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]
   return Number(kib) / 1024
 }

@@ -7,6 +7,7 @@ import { type Bench, jsonOf, keep, tableOf } from './bench.ts'
 import { bullmq } from './bullmq.ts'
 import { coldOpen } from './cold-open.ts'
 import { filesystem } from './fsx.ts'
+import { filesystemMany } from './fsx-many.ts'
 import { filesystemPeers } from './fsx-peers.ts'
 import { filesystemWorkers } from './fsx-workers.ts'
 import { groupCommit } from './group-commit.ts'
@@ -41,6 +42,7 @@ export const benches: readonly Bench[] = [
   filesystem,
   filesystemPeers,
   filesystemWorkers,
+  filesystemMany,
 ]
 
 interface Flags {

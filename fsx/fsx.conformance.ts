@@ -1,4 +1,5 @@
 /** What the filesystem does on every host: run in Node over files, in workerd over a Durable Object's storage. */
+import git from 'isomorphic-git'
 import type { ExpectStatic } from 'vitest'
 import type { FileSystem } from './api/filesystem.ts'
 
@@ -207,6 +208,27 @@ export const fsxCases: readonly FsxCase[] = [
       // What was copied until then has been given back.
       await fs.write('/room', Buffer.alloc(4 * 1024 * 1024))
       expect(await fs.fsck()).toEqual([])
+    },
+  },
+  {
+    name: 'is a filesystem for isomorphic-git',
+    async run(opened, expect) {
+      const repository = { fs: opened.fs, dir: '/repo' }
+      const author = { name: 'Ada', email: 'ada@example.org', timestamp: 1e9, timezoneOffset: 0 }
+      await git.init({ ...repository, defaultBranch: 'main' })
+      await opened.fs.write('/repo/src/a.txt', 'one')
+      await git.add({ ...repository, filepath: 'src/a.txt' })
+      const first = await git.commit({ ...repository, message: 'first', author })
+      await git.branch({ ...repository, ref: 'topic', checkout: true })
+      await opened.fs.write('/repo/src/a.txt', 'two')
+      await git.add({ ...repository, filepath: 'src/a.txt' })
+      const second = await git.commit({ ...repository, message: 'second', author })
+      const again = { fs: (await opened.reopen(true)).fs, dir: '/repo' }
+      await git.checkout({ ...again, ref: 'main' })
+      expect(await again.fs.read('/repo/src/a.txt', 'utf8')).toBe('one')
+      expect((await git.log({ ...again, ref: 'topic' })).map(({ oid }) => oid)).toEqual([second, first])
+      expect(await git.statusMatrix(again)).toEqual([['src/a.txt', 1, 1, 1]])
+      expect(await again.fs.fsck()).toEqual([])
     },
   },
   {

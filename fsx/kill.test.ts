@@ -33,13 +33,18 @@ it('survives kill -9 with what was acknowledged', { timeout: 60_000 * ROUNDS }, 
   const { path: folder, remove } = temporaryFolder()
   const expected = new Map<string, boolean>()
   for (let round = 0; round < ROUNDS; round++) {
-    for (const line of await workAndKill(folder, round, 100 + round * 37)) {
+    const told = new Set<string>()
+    for (const line of await workAndKill(folder, round, 100 + ((round * 37) % 300))) {
       const [what = '', path = ''] = line.split(' ')
       expected.set(path, what === 'made')
+      told.add(path)
     }
+    const isLast = round === ROUNDS - 1
     const fs = await fsx({ dotdo: { data: folder, durability: 'normal' }, cold: `${folder}/cold` })
     expect(await fs.fsck()).toEqual([])
     for (const [path, isThere] of expected) {
+      // What earlier rounds told is looked at once more, at the end.
+      if (!isLast && !told.has(path)) continue
       const i = Number(/\d+$/.exec(path)?.[0])
       const found = await fs.promises.readFile(path).catch(({ code }) => code)
       // What was told last may have been done and not told: removed, though it was made.

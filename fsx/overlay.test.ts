@@ -44,6 +44,14 @@ it('shows what is below', async () => {
   expect(await codeOf(fs.xattrs.set('/src', 'dotdo.lower', '/etc'))).toBe('EPERM')
 })
 
+it('copies a long file from below', async () => {
+  writeFileSync(join(base, 'long'), Buffer.alloc(9_000_000, 'long '))
+  const before = below()
+  await fs.promises.copyFile('/long', '/src/copy')
+  expect((await fs.read('/src/copy')).equals(readFileSync(join(base, 'long')))).toBe(true)
+  expect(below()).toEqual(before)
+})
+
 it('takes changes, and hides what was removed, also when it is opened again', async () => {
   const before = below()
   await fs.promises.appendFile('/src/a.txt', ' more')

@@ -70,6 +70,41 @@ describe('a snapshot', () => {
     expect(await fs.snapshots.list()).toEqual([taken])
   })
 
+  it('stays as it was while a long file is copied over another', async () => {
+    await fs.write('/long', bytes(12_000_000, 'long '))
+    await fs.write('/there', bytes(6_000_000, 'there '))
+    await fs.snapshot('before')
+    const tree = treeOf(fs)
+    const copying = fs.promises.copyFile('/long', '/there')
+    // Between the pieces: what was copied by then is below, and is not written to.
+    for (const name of ['one', 'two', 'three']) {
+      await fs.snapshot(name)
+      expect((await fs.at(name).read('/there')).equals(bytes(6_000_000, 'there '))).toBe(true)
+    }
+    await copying
+    expect((await fs.read('/there')).equals(bytes(12_000_000, 'long '))).toBe(true)
+    for (const name of ['before', 'one', 'two', 'three']) expect(treeOf(fs.at(name))).toEqual(tree)
+    const fork = await fs.at('before').fork('other')
+    await fork.promises.copyFile('/there', '/long')
+    expect((await fork.read('/long')).equals(bytes(6_000_000, 'there '))).toBe(true)
+    expect(await fs.fsck()).toEqual([])
+    for (const { id } of await fs.snapshots.list()) await fs.snapshots.remove(id)
+    expect((await fs.read('/there')).equals(bytes(12_000_000, 'long '))).toBe(true)
+    // What a file has taken over is its own, in layers of each age.
+    await fs.promises.copyFile('/long', '/there')
+    const { id } = await fs.snapshot()
+    const handle = await fs.promises.open('/there', 'r+')
+    await handle.write('patched', 5_000_000)
+    await handle.close()
+    expect((await fs.at(id).read('/there')).equals(bytes(12_000_000, 'long '))).toBe(true)
+    await fs.snapshots.remove(id)
+    expect((await fs.read('/there')).subarray(4_999_999, 5_000_008).toString()).toBe(' patchedn')
+    await fs.promises.copyFile('/there', '/long')
+    await fs.promises.truncate('/there', 0)
+    await fs.write('/there', bytes(100_000, 'new'))
+    expect((await fs.read('/long')).subarray(4_999_999, 5_000_008).toString()).toBe(' patchedn')
+  })
+
   it('cannot be written to', async () => {
     await fs.write('/a', 'one')
     await fs.snapshot()

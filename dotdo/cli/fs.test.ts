@@ -1,10 +1,12 @@
 import { mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs'
+import { createServer, request as send } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { temporaryFolder } from '../../core/host/node/testing.ts'
 import { runDotdo, type ServeProcess, startServe } from '../testing.ts'
 import { findRemote } from './fs-client.ts'
-import { checkLocalName } from './fs-copy.ts'
+import { checkLocalName, copyFiles } from './fs-copy.ts'
 import { type MountHost, mount, mountCommand, mountHelp } from './fs-mount.ts'
 
 let folder: ReturnType<typeof temporaryFolder>
@@ -67,6 +69,36 @@ describe('dotdo fs', () => {
       type: 'directory',
       nlink: 3,
     })
+  })
+
+  it('asks for each directory of a tree once, and for those above once', async () => {
+    const asked: string[] = []
+    // In front of the server, counting.
+    const front = createServer((request, response) => {
+      asked.push(`${request.method} ${request.url}`)
+      const { method, url: path, headers } = request
+      request.pipe(
+        send({ host: '127.0.0.1', port: server.port('http'), method, path, headers }, (answer) => {
+          response.writeHead(answer.statusCode ?? 500, answer.headers)
+          answer.pipe(response)
+        }),
+      )
+    })
+    await new Promise<void>((done) => front.listen(0, '127.0.0.1', done))
+    try {
+      mkdirSync(local('tree', 'a', 'b'), { recursive: true })
+      const url = `http://127.0.0.1:${(front.address() as AddressInfo).port}`
+      await copyFiles(local('tree'), 'deep:/x/y', { server: { url, password: 'sesame' }, recursive: true })
+      expect(asked.filter((one) => one.startsWith('MKCOL'))).toEqual([
+        'MKCOL /fs/deep/x/y',
+        'MKCOL /fs/deep/x',
+        'MKCOL /fs/deep/x/y',
+        'MKCOL /fs/deep/x/y/a',
+        'MKCOL /fs/deep/x/y/a/b',
+      ])
+    } finally {
+      await new Promise((done) => front.close(done))
+    }
   })
 
   it('leaves out what is no file, and says so', () => {

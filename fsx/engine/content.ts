@@ -169,8 +169,10 @@ export function resizeContent(files: Files, inode: Inode, size: number): Inode {
 export function copyChunks(files: Files, source: Inode, target: Inode, first: number, end: number): Inode {
   const { tx, nowUs, volume } = files
   if (!volume.isReadOnly) touch(files, source)
-  const body = target.body ?? takeBody(files, target.ino)
-  let { stored } = target
+  let { stored, body } = target
+  if (body === null) body = takeBody(files, target.ino)
+  // A snapshot may have come between two pieces.
+  else if (!ownsBody(volume, body)) body = coverBody(files, body, target.size)
   for (let from = first; from < end; from += CHUNKS_PER_COPY) {
     const last = Math.min(end, from + CHUNKS_PER_COPY) - 1
     for (const [index, chunk] of seenChunks(files, source.body as number, from, last)) {

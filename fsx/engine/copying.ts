@@ -2,6 +2,7 @@
  *
  *  1. Pieces go into a file without a name. When all are there, the target takes them over in one transaction: nobody
  *     sees a part of a copy, and who dies half-way leaves nothing.
+ *     (Where a snapshot came between, the pieces are copied once more, in that transaction.)
  *  2. The target stays the inode that it was, with its other names, as copyfile of libuv has it.
  *  3. A file that is changed while it is copied in pieces is copied as cp(1) does it: with some of the changes. */
 import { FSX_CHUNK_BYTES, FSX_COPY_BYTES } from '@dotdo/core/limits'
@@ -9,7 +10,7 @@ import { refuse } from '../errors.ts'
 import type { Inode } from '../tables.ts'
 import { copyChunks, copyContent, resizeContent } from './content.ts'
 import { checkOpen, handled, reach } from './files.ts'
-import { checkRoom, holdInode, makeNameless } from './making.ts'
+import { checkRoom, holdInode, makeNameless, releaseInode } from './making.ts'
 import { type Credential, checkAccess, isDirectory, O, R, S } from './mode.ts'
 import { type Files, getInode, setInode } from './volume.ts'
 import { at, directoryOf, walk } from './walk.ts'
@@ -101,7 +102,7 @@ export function copyPiece(files: Files, { source, target, size, position }: Copy
   return end
 }
 
-/** Give a path the content that has been copied. Both files are still to be closed.
+/** Give a path the content that has been copied; the file without a name is closed, and gone.
  *  @throws as open(2) */
 export function endCopy(
   files: Files,
@@ -111,9 +112,18 @@ export function endCopy(
   // What has grown meanwhile has brought more than was asked for.
   const copied = resizeContent(files, handled(files, target), size)
   const emptied = emptyTarget(files, handled(files, source), into, who)
-  if (emptied === undefined) return null
-  const { body, stored } = copied
+  if (emptied !== undefined) takeOver(files, copied, emptied)
+  releaseInode(files, target)
+  return null
+}
+
+function takeOver(files: Files, copied: Inode, emptied: Inode): void {
+  // A body stays with its inode in layers that others see: after a snapshot meanwhile, it is copied once more.
+  if (copied.ino < files.volume.first) {
+    copyContent(files, copied, emptied)
+    return
+  }
+  const { body, stored, size } = copied
   setInode(files, { ...copied, size: 0, stored: 0, body: null })
   setInode(files, { ...emptied, size, stored, body })
-  return null
 }
