@@ -10,6 +10,7 @@ import {
   sha256,
 } from '@dotdo/core/host/node'
 import type { Fabric } from '@dotdo/core/shard'
+import { parseDuration } from '@dotdo/core/tiering/tier'
 import { createFileSystem, type FileSystem, type FileSystemOptions } from './api/filesystem.ts'
 import type { Lower } from './api/overlay.ts'
 import { wayTo } from './api/way.ts'
@@ -34,6 +35,8 @@ export interface FsxOptions extends FileSystemOptions {
   /** Where cold content goes: a folder, or `s3://bucket/prefix` with how to reach it. With `fabric`, that was opened
    *  with `fsxWork`, or there are no tiers. */
   cold?: string | StorePlace
+  /** With `cold`, how often a pass is run by itself while there is a policy. Default `1h`; `0s` for never. */
+  tierEvery?: string
   /** Which filesystem: each database has one. Default `default`. */
   database?: string
   /** Over how many shards a new one is, each a database of its own (`NAME`, `NAME.1`, ...): a name in the root is on
@@ -58,6 +61,32 @@ async function openData(data: DataOptions, cold: string | StorePlace | undefined
   return Object.assign(fabric, { close: () => closeFabric().finally(close) })
 }
 
+/** Run a pass of the tiers time and again; the process may end meanwhile.
+ *  @returns what ends it */
+function runPasses({ tiers }: FileSystem, everyMs: number, { clock, onBug }: Passing): () => void {
+  const pass = async () => {
+    if ((await tiers.status()).policy !== null) await tiers.run()
+  }
+  // EBUSY: another is under way.
+  const failed = (error: { code?: string }) => error.code !== 'EBUSY' && onBug?.(error)
+  let isOver = everyMs === 0
+  let stop = () => {}
+  const wait = () => {
+    if (isOver) return
+    stop = clock.after(everyMs, () => void pass().catch(failed).finally(wait))
+  }
+  wait()
+  return () => {
+    isOver = true
+    stop()
+  }
+}
+
+interface Passing {
+  readonly clock: Fabric['clock']
+  readonly onBug: ((error: unknown) => void) | undefined
+}
+
 /** A filesystem, and its end. */
 export type OpenedFileSystem = FileSystem & {
   /** Close the folder, if it was opened for this filesystem. */
@@ -75,10 +104,12 @@ export async function fsx(options: string | FsxOptions = {}): Promise<OpenedFile
     shards,
     over,
     cold,
+    tierEvery = '1h',
     ...rest
   } = typeof options === 'string' ? { dotdo: options } : options
   if (dotdo !== undefined && fabric !== undefined) throw new Failure('invalid', 'both dotdo and fabric are given')
   if (cold !== undefined && fabric !== undefined) throw new Failure('invalid', 'both cold and fabric are given')
+  const everyMs = parseDuration('tierEvery', tierEvery)
   const data = typeof dotdo === 'object' ? dotdo : { data: dotdo ?? defaultFolder() }
   const opened = fabric === undefined ? await openData(data, cold) : undefined
   const way = wayTo(fabric ?? (opened as Fabric), {
@@ -90,12 +121,15 @@ export async function fsx(options: string | FsxOptions = {}): Promise<OpenedFile
     await opened?.close()
     throw error
   })
+  const callbacks = createFileSystem(caller, rest)
+  const passing = opened && { clock: opened.clock, onBug: data.onBug }
+  const stop = cold === undefined || passing === undefined ? undefined : runPasses(callbacks, everyMs, passing)
   const end = async () => {
+    stop?.()
     await caller.waiting?.session?.end()
     caller.waiting?.ended.abort()
     await opened?.close()
   }
-  const callbacks = createFileSystem(caller, rest)
   const nodeClose = callbacks.close as unknown as (...given: unknown[]) => void
   // fs.close(fd, callback) is of node:fs.
   const close = (...given: unknown[]) => (given.length > 0 ? nodeClose(...given) : end())

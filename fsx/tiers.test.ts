@@ -304,6 +304,23 @@ describe('reading what is cold', () => {
     await fs.close()
   })
 
+  it('leaves by itself while there is a policy, unless told never to', async () => {
+    const fs = await fsx({ dotdo: data(), cold: join(folder.path, 'cold'), tierEvery: '20ms' })
+    await fs.write('/f', noise(100_000))
+    expect((await fs.tiers.status()).objects).toBe(0)
+    await fs.tiers.set({ olderThan: '0s' })
+    while ((await fs.tiers.status()).objects === 0) await new Promise((resolve) => setTimeout(resolve, 10))
+    await fs.close()
+    await expect(fsx({ dotdo: data(), cold: join(folder.path, 'cold'), tierEvery: 'x' })).rejects.toMatchObject({
+      code: 'invalid',
+    })
+    const never = await fsx({ dotdo: data(), cold: join(folder.path, 'cold'), tierEvery: '0s' })
+    await never.write('/g', noise(100_000, 2))
+    await new Promise((resolve) => setTimeout(resolve, 60))
+    expect((await never.tiers.status()).objects).toBe(1)
+    await never.close()
+  })
+
   it('goes with holes and space: parts of what is cold are fetched for them, zeros stay zeros', async () => {
     const fs = await open()
     const bytes = noise(300_000)
