@@ -78,8 +78,8 @@ export const step: fc.Arbitrary<Step> = fc.oneof(
 /** Any operation, done by root or by one of two users: each is of a group of their own number. */
 export const stepOfSomebody: fc.Arbitrary<Step> = fc
   .tuple(step, fc.constantFrom(0, 1000, 1000, 1001))
-  // access(2) asks for the real user, who is root throughout.
-  .map(([one, who]) => ({ ...one, who: one.kind === 'access' ? 0 : who }))
+  // access(2), which exists asks too, is about the real user, who is root throughout.
+  .map(([one, who]) => ({ ...one, who: /^(access|exists)$/.test(one.kind) ? 0 : who }))
 
 /** One side: a filesystem, the folder of the run in it, and its open files. */
 interface Side extends Fd {
