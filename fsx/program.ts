@@ -179,6 +179,9 @@ const wholeOnly: ReadonlySet<string> = new Set<keyof typeof handlers>([
   'removeFork',
   'quota',
   'beginOverlay',
+  'setTier',
+  'lend',
+  'borrow',
   // What only comes over HTTP, where there is one way to a filesystem.
   'survey',
   'peek',

@@ -22,19 +22,28 @@ interface Both {
  *  @returns the way to it
  *  @throws Failure: exists when it was used before; unsupported where other databases, or a store, cannot be reached */
 export async function forkElsewhere({ caller, as, on }: Env, borrower: string): Promise<Caller> {
-  const { elsewhere, database: lender } = caller
-  if (elsewhere === undefined || lender === undefined || caller.job === undefined) {
+  const { elsewhere, database: lender, job } = caller
+  if (elsewhere === undefined || lender === undefined || job === undefined) {
     throw new Failure('unsupported', 'other databases cannot be reached from here')
   }
   if (lender === borrower) throw new Failure('exists', `${borrower} is this filesystem`)
   const there = await elsewhere(borrower)
   const both: Both = { here: caller, there, lender, borrower, as: as ? { as } : {}, on: on ? { on } : {} }
   const { token } = (await there.call('borrow', both.as)) as { token: number }
-  const { nextIno } = (await caller.call('lend', { to: borrower, ...both.as, ...both.on })) as { nextIno: number }
   const view = { fork: `#${borrower}` }
-  for (let more = true; more; ) more = ((await caller.job(FSX_TIER, { all: view.fork })) as TierReport).more
+  const keep = async () => {
+    const kept = (await caller.call('lend', { to: borrower, ...both.as, ...both.on })) as { nextIno: number }
+    for (let more = true; more; ) more = ((await job(FSX_TIER, { all: view.fork })) as TierReport).more
+    return kept
+  }
+  const { nextIno } = await keep().catch(async (error) => {
+    // Nothing was told yet: both are as they were.
+    const undone = there.call('unborrow', { token, ...both.as })
+    await undone.then(() => caller.call('endLend', { to: borrower, ...both.as })).catch(() => undefined)
+    throw error
+  })
   for (let from: number | undefined = 1; from !== undefined; ) {
-    const rows = (await caller.call('lendRows', { from, on: view })) as LentRows
+    const rows = (await caller.call('lendRows', { from, ...both.as, on: view })) as LentRows
     await there.call('borrowRows', { token, rows, ...both.as })
     await lendContent(both, { token, on: view, inos: rows.inodes.filter(({ body }) => body).map(({ ino }) => ino) })
     from = rows.next
@@ -60,10 +69,12 @@ async function lendContent(
 export async function endLoans({ caller, as }: Env): Promise<void> {
   const { elsewhere, database: lender } = caller
   if (elsewhere === undefined || lender === undefined) return
-  for (const { borrower, keys } of (await caller.call('lent', {})) as Loan[]) {
+  for (const { borrower, keys } of (await caller.call('lent', { ...(as && { as }) })) as Loan[]) {
     // What was lent after this list was made is not ended by it: a borrower begins once.
-    const there = await elsewhere(borrower)
-    const left = (await there.call('borrowed', { lender })) as string[] | null
+    const left = await elsewhere(borrower)
+      .then((there) => there.call('borrowed', { lender }) as Promise<string[] | null>)
+      .catch(() => null)
+    // Who is arriving, or cannot be asked, keeps all.
     if (left === null) continue
     const kept = new Set(left)
     const ended = keys.filter((key) => !kept.has(key))

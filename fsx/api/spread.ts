@@ -198,10 +198,14 @@ function* copyAcross(shards: number, { from, to, exclusive, ...rest }: Args): Ro
     try {
       if (target.ino === source.ino) return true
       yield* route(shards, 'truncate', { ...rest, ino: target.ino, size: 0 })
-      for (let position = 0; position < source.size; position += FSX_TRANSFER_BYTES_MAX) {
+      for (let position = 0; position < source.size; ) {
         const asked = { ...rest, ino: source.ino, position, length: FSX_TRANSFER_BYTES_MAX }
         const bytes = (yield* route(shards, 'read', asked)) as Uint8Array
+        // It has become shorter meanwhile.
+        if (bytes.length === 0) break
         yield* route(shards, 'write', { ...rest, ino: target.ino, position, bytes })
+        // Of what is cold, a read brings less than was asked for.
+        position += bytes.length
       }
       yield* route(shards, 'chmod', { ...rest, ino: target.ino, mode: source.mode & 0o7777 })
     } finally {

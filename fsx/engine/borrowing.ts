@@ -30,7 +30,8 @@ const arriving = { name: 'arriving' } as MetaRow
 function borrow({ tx }: Files, _: object, who: Credential): { token: number } {
   checkRoot(who)
   const before = tx.find(meta, arriving)?.value
-  const used = "select 1 from fs_meta where name in ('next_ino', 'next_object') union all select 1 from fs_entries"
+  const used = `select 1 from fs_meta where name in ('next_ino', 'next_object', 'next_snapshot')
+    union all select 1 from fs_entries union all select 1 from fs_heads union all select 1 from fs_xattrs`
   if (before === undefined && tx.raw(`${used} limit 1`).length > 0) throw refuse('EEXIST')
   for (const table of fsxTables as readonly Table[]) if (table !== meta) tx.truncate(table)
   const token = (before ?? 0) + 1
@@ -93,6 +94,18 @@ function endBorrow({ tx }: Files, { token, nextIno }: { token: number; nextIno: 
   return null
 }
 
+/** Begin with nothing after all: the filesystem is as unused as it was.
+ *  @throws EBUSY when somebody else has begun since */
+function unborrow({ tx }: Files, { token }: { token: number }, who: Credential): null {
+  checkRoot(who)
+  checkToken(tx, token)
+  for (const table of fsxTables as readonly Table[]) if (table !== meta) tx.truncate(table)
+  // Without a version, its root is made anew.
+  for (const name of ['arriving', 'next_object', 'version'] as const) tx.remove(meta, { name } as MetaRow)
+  forgetAll(tx)
+  return null
+}
+
 /** List the objects of somebody that there is anything of.
  *  @returns their keys; null while they are still arriving */
 function borrowed({ tx }: Files, { lender }: { lender: string }): string[] | null {
@@ -103,4 +116,4 @@ function borrowed({ tx }: Files, { lender }: { lender: string }): string[] | nul
 /** Calls of who borrows that only read. */
 export const borrowingReads = { borrowed }
 /** Calls of who borrows that write. */
-export const borrowingWrites = { borrow, borrowRows, borrowChunks, endBorrow }
+export const borrowingWrites = { borrow, borrowRows, borrowChunks, endBorrow, unborrow }

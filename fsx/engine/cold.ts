@@ -49,12 +49,16 @@ export function keepPieces(view: View, fetched: readonly (readonly [piece: numbe
     cache.bytes += bytes.length
   }
   const room = FSX_COLD_CACHED_BYTES_MAX * view.share
-  for (const [piece, bytes] of pieces) {
-    if (cache.bytes <= room) return
-    if (awaited.has(piece) && cache.bytes <= room * FSX_COLD_CACHED_TIMES_MAX) continue
-    pieces.delete(piece)
-    awaited.delete(piece)
-    cache.bytes -= bytes.length
+  // However small the share, what one call waits for fits: else it would fetch for ever.
+  const most = Math.max(room * FSX_COLD_CACHED_TIMES_MAX, FSX_COLD_CALL_BYTES_MAX)
+  for (const isAwaited of [false, true]) {
+    for (const [piece, bytes] of pieces) {
+      if (cache.bytes <= (isAwaited ? most : room)) break
+      if (awaited.has(piece) !== isAwaited) continue
+      pieces.delete(piece)
+      awaited.delete(piece)
+      cache.bytes -= bytes.length
+    }
   }
 }
 
@@ -89,6 +93,12 @@ function need({ tx }: Files, wanted: readonly SeenChunk[], ahead: () => Iterable
  *  @throws ColdRows */
 export function needChunk(files: Files, chunk: SeenChunk): void {
   if (chunk.piece !== null) need(files, [chunk], () => [])
+}
+
+/** Make sure of the content of chunks, of as many bytes as a call may read.
+ *  @throws ColdRows */
+export function needChunks(files: Files, wanted: readonly SeenChunk[]): void {
+  need(files, wanted, () => [])
 }
 
 /** Make sure of the content of a stretch of a body.

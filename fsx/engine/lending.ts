@@ -5,7 +5,7 @@
  *     has nothing of the object: until then the object stays as it is.
  *  3. Who begins with what is lent was never used before, and is used by nobody until all is there.
  *  4. Content is referred to, never copied: it must all be in the store. */
-import { FSX_CHUNK_BYTES, FSX_CHUNKS_MAX, FSX_LENT_CHUNKS_PER_CALL, FSX_LENT_INOS_PER_CALL } from '@dotdo/core/limits'
+import { FSX_CHUNKS_MAX, FSX_LENT_CHUNKS_PER_CALL, FSX_LENT_INOS_PER_CALL } from '@dotdo/core/limits'
 import { refuse } from '../errors.ts'
 import {
   type EntryRow,
@@ -17,7 +17,7 @@ import {
   type ObjectRow,
   type XattrRow,
 } from '../tables.ts'
-import { seenChunks } from './bodies.ts'
+import { chunkLengths, seenChunks } from './bodies.ts'
 import { type Credential, checkRoot } from './mode.ts'
 import { inodesOf } from './seen.ts'
 import { makeFork, removeFork } from './snapshots.ts'
@@ -66,7 +66,8 @@ function endLend(files: Files, { to }: { to: string }, who: Credential): null {
 }
 
 /** List the bodies that a view sees content of. */
-function lendBodies({ tx, volume }: Files, _: object): number[] {
+function lendBodies({ tx, volume }: Files, _: object, who: Credential): number[] {
+  checkRoot(who)
   const statement = `with recursive ${inodesOf(volume)}, shown (body) as (select body from inodes where body is not null
     union select base from shown s join fs_bodies b on b.body = s.body) select body from shown order by body`
   return tx.raw(statement).map(([body]) => Number(body))
@@ -78,7 +79,8 @@ function* rowsOf({ tx, volume }: Files, select: string, from: number, to: number
 }
 
 /** Read a stretch of inodes, with their names and attributes. */
-function lendRows(files: Files, { from }: { from: number }): LentRows {
+function lendRows(files: Files, { from }: { from: number }, who: Credential): LentRows {
+  checkRoot(who)
   const to = from + FSX_LENT_INOS_PER_CALL - 1
   const seen = new Map<number, InodeRow>()
   for (const { base, rows } of rowsOf(files, 'select * from fs_inodes where ino between ? and ?', from, to)) {
@@ -127,14 +129,16 @@ function lendChunks(
   for (let i = at; i < inos.length && next === undefined; i++) {
     const ino = inos[i] as number
     const from = i === at ? first : 0
-    const { body, size } = getInode(files, ino)
+    const { body } = getInode(files, ino)
     if (body === null) continue
     const last = from + FSX_LENT_CHUNKS_PER_CALL - 1
     for (const [index, { piece, bytes }] of seenChunks(files, body, from, last)) {
       if (piece === null) throw refuse('EBUSY')
       lent.push([ino * FSX_CHUNKS_MAX + index, piece, bytes])
     }
-    if ((last + 1) * FSX_CHUNK_BYTES < size) next = { at: i, first: last + 1 }
+    // Past the end there may be space that was taken.
+    const rest = chunkLengths(files, body, last + 1)
+    if (rest.size > 0) next = { at: i, first: [...rest.keys()].reduce((a, b) => Math.min(a, b)) }
     else if (lent.length >= FSX_LENT_CHUNKS_PER_CALL && i + 1 < inos.length) next = { at: i + 1, first: 0 }
   }
   const statement = `select distinct p.piece, p.hash, p.at, p.stored, p.bytes, o.key, o.bytes as object_bytes
@@ -154,7 +158,8 @@ export interface Loan {
 }
 
 /** List what is lent. */
-function lent({ tx }: Files, _: object): Loan[] {
+function lent({ tx }: Files, _: object, who: Credential): Loan[] {
+  checkRoot(who)
   const byBorrower = new Map<string, string[]>()
   const statement = 'select l.borrower, o.key from fs_loans l join fs_objects o on o.object = l.object'
   for (const [borrower, key] of tx.raw(statement)) {

@@ -4,10 +4,17 @@
  *     what writing costs, and holds what it promises.
  *  2. Past the end of a file there may be zeros, and nothing else.
  *  @source Linux fallocate(2): mode 0, FALLOC_FL_KEEP_SIZE and FALLOC_FL_PUNCH_HOLE */
-import { FSX_ALLOCATED_PER_CALL, FSX_CHUNK_BYTES, FSX_FILE_BYTES_MAX, FSX_INLINE_BYTES_MAX } from '@dotdo/core/limits'
+import {
+  FSX_ALLOCATED_PER_CALL,
+  FSX_CHUNK_BYTES,
+  FSX_COLD_CALL_BYTES_MAX,
+  FSX_FILE_BYTES_MAX,
+  FSX_INLINE_BYTES_MAX,
+} from '@dotdo/core/limits'
 import { refuse } from '../errors.ts'
 import { bodies, type ChunkRow, chunks, type Inode } from '../tables.ts'
-import { chunkId, chunkLengths, hotChunk } from './bodies.ts'
+import { chunkId, chunkLengths, findChunk, hotChunk, type SeenChunk } from './bodies.ts'
+import { contentOf, needChunks } from './cold.ts'
 import { chunkContent, ownBody, timesOf } from './content.ts'
 import { handled, withoutSetId } from './files.ts'
 import { type Credential, S } from './mode.ts'
@@ -67,18 +74,31 @@ function fill(files: Files, { body, offset, end }: { body: number; offset: numbe
   let missing = end - first * FSX_CHUNK_BYTES
   for (const [index, length] of lengths) missing -= Math.max(0, Math.min(length, wantedOf(index)))
   checkRoomFor(files, missing)
-  let bytes = 0
+  const wanting: { index: number; wanted: number; before: SeenChunk | undefined }[] = []
+  let [bytes, written, cold] = [0, 0, 0]
   let index = first
-  for (; index * FSX_CHUNK_BYTES < end && bytes < FSX_ALLOCATED_PER_CALL; index++) {
+  const isEnough = () => written >= FSX_ALLOCATED_PER_CALL || cold > FSX_COLD_CALL_BYTES_MAX - FSX_CHUNK_BYTES
+  for (; index * FSX_CHUNK_BYTES < end && !isEnough(); index++) {
     const [wanted, length] = [wantedOf(index), lengths.get(index) ?? 0]
     if (length >= wanted) continue
+    const before = length > 0 ? findChunk(files, body, index) : undefined
+    wanting.push({ index, wanted, before })
+    if (before?.piece != null) cold += before.bytes
+    written += wanted
+    bytes += wanted - length
+  }
+  // All at once: a call is not run again for each.
+  needChunks(
+    files,
+    wanting.flatMap(({ before }) => (before ? [before] : [])),
+  )
+  for (const { index, wanted, before } of wanting) {
     let data = zeros.subarray(0, wanted)
-    if (length > 0) {
+    if (before !== undefined) {
       data = new Uint8Array(wanted)
-      data.set(chunkContent(files, body, index))
+      data.set(contentOf(files, before))
     }
     files.tx.put(chunks, hotChunk(chunkId(body, index), data))
-    bytes += wanted - length
   }
   countBytes(files, bytes)
   return { next: index * FSX_CHUNK_BYTES < end ? index * FSX_CHUNK_BYTES : null, bytes }
@@ -129,7 +149,8 @@ function punch(files: Files, { body, offset, end }: { body: number; offset: numb
       freed += length
       continue
     }
-    const left = punched(chunkContent(files, body, index), from, to)
+    const isAll = from === 0 && to >= length
+    const left = isAll ? zeros.subarray(0, 0) : punched(chunkContent(files, body, index), from, to)
     // A chunk hides what is below it, if there is a byte of it.
     const data = left.length === 0 ? zeros.subarray(0, 1) : left
     tx.put(chunks, hotChunk(id, data))

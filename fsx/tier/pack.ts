@@ -1,5 +1,6 @@
 /** Objects as they are made: pieces one after the other, each a zstd frame where that saves a tenth. */
-import type { PieceRow } from '../tables.ts'
+import { FSX_OBJECT_BYTES } from '@dotdo/core/limits'
+import { OBJECT_PIECES, type PieceRow } from '../tables.ts'
 import { hexOf, type TierTools } from './tools.ts'
 
 /** A piece of an object that is not written yet. */
@@ -28,6 +29,11 @@ export class Pack {
     this.parts.push(stored)
     this.bytes += stored.length
     return index
+  }
+
+  /** Whether it is to be written before anything is added. */
+  get isFull(): boolean {
+    return this.bytes >= FSX_OBJECT_BYTES || this.pieces.length >= OBJECT_PIECES
   }
 
   /** @returns the object */

@@ -71,7 +71,8 @@ class Pass {
     const index = pack.find(hash) ?? pack.add(hash, encode(tools, row.data), row.data.length)
     this.waiting.push({ ...row, index })
     this.waitingBytes += row.data.length
-    if (pack.bytes >= FSX_OBJECT_BYTES || this.waitingBytes >= WAITING_BYTES_MAX) await this.writeObject()
+    if (pack.isFull || this.waitingBytes >= WAITING_BYTES_MAX || this.waiting.length >= OBJECT_PIECES)
+      await this.writeObject()
   }
 
   /** Write what has been packed, and let the chunks go. */
@@ -120,9 +121,9 @@ class Pass {
         if (decode(tools, stored, piece) === undefined) continue
         const index = this.pack.find(piece.hash) ?? this.pack.add(piece.hash, stored, piece.bytes)
         this.moving.push({ from: piece.piece, index })
+        if (this.pack.isFull) await this.writeObject()
       }
     }
-    if (this.pack.bytes >= FSX_OBJECT_BYTES) await this.writeObject()
   }
 
   private async swap(swaps: readonly Swap[]): Promise<void> {
