@@ -22,6 +22,24 @@ it('is there when the object is opened again, beside tables of its own', async (
   })
 })
 
+it('knows when a transaction around it was undone', async () => {
+  await runInDurableObject(env.SQL.get(env.SQL.newUniqueId()), async (_, { storage }) => {
+    const fs = await fsxInside(storage)
+    await fs.write('/d/f', 'x')
+    const undone = () =>
+      storage.transactionSync(() => {
+        fs.writeFileSync('/d/n', 'new')
+        throw new Error('no')
+      })
+    expect(undone).toThrow('no')
+    expect(fs.readdirSync('/d')).toEqual(['f'])
+    await fs.write('/d/n', 'again')
+    const again = await fsxInside(storage)
+    expect(await again.read('/d/n', 'utf8')).toBe('again')
+    expect(await again.fsck()).toEqual([])
+  })
+})
+
 it('says what is a bug of ours, and undoes the call', async () => {
   await runInDurableObject(env.SQL.get(env.SQL.newUniqueId()), async (_, { storage }) => {
     const bugs: unknown[] = []

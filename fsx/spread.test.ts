@@ -5,7 +5,7 @@ import { openFabric } from '../core/host/node/index.ts'
 import { temporaryFolder } from '../core/host/node/testing.ts'
 import { shardOfName } from './engine/part.ts'
 import { runSpread, type Step, step } from './fuzz.testing.ts'
-import { type FsxOptions, fsx, fsxProgram, type OpenedFileSystem } from './index.ts'
+import { callerOf, type FsxOptions, fsx, fsxProgram, type OpenedFileSystem } from './index.ts'
 import { codeOf } from './testing.ts'
 
 const SHARDS = 3
@@ -134,6 +134,44 @@ describe('a filesystem over several shards', () => {
     expect(() => fs.watch('/')).toThrow('several shards')
     const { files, ffree } = await fs.promises.statfs('/')
     expect(files - ffree).toBe(5)
+  })
+
+  it('takes no filesystem that has a past, nor a part of what it cannot have whole', async () => {
+    await fs.close()
+    const past = await open({ shards: 1, database: 'past' })
+    await past.write('/f', 'x')
+    await past.snapshot('s')
+    await past.remove('/f')
+    await past.close()
+    await expect(open({ database: 'past' })).rejects.toMatchObject({ code: 'conflict' })
+    // The others were not told either.
+    const other = await open({ shards: 1, database: 'past.1' })
+    await other.write('/f', 'x')
+    await other.close()
+    fs = await open()
+  })
+
+  it('refuses tiers, and sets nothing', async () => {
+    expect(await codeOf(fs.tiers.set({ olderThan: '0s' }))).toBe('ENOTSUP')
+    await fs.close()
+    const fabric = await openFabric({ data: folder.path, programs: [fsxProgram] })
+    for (const name of ['default', 'default.1']) {
+      const shard = callerOf(await fabric.database(name))
+      expect(await shard.call('tierStatus', {})).toMatchObject({ policy: null })
+      const policy = { olderThanMs: 0, largerThanBytes: 0, keepMs: 0 }
+      expect(await codeOf(shard.call('setTier', { policy }))).toBe('unsupported')
+    }
+    await fabric.close()
+    fs = await open()
+  })
+
+  it('lets nobody write by a copy what they may not', async () => {
+    await fs.write(`/${zero}/f`, 'mine')
+    await fs.write(`/${one}/f`, 'root')
+    await fs.promises.chmod(`/${one}/f`, 0o666)
+    const other = fs.as({ uid: 1000, gid: 1000 })
+    expect(await codeOf(other.promises.copyFile(`/${zero}/f`, `/${one}/f`))).toBe('EPERM')
+    expect(await fs.read(`/${one}/f`, 'utf8')).toBe('root')
   })
 
   it('does what a whole one does, or refuses', { timeout: 120_000 }, async () => {

@@ -98,6 +98,12 @@ export class ChangeLog {
     return this.seq - this.base
   }
 
+  /** Whether what was committed is not there any more. */
+  isUndone(): boolean {
+    const [newest] = this.sql.raw('select last from dotdo_log order by first desc limit 1')
+    return Number(newest?.[0] ?? 0) !== this.base
+  }
+
   /** The newest seq that is committed. */
   get committedSeq(): number {
     return this.base

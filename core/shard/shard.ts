@@ -87,6 +87,8 @@ export interface ShardParts {
   onBug?(error: unknown): void
   /** Brings the payloads of cold rows back; without it, calls that need them are `unavailable`. */
   fetchCold?: FetchCold
+  /** Whether others begin transactions on its storage, and may undo what it has committed. Default no. */
+  isShared?: boolean
 }
 
 /** What was submitted together. */
@@ -130,8 +132,10 @@ export class Shard {
   private wake: { atMs: number; fired: boolean; cancel: () => void } | undefined
   private swept = false
   private closed = false
+  private readonly isShared: boolean
 
-  constructor({ sql, clock, programs, limits, share, counters, onBug, fetchCold }: ShardParts) {
+  constructor({ sql, clock, programs, limits, share, counters, onBug, fetchCold, isShared }: ShardParts) {
+    this.isShared = isShared ?? false
     this.sql = sql
     this.clock = clock
     this.limits = { ...shardLimits, ...limits }
@@ -261,6 +265,7 @@ export class Shard {
     let changes = 0
     let wakeAtMs: number | undefined
     const replies = this.sql.transact(() => {
+      if (this.isShared && this.state?.log.isUndone()) this.state = undefined
       const state = this.load()
       state.useShare(this.share())
       const tx = new ShardTx(state, nowMs)

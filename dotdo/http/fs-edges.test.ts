@@ -90,6 +90,39 @@ describe('files over HTTP', () => {
   })
 })
 
+describe('what a link leads to', () => {
+  it('is not lost when the link is copied or moved over it', async () => {
+    const fs = await fsx({ fabric, database: 'a' })
+    await fs.write('/dir/precious', 'here')
+    await fs.write('/target', 'here too')
+    await fs.promises.symlink('/dir', '/lnkdir')
+    await fs.promises.symlink('/dir/precious', '/lnk')
+    await fs.promises.symlink('/target', '/lnk2')
+    const refused: [string, string, string][] = [
+      ['COPY', 'lnkdir', 'dir'],
+      ['COPY', 'lnk', 'dir'],
+      ['MOVE', 'lnk2', 'target'],
+      ['MOVE', 'lnk', 'dir'],
+      ['COPY', 'lnkdir', 'dir/inside'],
+    ]
+    for (const [method, from, to] of refused) {
+      const answer = await status(`a/${from}`, { method, headers: { Destination: `/fs/a/${to}` } })
+      expect([method, from, to, answer]).toEqual([method, from, to, 403])
+    }
+    expect(await fs.read('/dir/precious', 'utf8')).toBe('here')
+    expect(await fs.read('/target', 'utf8')).toBe('here too')
+    expect(await fs.list('/dir')).toEqual(['precious'])
+    // A long file takes a link's place as a short one does.
+    await fs.write('/long', Buffer.alloc(5_000_000, 'x'))
+    for (const leads of ['dir', 'nowhere', 'round']) {
+      await fs.promises.symlink(leads, '/round')
+      expect(await status('a/long', { method: 'COPY', headers: { Destination: '/fs/a/round' } })).toBe(204)
+      expect((await fs.promises.lstat('/round')).size).toBe(5_000_000)
+      await fs.remove('/round')
+    }
+  })
+})
+
 describe('locks', () => {
   it('are not got around through links', async () => {
     const fs = await fsx({ fabric, database: 'a' })

@@ -28,7 +28,7 @@ export async function fsxInside(
   { onBug, ...options }: InsideOptions = {},
 ): Promise<FileSystem> {
   const parts = { sql: createWorkersSql(storage), clock: insideClock, programs: [fsxProgram] }
-  const shard = new Shard({ ...parts, ...(onBug && { onBug }) })
+  const shard = new Shard({ ...parts, isShared: true, ...(onBug && { onBug }) })
   const callOf = (name: string, args: object) => ({ program: FSX, name, slot: FSX_SLOT, epoch: 1, args })
   const given = (reply: unknown) => {
     if (reply instanceof Failure) throw reply

@@ -38,15 +38,24 @@ export class Lines extends EventEmitter {
 
   async *[Symbol.asyncIterator](): AsyncGenerator<string> {
     let rest = ''
+    // Of a long line: joined when it ends.
+    let pieces: string[] = []
     try {
       for await (const text of this.input) {
-        const known = rest + text
+        if (!rest.endsWith('\r') && !ends.test(text)) {
+          pieces.push(rest, text)
+          rest = ''
+          continue
+        }
+        const known = pieces.join('') + rest + text
+        pieces = []
         // What begins \r\n may have come, and not its end.
         const end = known.endsWith('\r') ? -1 : known.length
         const lines = known.slice(0, end).split(ends)
         rest = `${lines.pop()}${known.slice(end < 0 ? end : known.length)}`
         yield* lines
       }
+      rest = pieces.join('') + rest
       if (rest !== '') yield rest.replace(/\r$/, '')
     } finally {
       this.close()

@@ -66,17 +66,25 @@ class Session {
     this.holders.delete(owner)
   }
 
-  private async renew(): Promise<void> {
-    this.cancel = undefined
-    if (this.holders.size === 0 || this.waiting.ended.aborted) return
-    const owners = [...this.holders.keys()]
-    // What fails is tried again at the next time, which is soon enough.
-    const ask = this.caller.call('renewLocks', { session: this.name, owners }) as Promise<string[]>
-    for (const owner of await ask.catch(() => [])) {
+  /** Before an owner takes another lock: hear of what it has lost, which could not be told any more. */
+  async check(owner: string): Promise<void> {
+    if (this.holders.has(owner)) await this.ask([owner])
+  }
+
+  private async ask(owners: readonly string[]): Promise<void> {
+    const asked = this.caller.call('renewLocks', { session: this.name, owners }) as Promise<string[]>
+    for (const owner of await asked.catch(() => [])) {
       const lost = this.holders.get(owner)
       this.holders.delete(owner)
       lost?.()
     }
+  }
+
+  private async renew(): Promise<void> {
+    this.cancel = undefined
+    if (this.holders.size === 0 || this.waiting.ended.aborted) return
+    // What fails is tried again at the next time, which is soon enough.
+    await this.ask([...this.holders.keys()])
     if (this.holders.size === 0) return
     this.cancel ??= this.waiting.clock.after(FSX_LOCK_RENEW_MS, () => void this.renew())
   }
@@ -127,6 +135,7 @@ export async function lockFile(env: Env, file: OpenFile, options: LockOptions, l
   signal?.addEventListener('abort', end)
   const wanted = { ino: file.ino, owner, ...stretch, exclusive, session: session.name, waits: waitMs > 0 }
   try {
+    await session.check(owner)
     const isHeld = await acquire(env, { wanted, waitMs, stop })
     if (isHeld && !file.closed) return session.hold(owner, lost)
     // Nobody shall think that it still waits.

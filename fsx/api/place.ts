@@ -29,6 +29,24 @@ export function callerOf(database: Database, fabric?: Pick<Fabric, 'clock' | 'da
     if (reply instanceof Failure) throw reply
     return reply
   }
+  const waiting = fabric && waitingBy(fabric.clock, here)
+  const others = new Map<string, Promise<Caller>>()
+  const elsewhere = (name: string): Promise<Caller> => {
+    const known = others.get(name)
+    if (known !== undefined) return known
+    // What waits there ends with this one.
+    const opened = (async () => {
+      const there = callerOf(await (fabric as Fabric).database(name), fabric)
+      waiting?.ended.addEventListener('abort', () => {
+        void there.waiting?.session?.end()
+        there.waiting?.ended.abort()
+      })
+      return there
+    })()
+    others.set(name, opened)
+    opened.catch(() => others.delete(name))
+    return opened
+  }
   return {
     async call(name, args) {
       const [answer] = await here().submit([callOf(name, args)])
@@ -39,10 +57,10 @@ export function callerOf(database: Database, fabric?: Pick<Fabric, 'clock' | 'da
       return router.call({ program: FSX, name, args }, { slot: FSX_SLOT })
     },
     database: database.name,
-    ...(fabric && { elsewhere: async (name: string) => callerOf(await fabric.database(name), fabric) }),
+    ...(fabric && { elsewhere: (name: string) => elsewhere(name) }),
     job: (name, args) => here().job(name, args),
     ...(client.runNow && { callNow }),
-    ...(fabric && { waiting: waitingBy(fabric.clock, here) }),
+    ...(waiting && { waiting }),
   }
 }
 

@@ -48,11 +48,14 @@ export function spreadCaller(callers: readonly Caller[]): Caller {
  *  @throws conflict when they are those of another filesystem, or have content of their own */
 export async function becomeParts(callers: readonly Caller[]): Promise<void> {
   const shards = callers.length
-  for (let shard = shards - 1; shard >= 0; shard--) {
-    await (callers[shard] as Caller).call('becomePart', { shard, shards } satisfies Part).catch((error) => {
-      const isTaken = error instanceof Failure && error.code === 'conflict'
-      throw isTaken ? new Failure('conflict', `this filesystem is not over ${shards} shards`) : error
-    })
+  // What one refuses, none becomes.
+  for (const asks of [true, false]) {
+    for (let shard = shards - 1; shard >= 0; shard--) {
+      await (callers[shard] as Caller).call('becomePart', { shard, shards, asks }).catch((error) => {
+        const isTaken = error instanceof Failure && error.code === 'conflict'
+        throw isTaken ? new Failure('conflict', `this filesystem is not over ${shards} shards`) : error
+      })
+    }
   }
 }
 
@@ -74,10 +77,10 @@ function* route(shards: number, name: string, args: Args): Route {
   if (args.path !== undefined && isRootPath(args.path)) return yield* routeRoot(shards, name, args)
   if (args.path !== undefined) return yield* routePath(shards, { name, args, key: 'path' })
   if (args.prefix !== undefined) return yield* routePath(shards, { name, args, key: 'prefix' })
+  if (name !== 'statfs' && name !== 'fsck') throw refuse('ENOTSUP')
   const answers = yield* askAll(shards, name, args)
   if (name === 'statfs') return (answers as Statistics[]).reduce(addStatistics)
-  if (name === 'fsck') return (answers as Finding[][]).flat()
-  throw refuse('ENOTSUP')
+  return (answers as Finding[][]).flat()
 }
 
 function* askAll(shards: number, name: string, args: Args): Generator<Question, unknown[], unknown> {
@@ -194,18 +197,18 @@ function* copyAcross(shards: number, { from, to, exclusive, ...rest }: Args): Ro
   try {
     if (isDirectory(source)) throw refuse('EISDIR')
     const flags = O.WRONLY | O.CREAT | (exclusive ? O.EXCL : 0)
+    const uid = rest.as?.uid ?? 0
     const target = (yield* route(shards, 'open', { ...rest, path: to, flags, mode: source.mode & 0o777 })) as Inode
     try {
       if (target.ino === source.ino) return true
+      if (uid !== 0 && uid !== target.uid) throw refuse('EPERM')
       yield* route(shards, 'truncate', { ...rest, ino: target.ino, size: 0 })
-      for (let position = 0; position < source.size; ) {
+      for (let position = 0; ; ) {
         const asked = { ...rest, ino: source.ino, position, length: FSX_TRANSFER_BYTES_MAX }
+        // Of what is cold, one read gives less.
         const bytes = (yield* route(shards, 'read', asked)) as Uint8Array
-        // It has become shorter meanwhile.
         if (bytes.length === 0) break
-        yield* route(shards, 'write', { ...rest, ino: target.ino, position, bytes })
-        // Of what is cold, a read brings less than was asked for.
-        position += bytes.length
+        position = (yield* route(shards, 'write', { ...rest, ino: target.ino, position, bytes })) as number
       }
       yield* route(shards, 'chmod', { ...rest, ino: target.ino, mode: source.mode & 0o7777 })
     } finally {

@@ -5,7 +5,7 @@ import { Patience, type StopSwitch } from '@dotdo/core/cdc'
 import { EventEmitter } from '@dotdo/core/host/streams'
 import { FOLLOW_WAIT_MS } from '@dotdo/core/limits'
 import type { Inode } from '../tables.ts'
-import { type Looked, lookRequest } from './changes.ts'
+import { type Looked, lookRequest, watchError } from './changes.ts'
 import { type Env, type Request, stopWith, type Waiting, waitingOf } from './request.ts'
 import { BigIntStats, Stats } from './stats.ts'
 import { absolute, badArgument, pathText, wholeNumber } from './values.ts'
@@ -60,7 +60,9 @@ export class StatWatcher extends EventEmitter {
       done()
     })
     this.run(lookRequest(env, path, false)).catch((error) => {
-      if (!stop.aborted) this.emit('error', error)
+      if (stop.aborted) return
+      this.close()
+      this.emit('error', watchError(error, path))
     })
   }
 
@@ -100,6 +102,10 @@ export class StatWatcher extends EventEmitter {
     })
   }
 
+  get ended(): boolean {
+    return this.stop.aborted
+  }
+
   /** Stop watching. */
   close(): void {
     this.stop.abort()
@@ -131,7 +137,8 @@ export function watchFilesOf(env: Env) {
       const options = (typeof given[0] === 'object' ? given[0] : {}) as WatchFileOptions
       const interval = wholeNumber(options.interval ?? INTERVAL_MS, 'interval')
       const key = absolute(env, text)
-      const watcher = watchers.get(key) ?? new StatWatcher(env, text, { ...options, interval })
+      const known = watchers.get(key)
+      const watcher = known?.ended === false ? known : new StatWatcher(env, text, { ...options, interval })
       watchers.set(key, watcher)
       watcher.on('change', listener as StatListener)
       return watcher

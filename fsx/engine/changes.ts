@@ -263,10 +263,16 @@ class Group {
   private readonly last = new Map<number, number>()
   /** Those that it gave a name. */
   readonly named = new Set<number>()
+  /** Directories in which names came or went. */
+  private readonly parents = new Set<number>()
 
   constructor(atUs: number, rows: readonly (RowChange | undefined)[]) {
     this.atUs = atUs
-    for (const [at, row] of rows.entries()) if (row !== undefined && !row.isEntry) this.last.set(row.ino, at)
+    for (const [at, row] of rows.entries()) {
+      if (row === undefined) continue
+      if (row.isEntry) this.parents.add(row.ino)
+      else this.last.set(row.ino, at)
+    }
   }
 
   /** Whether an inode is not written once more: so it is told of once, and after its name. */
@@ -283,7 +289,7 @@ class Group {
     const kind = mode & S.IFMT
     if (!hasContent) return !named.has(ino)
     // What is in a directory is told of by name.
-    if (kind === S.IFDIR) return false
+    if (kind === S.IFDIR) return btime < atUs && !this.parents.has(ino)
     return btime < atUs || (kind === S.IFREG && size > 0)
   }
 }

@@ -73,11 +73,15 @@ export interface Copying {
 
 /** Begin to copy a long file; what would be refused at the end is refused now.
  *  @throws as open(2); EDQUOT, ENFILE */
-export function beginCopy(files: Files, { from, to, exclusive }: CopyArgs, who: Credential): Copying {
+export function beginCopy(
+  files: Files,
+  { from, to, exclusive, replaces = false }: CopyArgs & { readonly replaces?: boolean },
+  who: Credential,
+): Copying {
   const source = sourceOf(files, from, who)
   if (isDirectory(source)) throw refuse('EISDIR')
-  const place = walk(files, to, { who, follow: exclusive ? 'never' : true })
-  if (place.ino === undefined) checkRoom(directoryOf(files, place), who)
+  const place = walk(files, to, { who, follow: exclusive || replaces ? 'never' : true })
+  if (place.ino === undefined || replaces) checkRoom(directoryOf(files, place), who)
   else {
     if (exclusive) throw refuse('EEXIST')
     const there = getInode(files, place.ino)

@@ -21,13 +21,19 @@ export function readPart(files: Files, _: null): Part | null {
 
 /** Say which of several shards this is, for ever.
  *  @throws EPERM; EINVAL for too many; EBUSY when it is another, or has content of its own */
-export function becomePart(files: Files, { shard, shards }: Part, who: Credential): null {
+export function becomePart(
+  files: Files,
+  { shard, shards, asks = false }: Part & { readonly asks?: boolean },
+  who: Credential,
+): null {
   checkRoot(who)
   const { tx, volume } = files
   if (!(shards >= 2 && shards <= FSX_SPREAD_MAX && shard >= 0 && shard < shards)) throw refuse('EINVAL')
   const { part } = volume
-  if (part === undefined && !isEmpty(files, ROOT_INO)) throw refuse('EBUSY')
+  const isShared = tx.raw('select 1 from fs_layers limit 1').length > 0
+  if (part === undefined && (isShared || !isEmpty(files, ROOT_INO))) throw refuse('EBUSY')
   if (part !== undefined && (part.shard !== shard || part.shards !== shards)) throw refuse('EBUSY')
+  if (asks) return null
   writeMeta(tx, 'shard', shard)
   writeMeta(tx, 'shards', shards)
   volume.part = { shard, shards }

@@ -108,11 +108,15 @@ async function transferOf(context: Context, way: Way, target: Target): Promise<T
   const check = checkOf(context, target, changes)
   const source = await find(way, from)
   if (source === undefined) throw new Failure('not_found', `nothing is at ${from}`)
-  const [real, realTo] = [await realPathOf(way, from), await realPathOf(way, to)]
+  // A link is copied as what it leads to, and nothing can be put in place of what its source leads to.
+  const ledTo = await way.call('realpath', { path: from })
+  const real = isMove ? await realPathOf(way, from) : ledTo
+  const realTo = await realPathOf(way, to)
   const isWithin = `${realTo}/`.startsWith(real === '/' ? '/' : `${real}/`)
   // A directory alone can be copied into itself; nothing can be put in place of what it is in.
   const isShallow = !isMove && depthOf(context, [0, 'infinity'], 'infinity') === 0 && real !== realTo
-  if ((isWithin && !isShallow) || `${real}/`.startsWith(realTo === '/' ? '/' : `${realTo}/`)) {
+  const isIn = (path: string) => `${path}/`.startsWith(realTo === '/' ? '/' : `${realTo}/`)
+  if ((isWithin && !isShallow) || isIn(real) || isIn(ledTo)) {
     throw new Failure('forbidden', `${from} and ${to}: one is in the other, or they are one`, { errno: 'EPERM' })
   }
   const replaced = await findName(way, to)
@@ -177,7 +181,7 @@ async function copyOne(
     return
   }
   // What is there already is removed with the last step.
-  const copying = await way.call('beginCopy', { from, to, exclusive: false })
+  const copying = await way.call('beginCopy', { from, to, exclusive: false, replaces: true })
   try {
     for (let position = 0; position < copying.size; ) {
       position = await way.call('copyPiece', { ...copying, position })
