@@ -75,6 +75,15 @@ it('takes locks from a client that is not heard of, and tells it', async () => {
   expect(await codeOf(one.handle.lock(now))).toBe('EAGAIN')
 })
 
+it('tells of what is lost when the same file is locked again first', async () => {
+  const [one, two] = [await client(), await client()]
+  await one.handle.lock({ start: 0, length: 10 })
+  clock.pass(FSX_LOCK_LEASE_MS + 1)
+  await two.handle.lock({ start: 0, length: 10, wait: false })
+  await one.handle.lock({ start: 20, length: 10, wait: false })
+  expect(one.lost).toEqual(['lost'])
+})
+
 it('leaves locks to a client that is heard of, and hears nothing of what was given back', async () => {
   const [one, two] = [await client(), await client()]
   await one.handle.lock()
