@@ -7,6 +7,7 @@ import { type Bench, jsonOf, keep, tableOf } from './bench.ts'
 import { bullmq } from './bullmq.ts'
 import { coldOpen } from './cold-open.ts'
 import { filesystem } from './fsx.ts'
+import { filesystemForks } from './fsx-fork.ts'
 import { filesystemMany } from './fsx-many.ts'
 import { filesystemPeers } from './fsx-peers.ts'
 import { filesystemWorkers } from './fsx-workers.ts'
@@ -19,6 +20,7 @@ import { parquet } from './parquet.ts'
 import { parquetReading } from './parquet-read.ts'
 import { parquetWorkers } from './parquet-workers.ts'
 import { redis } from './redis.ts'
+import { redisInProcess } from './redis-in-process.ts'
 import { routing } from './routing.ts'
 import { sql } from './sql.ts'
 import { workersFlush } from './workers-flush.ts'
@@ -29,6 +31,7 @@ export const benches: readonly Bench[] = [
   groupCommit,
   logOverhead,
   redis,
+  redisInProcess,
   bullmq,
   coldOpen,
   parquet,
@@ -43,6 +46,7 @@ export const benches: readonly Bench[] = [
   filesystemPeers,
   filesystemWorkers,
   filesystemMany,
+  filesystemForks,
 ]
 
 interface Flags {

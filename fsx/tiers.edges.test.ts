@@ -10,6 +10,7 @@ import { memoryObjects } from '../core/tiering/index.ts'
 import { callerOf, createFileSystem, fsx, fsxProgram, fsxWork } from './index.ts'
 import { OBJECT_PIECES } from './tables.ts'
 import { codeOf } from './testing.ts'
+import { FSX_TIER } from './tier/index.ts'
 import { Pack } from './tier/pack.ts'
 import { besideCaller, besideOf, noise } from './tiers.testing.ts'
 
@@ -91,6 +92,24 @@ describe('a fork elsewhere', () => {
     const fresh = await fsx({ fabric, database: 'fresh' })
     expect(await codeOf(fresh.write('/x', 'x'))).toBe('done')
     expect(await fs.forks.list()).toEqual([])
+  })
+
+  it('is no way to lose what is cold: copies from shard to shard have all of it', async () => {
+    const fs = await fsx({ fabric, database: 'x', shards: 2 })
+    const on = new Map<number, string>()
+    for (let i = 0; on.size < 2; i++) {
+      await fs.write(`/n${i}`, 'x')
+      on.set(((await fs.stat(`/n${i}`)).ino - 1) % 2, `/n${i}`)
+    }
+    const [from, to] = [on.get(0) as string, on.get(1) as string]
+    const bytes = noise(20 * MB)
+    await fs.write(from, bytes)
+    // Tiers of several shards are refused; what one had before it became a part would be as cold as this.
+    const shard = callerOf(await fabric.database('x'), fabric)
+    await shard.job?.(FSX_TIER, { all: 'main' })
+    expect(await shard.call('tierStatus', {})).toMatchObject({ coldBytes: bytes.length })
+    await fs.promises.copyFile(from, to)
+    expect((await fs.read(to)).equals(bytes)).toBe(true)
   })
 
   it('takes no filesystem that is one shard of several, or has a past', async () => {

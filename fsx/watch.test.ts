@@ -1,5 +1,6 @@
 /** Watching in Node: what the process, the fabric and two clients have to do with it. */
 import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { openFabric } from '../core/host/node/index.ts'
@@ -42,6 +43,37 @@ it('throws at once for what is not there, as Node does, and ends with the filesy
   await closed
   expect((await changes.next()).done).toBe(true)
   expect(await two.list('/')).toEqual(['f'])
+})
+
+it('watchFile says what is wrong as node:fs does, ends, and can be begun anew', async () => {
+  const fs = await fsx({ fabric })
+  await fs.write('/private/f', 'x')
+  await fs.promises.chmod('/private', 0o700)
+  const other = fs.as({ uid: 1000, gid: 1000 })
+  const first = other.watchFile('/private/f', () => undefined)
+  const [error] = await once(first, 'error').catch((failed) => [failed])
+  expect(error).toMatchObject({ code: 'EACCES' })
+  await fs.promises.chmod('/private', 0o755)
+  const heard = new Promise<number>((resolve) => {
+    other.watchFile('/private/f', { interval: 1 }, ({ size }) => resolve(size))
+  })
+  await fs.list('/')
+  await fs.write('/private/f', 'longer')
+  expect(await heard).toBe(6)
+  other.unwatchFile('/private/f')
+})
+
+it('tells of a directory itself, just before what is made in it', async () => {
+  const fs = await fsx({ fabric })
+  await fs.mkdir('/d')
+  const changes = await fs.changes()
+  await fs.promises.chmod('/d', 0o700)
+  await fs.promises.writeFile('/d/f', '')
+  expect([await next(changes), await next(changes)]).toEqual(['changed /d', 'added /d/f'])
+  await fs.promises.utimes('/d', 4e9, 4e9)
+  expect(await next(changes)).toBe('changed /d')
+  await fs.promises.chmod('/d', 0o755)
+  expect(await next(changes)).toBe('changed /d')
 })
 
 it('goes on when the filesystem moves to another shard, and says that it may have missed something', async () => {
